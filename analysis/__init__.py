@@ -1,0 +1,1 @@
+"""Tables and figures from the recorded runs: load -> completeness -> statistics -> figures -> report."""

@@ -1,0 +1,161 @@
+"""From an MLflow store to tidy tables. The only reader of the store, and it only reads.
+
+SQLite is read in bulk by SQL: half a million metric rows take about a second, where MLflow's own calls take minutes.
+A server, or a database whose tables are not known here, is read through MLflow's public client, slowly.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+import pandas as pd
+
+from analysis.tidy import Records, Tables, tidy
+from src import schema
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Heads of MLflow's migrations whose tables the SQL below was checked against (MLflow 3.17).
+KNOWN_REVISIONS = frozenset({"dc11669786a5"})
+SQLITE = "sqlite:///"
+
+
+class StoreError(Exception):
+    """A store that cannot be reported on: what was wrong, expected and received, and the remedy."""
+
+
+def read(store: str, experiment: str) -> Tables:
+    """The runs of an experiment and their histories.
+
+    Args:
+        store: SQLite or http(s) URI of an MLflow store.
+        experiment: name of the experiment.
+    Raises:
+        StoreError: no such store or experiment, no runs of a grid in it, or a damaged database.
+    """
+    records = _read_sqlite(store, experiment) if store.startswith(SQLITE) else _read_client(store, experiment)
+    if schema.MC_SAMPLES.key not in set(records.params["key"]):
+        raise StoreError(
+            f"Experiment {experiment!r} of {store} has nothing to report. Expected runs with the parameter "
+            f"{schema.MC_SAMPLES.key}. Received {len(records.runs)} runs without it. Train first: python -m src.train"
+        )
+    return tidy(records)
+
+
+def _read_sqlite(store: str, experiment: str) -> Records:
+    """The records of an experiment by SQL, from one snapshot of the file, which is opened read-only."""
+    path = Path(store.removeprefix(SQLITE).split("?")[0])
+    if not path.is_file():
+        raise StoreError(
+            f"There is no store at {store}. Expected an SQLite file written by MLflow. Received no file of that name. "
+            "Name the store with --store sqlite:///FILE, or train first: python -m src.train"
+        )
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=20, isolation_level=None)
+        try:
+            connection.execute("BEGIN")
+            revisions = {row[0] for row in connection.execute("SELECT version_num FROM alembic_version")}
+            if revisions <= KNOWN_REVISIONS:
+                return _select(connection, store, experiment)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"The store {store} cannot be read. Expected an SQLite database of MLflow. Received the error: {error}. "
+            "Restore the file from a copy, or name another one with --store."
+        ) from error
+    return _read_client(store, experiment)
+
+
+def _select(connection: sqlite3.Connection, store: str, experiment: str) -> Records:
+    names = dict(connection.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"))
+    if experiment not in names:
+        raise _no_experiment(store, experiment, names)
+
+    def frame(columns: str, table: str) -> pd.DataFrame:
+        chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
+        sql = f"SELECT run_uuid AS run_id, {columns} FROM {table} WHERE run_uuid IN ({chosen})"
+        return pd.read_sql_query(sql, connection, params=(names[experiment],))
+
+    return Records(
+        frame("name AS run_name, status, start_time, end_time, artifact_uri", "runs"),
+        frame("key, value", "params"),
+        frame("key, value", "tags"),
+        frame("key, step, timestamp, value, is_nan", "metrics"),
+    )
+
+
+def _no_experiment(store: str, experiment: str, names: Iterable[str]) -> StoreError:
+    return StoreError(
+        f"There is no experiment {experiment!r} in {store}. Expected one of: {', '.join(sorted(names))}. "
+        f"Received: {experiment}. Choose it with --experiment NAME."
+    )
+
+
+def _read_client(store: str, experiment: str) -> Records:
+    """The records of an experiment through MLflow's public client, one request per run and metric."""
+    # MLflow's own default takes minutes to say that nobody answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(store)
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage != "active":
+            raise _no_experiment(store, experiment, [e.name for e in client.search_experiments()])
+        return _request(client, found.experiment_id)
+    except MlflowException as error:
+        raise StoreError(
+            f"The store {store} cannot be read through MLflow. Expected a server that answers, or a database of the "
+            f"installed MLflow's version. Received the error: {error}. Check the URI given with --store."
+        ) from error
+
+
+def _request(client: "MlflowClient", experiment_id: str) -> Records:
+    page = client.search_runs([experiment_id], max_results=1000)
+    runs: list[Any] = list(page)
+    while page.token:
+        page = client.search_runs([experiment_id], max_results=1000, page_token=page.token)
+        runs += page
+
+    def points(run_id: str, key: str) -> list[tuple[Any, ...]]:
+        history = client.get_metric_history(run_id, key)
+        return [(run_id, key, p.step, p.timestamp, p.value, p.value != p.value) for p in history]
+
+    with ThreadPoolExecutor(8) as pool:
+        keys = [(run.info.run_id, key) for run in runs for key in run.data.metrics]
+        metrics = [row for rows in pool.map(points, *zip(*keys, strict=True)) for row in rows] if keys else []
+
+    info = ["run_id", "run_name", "status", "start_time", "end_time", "artifact_uri"]
+    return Records(
+        pd.DataFrame([[getattr(run.info, name) for name in info] for run in runs], columns=info),
+        _long((run.info.run_id, run.data.params) for run in runs),
+        _long((run.info.run_id, run.data.tags) for run in runs),
+        pd.DataFrame(metrics, columns=["run_id", "key", "step", "timestamp", "value", "is_nan"]),
+    )
+
+
+def _long(mappings: Iterable[tuple[str, dict[str, str]]]) -> pd.DataFrame:
+    rows = [(run_id, key, value) for run_id, mapping in mappings for key, value in mapping.items()]
+    return pd.DataFrame(rows, columns=["run_id", "key", "value"])
+
+
+def artifact(store: str, run_id: str, artifact_uri: str, name: str) -> Path | None:
+    """The local file of a run's artifact, fetched first where the store is remote; None where there is none."""
+    parts = urlsplit(artifact_uri)
+    if parts.scheme in ("", "file"):
+        path = Path(unquote(parts.path) if parts.scheme else artifact_uri) / name
+        return path if path.is_file() else None
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(MlflowClient(store).download_artifacts(run_id, name))
+    except (MlflowException, OSError):
+        return None

@@ -1,0 +1,118 @@
+"""Moments of what training records: counts, means and variances, of sets that can be merged and of an epoch's losses.
+
+Pure numpy in float64, whatever the precision of the values: E[x^2] - E[x]^2 of float32 losses cancels to nothing.
+A value that is not finite gives nan or inf, never an error: a diverged run is a result.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and m2 = sum (x - mean)^2 of some numbers: enough to merge sets without revisiting them."""
+
+    count: int = 0
+    mean: float = math.nan
+    m2: float = 0.0
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> "Moments":
+        """The moments of all entries of values; of no entries, the neutral element of merge."""
+        flat = np.asarray(values, dtype=np.float64).ravel()
+        if flat.size == 0:
+            return cls()
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = flat.mean()
+            return cls(flat.size, float(mean), float(np.sum((flat - mean) ** 2)))
+
+    @property
+    def variance(self) -> float:
+        """m2 / (count - 1), unbiased for independent values; nan for fewer than two."""
+        return self.m2 / (self.count - 1) if self.count > 1 else math.nan
+
+    @property
+    def sem(self) -> float:
+        """Standard error of the mean, sqrt(variance / count); nan for fewer than two."""
+        return math.sqrt(self.variance / self.count) if self.count > 1 else math.nan
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """The moments of the concatenation, m2 = m2_a + m2_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b).
+
+    Source: Chan, Golub, LeVeque (1983), Algorithms for computing the sample variance.
+    """
+    if a.count == 0 or b.count == 0:
+        return a if b.count == 0 else b
+    count, shift = a.count + b.count, b.mean - a.mean
+    return Moments(count, a.mean + shift * b.count / count, a.m2 + b.m2 + shift * shift * a.count * b.count / count)
+
+
+def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
+    """Both as [T] in float64, checked."""
+    steps, counts = np.asarray(values, dtype=np.float64), np.asarray(images, dtype=np.float64)
+    if steps.ndim != 1 or steps.shape != counts.shape or steps.size == 0 or not np.all(counts > 0):
+        raise ValueError(
+            "values and images must be non-empty vectors of one length, with a positive number of images in each "
+            f"batch. Received: shapes {steps.shape} and {counts.shape}, images={images!r:.80}. "
+            "Pass one epoch's values and the size of each of its batches."
+        )
+    return steps, counts
+
+
+def epoch_mean(values: ArrayLike, images: ArrayLike) -> float:
+    """Mean over an epoch's images, sum_t n_t v_t / sum_t n_t: a smaller last batch counts for less.
+
+    Args:
+        values: mean over the images of each batch, [T].
+        images: number of images n_t in each batch, [T].
+    """
+    steps, counts = _steps(values, images)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.sum(counts * steps) / counts.sum())
+
+
+def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
+    """Variance of the loss of a full minibatch, from the losses of one epoch.
+
+        sum_t w_t (L_t - mean)^2 / (T - 1),   w_t = n_t / max n,   mean = sum_t w_t L_t / sum_t w_t
+
+    Args:
+        losses: mean loss of each batch, nats/image, [T].
+        images: number of images n_t in each batch, [T]; the last may be smaller.
+    Returns:
+        nats^2; nan for T < 2. At frozen weights Var(L_t) = sigma^2 / w_t, and this is unbiased for sigma^2 =
+        (var_data + var_mc / K) / max n, without the factor 1 - B/N: batches of one epoch share no image, and their
+        common covariance drops out of the differences. While the weights move, drift adds to it.
+    """
+    steps, counts = _steps(losses, images)
+    if steps.size < 2:
+        return math.nan
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviations = steps - epoch_mean(steps, counts)
+        return float(np.sum(counts / counts.max() * deviations**2) / (steps.size - 1))
+
+
+def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
+    """As loss_variance, around the weighted least-squares line in the step index, divided by T - 2.
+
+    Args:
+        losses: mean loss of each batch, nats/image, [T].
+        images: number of images n_t in each batch, [T]; the last may be smaller.
+    Returns:
+        nats^2; nan for T < 3. Unbiased where the expected loss is linear in the step; curvature adds to it.
+    """
+    steps, counts = _steps(losses, images)
+    if steps.size < 3:
+        return math.nan
+    time = np.arange(steps.size, dtype=np.float64)
+    time -= epoch_mean(time, counts)
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviations = steps - epoch_mean(steps, counts)
+        slope = np.sum(counts * time * deviations) / np.sum(counts * time**2)
+        return float(np.sum(counts / counts.max() * (deviations - slope * time) ** 2) / (steps.size - 2))

@@ -1,0 +1,104 @@
+"""The only spelling of every metric, parameter and tag: key, symbol, unit, axis label.
+
+Runs write these keys, tables carry them as columns and figures print their labels.
+"""
+
+from typing import NamedTuple
+
+# Raised by one whenever a recorded number changes: an entry of CHANGELOG.md that says
+# "changes recorded numbers: yes". Part of every run's fingerprint.
+NUMERICS = 1
+
+
+class Quantity(NamedTuple):
+    """A number that is recorded: its key in the store, its symbol, its unit and its axis label."""
+
+    key: str
+    symbol: str
+    unit: str
+    label: str
+
+    @property
+    def axis(self) -> str:
+        """The axis label with its unit, for figures."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
+
+# What a grid is swept over.
+MC_SAMPLES = Quantity("mc_samples", "K", "draws/image", "Monte Carlo samples K")
+BATCH_SIZE = Quantity("batch_size", "B", "images", "batch size B")
+SEED = Quantity("seed", "S", "", "seed")
+EPOCH = Quantity("epoch", "", "", "epoch")
+
+# Once per epoch, at step = epoch, counted from 1.
+TRAIN_LOSS = Quantity("train/loss", "-ELBO", "nats/image", "training loss")
+TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "Var(L)", "nats^2", "variance of minibatch losses")
+TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
+    "train/loss_variance_detrended", "Var(L)", "nats^2", "variance of minibatch losses around their trend"
+)
+TRAIN_NLL = Quantity("train/nll", "-E log p(x|z)", "nats/image", "training reconstruction term")
+TRAIN_KL = Quantity("train/kl", "KL", "nats/image", "training KL")
+TRAIN_GRAD_NORM = Quantity("train/grad_norm", "|g|", "nats/image", "mean norm of the minibatch gradient")
+TRAIN_SECONDS = Quantity("train/seconds", "t", "s", "training time per epoch")
+TRAIN_IMAGES_PER_SECOND = Quantity("train/images_per_second", "", "images/s", "training speed")
+TEST_NEG_ELBO = Quantity("test/neg_elbo", "-ELBO", "nats/image", "test negative ELBO")
+TEST_NLL = Quantity("test/nll", "NLL", "nats/image", "test NLL")
+TEST_NLL_SEM = Quantity("test/nll_sem", "SE", "nats/image", "standard error of the test NLL over images")
+TEST_KL = Quantity("test/kl", "KL", "nats/image", "test KL")
+
+# Once, at the end of a run.
+FINAL_TEST_NLL = Quantity("final/test_nll", "NLL", "nats/image", "final test NLL")
+FINAL_TEST_NLL_SEM = Quantity(
+    "final/test_nll_sem", "SE", "nats/image", "standard error of the final test NLL over images"
+)
+FINAL_TEST_NEG_ELBO = Quantity("final/test_neg_elbo", "-ELBO", "nats/image", "final test negative ELBO")
+FINAL_TEST_KL = Quantity("final/test_kl", "KL", "nats/image", "final test KL")
+FINAL_ACTIVE_UNITS = Quantity("final/active_units", "AU", "units", "active latent units")
+RUN_SECONDS = Quantity("run/seconds", "t", "s", "run time")
+RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "", "bytes", "peak resident memory")
+
+EPOCH_METRICS = (
+    TRAIN_LOSS,
+    TRAIN_LOSS_VARIANCE,
+    TRAIN_LOSS_VARIANCE_DETRENDED,
+    TRAIN_NLL,
+    TRAIN_KL,
+    TRAIN_GRAD_NORM,
+    TRAIN_SECONDS,
+    TRAIN_IMAGES_PER_SECOND,
+    TEST_NEG_ELBO,
+    TEST_NLL,
+    TEST_NLL_SEM,
+    TEST_KL,
+)
+FINAL_METRICS = (
+    FINAL_TEST_NLL,
+    FINAL_TEST_NLL_SEM,
+    FINAL_TEST_NEG_ELBO,
+    FINAL_TEST_KL,
+    FINAL_ACTIVE_UNITS,
+    RUN_SECONDS,
+    RUN_PEAK_RSS_BYTES,
+)
+
+# Derived parameter: what the recorded NLL is. Grayscale cross-entropy is not a likelihood.
+NLL_KIND = "nll_kind"
+PSEUDO_NLL = "BCE pseudo-NLL"
+TRUE_NLL = "NLL"
+
+# Tags of a run.
+FINGERPRINT = "fingerprint"
+STATUS = "status"
+SWEEP = "sweep"
+FINISHED, FAILED, DIVERGED, KILLED = "finished", "failed", "diverged", "killed"
+PARENT_RUN = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
+NOTE = "mlflow.note.content"
+
+# Artifacts of a run.
+CONFIG_FILE = "config.yaml"
+HISTORY_FILE = "history.parquet"
+RECONSTRUCTIONS_FILE = "reconstructions.png"
+LATENT_FILE = "latent.png"
+MANIFOLD_FILE = "manifold.png"
+TRACEBACK_FILE = "traceback.txt"
