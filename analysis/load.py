@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
+import numpy as np
 import pandas as pd
+from matplotlib.image import imread
 
-from analysis.tidy import Records, Tables, tidy
+from analysis.tidy import RUN, Records, ReportError, Tables, tidy
 from src import schema
 
 if TYPE_CHECKING:
@@ -25,10 +27,6 @@ KNOWN_REVISIONS = frozenset({"dc11669786a5"})
 SQLITE = "sqlite:///"
 
 
-class StoreError(Exception):
-    """A store that cannot be reported on: what was wrong, expected and received, and the remedy."""
-
-
 def read(store: str, experiment: str) -> Tables:
     """The runs of an experiment and their histories.
 
@@ -36,22 +34,23 @@ def read(store: str, experiment: str) -> Tables:
         store: SQLite or http(s) URI of an MLflow store.
         experiment: name of the experiment.
     Raises:
-        StoreError: no such store or experiment, no runs of a grid in it, or a damaged database.
+        ReportError: no such store or experiment, no runs of a grid in it, or a damaged database.
     """
     records = _read_sqlite(store, experiment) if store.startswith(SQLITE) else _read_client(store, experiment)
-    if schema.MC_SAMPLES.key not in set(records.params["key"]):
-        raise StoreError(
-            f"Experiment {experiment!r} of {store} has nothing to report. Expected runs with the parameter "
-            f"{schema.MC_SAMPLES.key}. Received {len(records.runs)} runs without it. Train first: python -m src.train"
+    tables = tidy(records)
+    if tables.runs.empty:
+        raise ReportError(
+            f"Experiment {experiment!r} of {store} has nothing to report. Expected runs with the parameters "
+            f"{', '.join(RUN)}. Received {len(records.runs)} runs, none with them. Train first: python -m src.train"
         )
-    return tidy(records)
+    return tables
 
 
 def _read_sqlite(store: str, experiment: str) -> Records:
     """The records of an experiment by SQL, from one snapshot of the file, which is opened read-only."""
     path = Path(store.removeprefix(SQLITE).split("?")[0])
     if not path.is_file():
-        raise StoreError(
+        raise ReportError(
             f"There is no store at {store}. Expected an SQLite file written by MLflow. Received no file of that name. "
             "Name the store with --store sqlite:///FILE, or train first: python -m src.train"
         )
@@ -65,7 +64,7 @@ def _read_sqlite(store: str, experiment: str) -> Records:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        raise StoreError(
+        raise ReportError(
             f"The store {store} cannot be read. Expected an SQLite database of MLflow. Received the error: {error}. "
             "Restore the file from a copy, or name another one with --store."
         ) from error
@@ -90,8 +89,8 @@ def _select(connection: sqlite3.Connection, store: str, experiment: str) -> Reco
     )
 
 
-def _no_experiment(store: str, experiment: str, names: Iterable[str]) -> StoreError:
-    return StoreError(
+def _no_experiment(store: str, experiment: str, names: Iterable[str]) -> ReportError:
+    return ReportError(
         f"There is no experiment {experiment!r} in {store}. Expected one of: {', '.join(sorted(names))}. "
         f"Received: {experiment}. Choose it with --experiment NAME."
     )
@@ -111,7 +110,7 @@ def _read_client(store: str, experiment: str) -> Records:
             raise _no_experiment(store, experiment, [e.name for e in client.search_experiments()])
         return _request(client, found.experiment_id)
     except MlflowException as error:
-        raise StoreError(
+        raise ReportError(
             f"The store {store} cannot be read through MLflow. Expected a server that answers, or a database of the "
             f"installed MLflow's version. Received the error: {error}. Check the URI given with --store."
         ) from error
@@ -146,16 +145,38 @@ def _long(mappings: Iterable[tuple[str, dict[str, str]]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "key", "value"])
 
 
-def artifact(store: str, run_id: str, artifact_uri: str, name: str) -> Path | None:
-    """The local file of a run's artifact, fetched first where the store is remote; None where there is none."""
+def reconstructions(store: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The post's picture for each K that has one: columns mc_samples, batch_size, seed, image.
+
+    Taken from the batch size that was run with most K, then the smallest, and from its smallest seed.
+    """
+    k, b, seed = RUN
+    candidates = runs.assign(levels=runs.groupby(b)[k].transform("nunique"))
+    candidates = candidates.sort_values(["levels", b, seed], ascending=[False, True, True])
+    found: dict[int, dict[str, Any]] = {}
+    for run in candidates.to_dict("records"):
+        if run[k] not in found and (image := _picture(store, run["run_id"], run["artifact_uri"])) is not None:
+            found[run[k]] = {key: run[key] for key in RUN} | {"image": image}
+    return pd.DataFrame([found[level] for level in sorted(found)], columns=[*RUN, "image"])
+
+
+def _picture(store: str, run_id: str, artifact_uri: str) -> np.ndarray | None:
+    """A run's picture of reconstructions; None where it is missing or damaged."""
+    try:
+        return imread(_artifact(store, run_id, artifact_uri, schema.RECONSTRUCTIONS_FILE))
+    except (OSError, SyntaxError):  # what the PNG reader raises on a damaged file
+        return None
+
+
+def _artifact(store: str, run_id: str, artifact_uri: str, name: str) -> Path:
+    """The local file of a run's artifact, fetched first where it is not on this machine."""
     parts = urlsplit(artifact_uri)
     if parts.scheme in ("", "file"):
-        path = Path(unquote(parts.path) if parts.scheme else artifact_uri) / name
-        return path if path.is_file() else None
+        return Path(unquote(parts.path) if parts.scheme else artifact_uri) / name
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
         return Path(MlflowClient(store).download_artifacts(run_id, name))
-    except (MlflowException, OSError):
-        return None
+    except MlflowException as error:
+        raise FileNotFoundError(name) from error

@@ -31,6 +31,10 @@ MLFLOW_STATUS = {"RUNNING": RUNNING, "SCHEDULED": RUNNING, "FAILED": schema.FAIL
 STORED_INFINITY = 1.797e308
 
 
+class ReportError(Exception):
+    """Why there is nothing to report: what was wrong, expected and received, and the remedy."""
+
+
 class Records(NamedTuple):
     """A store's rows: runs (run_id, run_name, status, start_time, end_time in ms, artifact_uri), params and tags
     (run_id, key, value), metrics (run_id, key, step, timestamp in ms, value, is_nan).

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Values = TypeVar("Values", float, Array)
+Value = TypeVar("Value", float, Array)
 
 
 class VarianceComponents(NamedTuple):
@@ -52,8 +52,8 @@ class DatumSquares(NamedTuple):
 
 
 def _estimates(
-    square_draws: Values, square_means: Values, square_mean: Values, data: int, draws: int
-) -> tuple[Values, Values, Values]:
+    square_draws: Value, square_means: Value, square_mean: Value, data: int, draws: int
+) -> tuple[Value, ...]:
     """(var_data, var_mc, |G|^2) from the three mean squares; both differences are sums of squares but for rounding."""
     within = draws / (draws - 1) * np.maximum(square_draws - square_means, 0.0)
     between = draws * data / (data - 1) * np.maximum(square_means - square_mean, 0.0)

@@ -71,7 +71,9 @@ class ModelConfig:
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
-        Domain("a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256] or [200,200]."),
+        Domain(
+            "a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256] or [200,200]."
+        ),
     )
     latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
     activation: str = setting("relu", "activation of the hidden layers", one_of(*ACTIVATIONS))
@@ -81,7 +83,7 @@ class ModelConfig:
 class EvaluationConfig:
     """How many importance-weighted draws the test NLL takes. They never depend on mc_samples."""
 
-    iw_samples: int = setting(10, "draws per test image after each epoch", at_least(1, "The default is 10."))
+    iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
     final_iw_samples: int = setting(100, "draws per test image at the end", at_least(1, "The default is 100."))
 
 

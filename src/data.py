@@ -5,10 +5,10 @@ import hashlib
 import lzma
 import math
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from src import noise
 from src.config import Config, ConfigError, DataConfig, refusal, settings
 
 ROOT = Path(__file__).resolve().parent.parent
-OPENERS: dict[str, Callable[..., IO[bytes]]] = {".xz": lzma.open, ".gz": gzip.open, "": open}
+OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, "": open}
 FILES = {
     "train_images": "train-images-idx3-ubyte",
     "test_images": "t10k-images-idx3-ubyte",
@@ -105,12 +105,17 @@ def read_idx(config: DataConfig, part: str) -> np.ndarray:
 
 def available(config: DataConfig, part: str) -> int:
     """How many images a part holds, from its header alone."""
-    path = find(config, part)
+    return images_in(find(config, part), REMEDIES[config.name])
+
+
+@cache
+def images_in(path: Path, remedy: str) -> int:
+    """The number of items in an IDX file's header. Raises DataError where it cannot be read."""
     try:
         with open_idx(path) as stream:
             return read_shape(stream, path)[0]
     except (lzma.LZMAError, EOFError, OSError, struct.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {REMEDIES[config.name]}") from error
+        raise DataError(f"{path} cannot be read ({error}). {remedy}") from error
 
 
 def problems(config: Config) -> list[str]:

@@ -86,6 +86,9 @@ NLL_KIND = "nll_kind"
 PSEUDO_NLL = "BCE pseudo-NLL"
 TRUE_NLL = "NLL"
 
+# Parameters that say where things are or what they are called, not what is computed.
+MACHINERY = ("data.path", "model.name", "tracking.uri", "tracking.experiment")
+
 # Tags of a run.
 FINGERPRINT = "fingerprint"
 STATUS = "status"

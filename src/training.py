@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from src import bounds, noise
+from src import bounds, noise, schema
 from src.config import Config
 from src.data import Dataset
 from src.model import VAE
@@ -30,6 +30,8 @@ STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
 
 class Diverged(RuntimeError):
     """A loss that is not finite."""
+
+    status = schema.DIVERGED
 
 
 class EpochRecord(NamedTuple):

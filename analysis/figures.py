@@ -1,0 +1,203 @@
+"""Figures from tidy tables: pure functions that return a figure and save nothing.
+
+Lines and points are means over seeds. Bands and bars are the t-intervals of analysis.statistics, drawn where there
+are at least two seeds and nowhere else. Call inside analysis.style.applied().
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
+
+from analysis import style
+from analysis.style import Colour
+from src import schema
+from src.schema import Quantity
+
+K, B, SEED, EPOCH = schema.MC_SAMPLES, schema.BATCH_SIZE, schema.SEED, schema.EPOCH
+MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the line
+PANELS_PER_ROW = 3
+
+
+def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
+    """Variance of minibatch losses by epoch, a line per K and a facet per B.
+
+    Args:
+        curves: analysis.statistics.curves of the quantity, with log=True.
+        quantity: which variance, for its label and unit.
+        data: what the runs were trained on, for the title.
+    """
+    figure, axes = _facets(curves, [quantity], f"{_sentence(quantity.label)} by epoch", data)
+    for ax, (_, facet) in zip(axes[0], curves.groupby(B.key), strict=True):
+        ax.set_yscale("log")
+        _curves(ax, facet, style.sequential(curves[K.key]))
+        _plain_log_ticks(ax.yaxis)
+    return figure
+
+
+def plot_learning_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str) -> Figure:
+    """Quantities by epoch, a line per K, a row per quantity and a column per B.
+
+    Args:
+        curves: each quantity with its analysis.statistics.curves.
+        data: what the runs were trained on, for the title.
+    """
+    quantities = [quantity for quantity, _ in curves]
+    everything = pd.concat([table for _, table in curves])
+    title = " and ".join(quantity.label for quantity in quantities)
+    figure, axes = _facets(everything, quantities, f"{_sentence(title)} by epoch", data)
+    for row, (_, table) in zip(axes, curves, strict=True):
+        for ax, batch_size in zip(row, sorted(everything[B.key].unique()), strict=True):
+            _curves(ax, table[table[B.key] == batch_size], style.sequential(everything[K.key]))
+    return figure
+
+
+def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
+    """A final value against K, a facet per B: mean and interval in colour, each seed's values joined in grey.
+
+    Args:
+        runs: one row per run: mc_samples, batch_size, seed and the quantity.
+        cells: analysis.statistics.intervals of the quantity by B and K.
+        quantity: what is drawn.
+        data: what the runs were trained on, for the title.
+    """
+    colours = style.sequential(cells[K.key])
+    figure, axes = _facets(cells, [quantity], f"{_sentence(quantity.label)} by K and B", data, legend=False)
+    for ax, (batch_size, facet) in zip(axes[0], cells.groupby(B.key), strict=True):
+        seeds = runs[runs[B.key] == batch_size]
+        look = {"color": style.SEED_LINE, "linewidth": 0.9, "marker": "o", "markersize": 3.5, "markeredgewidth": 0}
+        sns.lineplot(seeds, x=K.key, y=quantity.key, units=SEED.key, estimator=None, legend=False, ax=ax, **look)
+        for cell in facet.to_dict("records"):
+            colour = colours[cell[K.key]]
+            _interval(ax, cell, colour)
+            ax.plot(cell[K.key], cell["mean"], "o", color=colour, markersize=7, zorder=4)
+        _k_axis(ax, cells[K.key])
+        ax.set_xlabel(K.axis)
+        ax.set_ylabel(quantity.axis if ax is axes[0, 0] else "")
+    return figure
+
+
+def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
+    """Seconds per epoch against K, a line per B.
+
+    Args:
+        cells: analysis.statistics.intervals of the quantity by B and K.
+        quantity: the cost, in seconds.
+        data: what the runs were trained on, for the title.
+    """
+    figure = Figure(figsize=(style.PANEL[0] + 1.9, style.PANEL[1] + 0.6), layout="constrained")
+    ax = figure.subplots()
+    colours = style.sequential(cells[B.key], style.B_STOPS)
+    look = {"x": K.key, "y": "mean", "hue": B.key, "style": B.key, "palette": colours, "dashes": False}
+    sns.lineplot(cells, **look, markers=True, estimator=None, ax=ax)
+    for cell in cells.to_dict("records"):
+        _interval(ax, cell, colours[cell[B.key]])
+    _k_axis(ax, cells[K.key])
+    if cells["mean"].max() >= 10 * cells["mean"].min():
+        ax.set_yscale("log")
+        _plain_log_ticks(ax.yaxis)
+    else:
+        ax.set_ylim(bottom=0)
+    ax.set(xlabel=K.axis, ylabel=quantity.axis)
+    ax.set_title(_seeds(cells["n"]), color=style.MUTED)
+    sns.move_legend(ax, "upper left", title=B.axis)
+    figure.suptitle(f"{_sentence(quantity.label)} against K\n{data}", x=0.01, ha="left")
+    return figure
+
+
+def plot_reconstructions(panels: pd.DataFrame, data: str) -> Figure:
+    """One test digit and its K sampled reconstructions, a panel per K, each from a single run.
+
+    Args:
+        panels: one row per K: mc_samples, batch_size, seed and image, an array of [height, width] or
+            [height, width, channels].
+        data: what the runs were trained on, for the title.
+    """
+    columns = min(len(panels), PANELS_PER_ROW)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.4 * columns, 2.7 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, panel in zip(axes, panels.to_dict("records"), strict=False):
+        ax.imshow(panel["image"], cmap="gray_r")
+        ax.set_title(f"K = {panel[K.key]}, B = {panel[B.key]}, seed {panel[SEED.key]}")
+    figure.suptitle(f"A test digit and its K sampled reconstructions, n = 1 run per K\n{data}", x=0.01, ha="left")
+    return figure
+
+
+def _facets(
+    table: pd.DataFrame, quantities: Sequence[Quantity], title: str, data: str, legend: bool = True
+) -> tuple[Figure, np.ndarray]:
+    """Empty axes: a row per quantity, a column per B, titled with the number of seeds; the legend names each K."""
+    batch_sizes = sorted(table[B.key].unique())
+    width, height = style.PANEL
+    size = (width * max(len(batch_sizes), 1.4) + legend, height * len(quantities) + 0.7)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(quantities), len(batch_sizes), sharex=True, sharey="row", squeeze=False)
+    for ax, batch_size in zip(axes[0], batch_sizes, strict=True):
+        cells = table[table[B.key] == batch_size].groupby(K.key)["n"].max()
+        ax.set_title(f"B = {batch_size}, {_seeds(cells)}")
+    for row, quantity in zip(axes, quantities, strict=True):
+        row[0].set_ylabel(quantity.axis)
+    if legend:
+        handles = [Line2D([], [], color=colour, label=k) for k, colour in style.sequential(table[K.key]).items()]
+        figure.legend(handles=handles, title=f"K [{K.unit}]", loc="outside right upper", alignment="left")
+    figure.suptitle(f"{title}\n{data}", x=0.01, ha="left")
+    return figure, axes
+
+
+def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
+    """Means by epoch, and the band of every stretch of epochs that has at least two seeds."""
+    label = ax.get_ylabel()
+    marker = "o" if facet[EPOCH.key].max() <= MARKED_EPOCHS else None
+    look = {"estimator": None, "errorbar": None, "legend": False, "marker": marker, "markersize": 4}
+    sns.lineplot(facet, x=EPOCH.key, y="mean", hue=K.key, palette=colours, hue_order=list(colours), ax=ax, **look)
+    for k, line in facet[facet["n"] > 1].groupby(K.key):
+        edges = line[EPOCH.key], line["ci_low"], line["ci_high"]
+        ax.fill_between(*edges, color=colours[k], alpha=style.BAND_OPACITY, linewidth=0)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel=EPOCH.axis, ylabel=label)
+
+
+def _interval(ax: Axes, cell: dict[str, float], colour: Colour) -> None:
+    """The bar of a cell that has at least two seeds."""
+    if cell["n"] > 1:
+        edges = [[cell["mean"] - cell["ci_low"]], [cell["ci_high"] - cell["mean"]]]
+        ax.errorbar(cell[K.key], cell["mean"], edges, color=colour, capsize=4, zorder=3)
+
+
+def _k_axis(ax: Axes, values: Iterable[int]) -> None:
+    """K on a logarithmic axis with a tick at each value that was run, and nowhere else."""
+    levels = sorted(set(values))
+    ax.set_xscale("log")
+    ax.set_xticks(levels, [str(k) for k in levels])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(levels[0] / 1.5, levels[-1] * 1.5)
+
+
+def _plain_log_ticks(axis: Axis) -> None:
+    """Ticks at 1, 2, 5 of each decade, written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _seeds(n: pd.Series) -> str:
+    """How many seeds stand behind the means."""
+    low, high = n.min(), n.max()
+    return (
+        f"n = {low} {'seed' if low == 1 else 'seeds'} per cell"
+        if low == high
+        else f"n = {low} to {high} seeds per cell"
+    )
+
+
+def _sentence(label: str) -> str:
+    return label[0].upper() + label[1:]

@@ -1,0 +1,149 @@
+"""Numbers from the tidy tables: means over seeds with their t-intervals, differences between paired seeds.
+
+Every interval is a two-sided 95 % t-interval over seeds (each seed is one training run) and stays empty at n < 2.
+Values that are not finite are left out of a mean, and n says how many remain.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.completeness import COUNTED, SETTING, count
+from analysis.tidy import CELL, RUN
+from src import schema
+from src.schema import Quantity
+
+CONFIDENCE = 0.95
+INTERVAL = ["n", "mean", "sd", "ci_low", "ci_high"]
+# The first epoch compiles, so a run's cost is the median of its epochs.
+EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
+DECODER_EVALUATIONS = Quantity("decoder_evaluations_per_epoch", "N K", "", "decoder evaluations per epoch")
+SUMMARISED = (
+    schema.FINAL_TEST_NLL,
+    schema.FINAL_TEST_NEG_ELBO,
+    schema.FINAL_TEST_KL,
+    schema.FINAL_ACTIVE_UNITS,
+    schema.TRAIN_LOSS,
+    schema.TRAIN_LOSS_VARIANCE,
+    EPOCH_SECONDS,
+    schema.RUN_SECONDS,
+    schema.RUN_PEAK_RSS_BYTES,
+)
+
+
+def intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False) -> pd.DataFrame:
+    """Mean over the rows of each group with its t-interval.
+
+        mean +- t_{n-1, 0.975} sd / sqrt(n),   sd with ddof = 1
+
+    Args:
+        table: one row per seed and group.
+        by: columns of the groups.
+        value: the column averaged, in the unit of the result; without it there are no rows.
+        log: average the logarithm and transform back: the geometric mean, for positive values only. sd stays the
+            standard deviation of the values themselves.
+    Returns:
+        One row per group: by, n, mean, sd, ci_low, ci_high. sd and interval are empty where n < 2.
+    """
+    table = table.reindex(columns=[*by, value])
+    values = table[value].astype(float)
+    usable = np.isfinite(values) & ((values > 0) | (not log))
+    values = values[usable]
+    groups = [table.loc[usable, key] for key in by]
+    spread = values.groupby(groups).std(ddof=1)
+    if log:
+        values = np.log(values)
+    result = values.groupby(groups).agg(n="count", mean="mean", sd="std")
+    half_width = t_quantile(result["n"]) * result["sd"] / np.sqrt(result["n"])
+    result["ci_low"], result["ci_high"] = result["mean"] - half_width, result["mean"] + half_width
+    if log:
+        result[["mean", "ci_low", "ci_high"]] = np.exp(result[["mean", "ci_low", "ci_high"]])
+    return result.assign(sd=spread).reset_index()
+
+
+def t_quantile(n: pd.Series) -> np.ndarray:
+    """Student's t at (1 + CONFIDENCE) / 2 with n - 1 degrees of freedom; empty where n < 2."""
+    degrees = np.where(n > 1, n - 1, np.nan)
+    return stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
+
+
+def finished(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that numbers are made from: counted and finished."""
+    return runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
+
+
+def cost(history: pd.DataFrame) -> pd.DataFrame:
+    """Per run: median seconds per epoch, and decoder evaluations per epoch (images of an epoch times K)."""
+    columns = history.reindex(columns=["run_id", *CELL, schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key])
+    images = columns[schema.TRAIN_SECONDS.key] * columns[schema.TRAIN_IMAGES_PER_SECOND.key]
+    columns[DECODER_EVALUATIONS.key] = images.round() * columns[schema.MC_SAMPLES.key]
+    columns = columns.rename(columns={schema.TRAIN_SECONDS.key: EPOCH_SECONDS.key})
+    return columns.groupby("run_id")[[EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]].median().reset_index()
+
+
+def summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: the counts, decoder evaluations per epoch, and of each quantity its INTERVAL columns.
+
+    Args:
+        runs: marked runs with the columns of cost().
+    Returns:
+        setting, mc_samples, batch_size, n_seeds, n_STATUS, n_missing, n_set_aside,
+        decoder_evaluations_per_epoch, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of SUMMARISED.
+    """
+    cell = [SETTING, *CELL]
+    usable = finished(runs)
+    table = count(runs)
+    table = table.merge(usable.groupby(cell)[DECODER_EVALUATIONS.key].median().reset_index(), "left", cell)
+    for quantity in SUMMARISED:
+        columns = intervals(usable, cell, quantity.key)
+        table = table.merge(columns.rename(columns={name: f"{quantity.key}_{name}" for name in INTERVAL}), "left", cell)
+        table[f"{quantity.key}_n"] = table[f"{quantity.key}_n"].fillna(0).astype("int64")
+    return table
+
+
+def curves(history: pd.DataFrame, quantity: Quantity, log: bool = False) -> pd.DataFrame:
+    """A quantity by epoch: one row per (B, K, epoch) with INTERVAL columns over seeds."""
+    return intervals(history, [*CELL, schema.EPOCH.key], quantity.key, log)
+
+
+def paired(runs: pd.DataFrame, quantity: Quantity, ratio: bool = False) -> pd.DataFrame:
+    """A quantity at K against the smallest K of the same setting and B, over the seeds that finished both.
+
+        d_s = y_s(K) - y_s(K_min);   with ratio   log d_s = log y_s(K) - log y_s(K_min), transformed back
+
+    Args:
+        runs: marked runs.
+        quantity: what is compared, in the unit of the difference; a ratio has none.
+        ratio: compare by ratio instead of difference; for positive quantities.
+    Returns:
+        One row per (setting, B, K > K_min) with at least two pairs: reference (K_min), INTERVAL columns, n being the
+        number of pairs, and rho, the correlation over seeds (empty at two pairs, where it is always 1 or -1).
+    """
+    seed = [SETTING, schema.BATCH_SIZE.key, schema.SEED.key]
+    values = finished(runs).reindex(columns=[SETTING, *RUN, quantity.key]).rename(columns={quantity.key: "y"})
+    values = values[np.isfinite(values["y"].astype(float))]
+    smallest = values.groupby(seed[:2])[schema.MC_SAMPLES.key].transform("min").rename("reference")
+    is_smallest = values[schema.MC_SAMPLES.key] == smallest
+    pairs = values.join(smallest)[~is_smallest].merge(
+        values.loc[is_smallest, [*seed, "y"]], on=seed, suffixes=("", "_0")
+    )
+    pairs["d"] = pairs["y"] / pairs["y_0"] if ratio else pairs["y"] - pairs["y_0"]
+    by = [SETTING, *CELL, "reference"]
+    table = intervals(pairs, by, "d", log=ratio)
+    rho = {key: group["y"].corr(group["y_0"], min_periods=3) for key, group in pairs.groupby(by)}
+    table["rho"] = [rho[key] for key in table[by].itertuples(index=False, name=None)]
+    return table[table["n"] > 1].reset_index(drop=True)
+
+
+def gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """What each K buys against the smallest K: the paired() final test NLL, and of the last epoch's loss variance and
+    the seconds per epoch the paired ratios, as KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
+    """
+    table = paired(runs, schema.FINAL_TEST_NLL)
+    for quantity in (schema.TRAIN_LOSS_VARIANCE, EPOCH_SECONDS):
+        ratios = paired(runs, quantity, ratio=True)
+        names = {"mean": "_ratio", "ci_low": "_ratio_ci_low", "ci_high": "_ratio_ci_high"}
+        ratios = ratios.rename(columns={old: quantity.key + new for old, new in names.items()})
+        cell = [SETTING, *CELL, "reference"]
+        table = table.merge(ratios[[*cell, *(quantity.key + new for new in names.values())]], "left", cell)
+    return table

@@ -1,0 +1,225 @@
+"""Numbers as the report writes them: display tables and sentences. Nothing is computed here but their layout."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from analysis.completeness import SETTING, missing, set_aside, unfinished
+from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
+from analysis.tidy import RUN, STATUSES, param_columns
+from src import schema
+from src.schema import Quantity
+
+K, B, SEED = RUN
+NLL = schema.FINAL_TEST_NLL
+VARIANCE = schema.TRAIN_LOSS_VARIANCE
+UNRECORDED_NLL = "NLL of unrecorded kind"
+NONE = "–"
+
+
+class Table(NamedTuple):
+    """A table to show: its caption, its column heads and its rows of text."""
+
+    caption: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def table(caption: str, rows: Iterable[dict[str, str]]) -> Table:
+    """A table of rows that map each column's head to its text."""
+    rows = list(rows)
+    return Table(caption, list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+
+
+def decimals(value: float, digits: int = 2) -> str:
+    """A value with fixed decimals; a dash where there is none."""
+    return NONE if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """A value with three significant digits; a dash where there is none."""
+    if pd.isna(value) or value == 0:
+        return decimals(value, 0)
+    return decimals(value, max(0, 2 - math.floor(math.log10(abs(value)))))
+
+
+def interval(low: float, high: float, write: Callable[[float], str] = decimals) -> str:
+    """An interval; a dash where there is none."""
+    return NONE if pd.isna(low) else f"{write(low)} to {write(high)}"
+
+
+def capitalised(label: str) -> str:
+    return label[0].upper() + label[1:]
+
+
+def nll_kind(runs: pd.DataFrame) -> str:
+    """What the runs of a setting recorded as their NLL."""
+    kinds = runs[schema.NLL_KIND].dropna() if schema.NLL_KIND in runs else []
+    return str(kinds.iloc[0]) if len(kinds) else UNRECORDED_NLL
+
+
+def labelled(quantity: Quantity, kind: str) -> Quantity:
+    """The quantity under the name of what was recorded: a grayscale run has a pseudo-NLL."""
+    return quantity._replace(label=quantity.label.replace(schema.TRUE_NLL, kind))
+
+
+def heading(runs: pd.DataFrame, varying: list[str]) -> str:
+    """The data of a setting, and in what it differs from the other settings of the report."""
+    first = runs.iloc[0]
+    data = f"{first.get('data.name', 'data not recorded')}, {first.get('data.pixels', 'unrecorded')} pixels"
+    others = [p for p in varying if p not in (schema.NLL_KIND, "data.name", "data.pixels")]
+    return "; ".join([data, *(f"{p} = {first[p]}" for p in others)])
+
+
+def parameter_table(runs: pd.DataFrame) -> Table:
+    """The parameters that all runs of a setting share."""
+    first = runs.iloc[0]
+    shared = [p for p in param_columns(runs) if p not in (*RUN, *schema.MACHINERY) and pd.notna(first[p])]
+    return table("Parameters shared by every run", ({"parameter": p, "value": str(first[p])} for p in shared))
+
+
+def seeds(cells: pd.DataFrame) -> str:
+    """The finished seeds behind each mean: one number where all cells agree, else each cell's."""
+    if cells["n_finished"].nunique() == 1:
+        return f"n = {cells['n_finished'].iloc[0]} in every cell"
+    each = (f"{cell['n_finished']} at K = {cell[K]}, B = {cell[B]}" for cell in cells.to_dict("records"))
+    return f"n = {'; '.join(each)}"
+
+
+def lacking(cell: dict[str, Any]) -> str:
+    """The runs of a cell that did not finish, were never started, or are repeats."""
+    names = [name for name in (*STATUSES, "missing", "set_aside") if name != schema.FINISHED]
+    return ", ".join(f"{cell[f'n_{name}']} {name.replace('_', ' ')}" for name in names if cell[f"n_{name}"]) or NONE
+
+
+def cell_table(cells: pd.DataFrame, kind: str) -> Table:
+    """statistics.summary of one setting, by its main columns."""
+    nll = labelled(NLL, kind)
+
+    def row(cell: dict[str, Any]) -> dict[str, str]:
+        return {
+            "B": str(cell[B]),
+            "K": str(cell[K]),
+            "seeds finished": f"{cell['n_finished']} of {cell['n_seeds'] + cell['n_missing']}",
+            "not finished, repeats": lacking(cell),
+            nll.axis: decimals(cell[f"{NLL.key}_mean"]),
+            "sd over seeds": decimals(cell[f"{NLL.key}_sd"]),
+            "95 % interval": interval(cell[f"{NLL.key}_ci_low"], cell[f"{NLL.key}_ci_high"]),
+            f"{VARIANCE.axis}, last epoch": significant(cell[f"{VARIANCE.key}_mean"]),
+            EPOCH_SECONDS.axis: significant(cell[f"{EPOCH_SECONDS.key}_mean"]),
+            DECODER_EVALUATIONS.axis: decimals(cell[DECODER_EVALUATIONS.key], 0),
+        }
+
+    caption = f"{capitalised(nll.label)}, stability and cost by cell; means over seeds, {seeds(cells)}."
+    return table(caption, map(row, cells.sort_values([B, K]).to_dict("records")))
+
+
+def gain_table(gains: pd.DataFrame, kind: str) -> Table:
+    """statistics.gains of one setting."""
+    nll = labelled(NLL, kind)
+
+    def ratio(gain: dict[str, Any], quantity: Quantity) -> str:
+        low, high = gain[f"{quantity.key}_ratio_ci_low"], gain[f"{quantity.key}_ratio_ci_high"]
+        return f"{significant(gain[f'{quantity.key}_ratio'])} ({interval(low, high, significant)})"
+
+    def row(gain: dict[str, Any]) -> dict[str, str]:
+        return {
+            "B": str(gain[B]),
+            "K": str(gain[K]),
+            "against K": str(gain["reference"]),
+            "pairs n": str(gain["n"]),
+            f"difference of {nll.axis}": decimals(gain["mean"]),
+            "95 % interval": interval(gain["ci_low"], gain["ci_high"]),
+            "correlation over seeds": decimals(gain["rho"]),
+            f"ratio of {VARIANCE.label}, last epoch": ratio(gain, VARIANCE),
+            f"ratio of {EPOCH_SECONDS.label}": ratio(gain, EPOCH_SECONDS),
+        }
+
+    caption = (
+        "What each K buys against the smallest K, over the n seeds that finished both; 95 % t-intervals, in brackets "
+        "for ratios, not corrected for the number of comparisons. Negative differences favour the larger K."
+    )
+    return table(caption, map(row, gains.sort_values([B, K]).to_dict("records")))
+
+
+def answers(cells: pd.DataFrame, gains: pd.DataFrame, kind: str) -> list[str]:
+    """A sentence per B: what the largest K does to likelihood, stability and time, against the smallest."""
+    sentences = []
+    for batch_size, group in cells[cells[f"{NLL.key}_n"] > 0].groupby(B):
+        low, high = group.loc[group[K].idxmin()], group.loc[group[K].idxmax()]
+        gain = gains[(gains[B] == batch_size) & (gains[K] == high[K])]
+        start = f"B = {batch_size}, K = {high[K]} against K = {low[K]}: "
+        if low[K] == high[K]:
+            sentences.append(f"B = {batch_size}: only K = {low[K]} has finished runs, so there is nothing to compare.")
+        elif len(gain):
+            sentences.append(start + _compared(gain.iloc[0], labelled(NLL, kind)))
+        else:
+            change = decimals(high[f"{NLL.key}_mean"] - low[f"{NLL.key}_mean"])
+            times = significant(high[f"{EPOCH_SECONDS.key}_mean"] / low[f"{EPOCH_SECONDS.key}_mean"])
+            sentences.append(
+                f"{start}{labelled(NLL, kind).label} differs by {change} {NLL.unit}, at {times} times the seconds per "
+                "epoch. Fewer than two seeds finished both, so there is no interval: this difference cannot be told "
+                "from the spread between seeds."
+            )
+    return sentences
+
+
+def _compared(gain: pd.Series, nll: Quantity) -> str:
+    excludes_zero = gain["ci_low"] > 0 or gain["ci_high"] < 0
+    verdict = "the interval excludes 0" if excludes_zero else "the interval includes 0"
+    return (
+        f"{nll.label} changes by {decimals(gain['mean'])} {nll.unit} (95 % interval "
+        f"{interval(gain['ci_low'], gain['ci_high'])}, n = {gain['n']} pairs; {verdict}), {VARIANCE.label} in the last "
+        f"epoch by a factor {significant(gain[f'{VARIANCE.key}_ratio'])}, {EPOCH_SECONDS.label} by a factor "
+        f"{significant(gain[f'{EPOCH_SECONDS.key}_ratio'])}."
+    )
+
+
+def run_table(runs: pd.DataFrame) -> Table:
+    """The run behind every seed of every cell."""
+    columns = [B, K, SEED, "status", "run_id", "run_name"]
+    rows = runs.sort_values([B, K, SEED, "start_time"])[columns].astype(str).to_dict("records")
+    return table("Run ids behind each cell", rows)
+
+
+def lost_table(runs: pd.DataFrame) -> Table:
+    """Every run that is in no mean, and why: not finished, never started, or a repeat."""
+    repeats = set_aside(runs)
+    other = repeats["same_fingerprint"].map({True: "", False: " under another fingerprint"})
+    lost = pd.concat([
+        unfinished(runs).assign(why=unfinished(runs)["status"]),
+        missing(runs).assign(why="never started", run_id=NONE),
+        repeats.assign(why="repeat set aside: " + repeats["status"] + other),
+    ])  # fmt: skip
+    columns = [SETTING, B, K, SEED, "why", "run_id"]
+    rows = lost.sort_values([SETTING, B, K, SEED, "run_id"])[columns].astype(str).to_dict("records")
+    return table("Runs that are in no mean", rows)
+
+
+def totals(runs: pd.DataFrame) -> str:
+    """How many runs there are, and what became of them."""
+    counted = runs[runs["counted"]]
+    by_status = ", ".join(f"{(counted['status'] == status).sum()} {status}" for status in STATUSES)
+    return (
+        f"{len(runs)} runs recorded: {len(counted)} count, {len(runs) - len(counted)} are repeats of the same cell and "
+        f"seed and are set aside. Of those that count: {by_status}. Implied by the grids and never started: "
+        f"{len(missing(runs))}."
+    )
+
+
+def plain(cells: pd.DataFrame, kind: str) -> str:
+    """statistics.summary of one setting for a terminal."""
+    names = {
+        B: "B",
+        K: "K",
+        "n_finished": "n",
+        f"{NLL.key}_mean": kind,
+        f"{NLL.key}_sd": "sd",
+        f"{NLL.key}_ci_low": "95 % low",
+        f"{NLL.key}_ci_high": "high",
+        f"{EPOCH_SECONDS.key}_mean": "s/epoch",
+    }
+    shown = cells.sort_values([B, K])[list(names)].rename(columns=names)
+    return shown.to_string(index=False, na_rep=NONE, float_format="{:.2f}".format)

@@ -1,0 +1,72 @@
+"""Pictures of one run, from arrays: the post's reconstructions, the latent plane and the manifold."""
+
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def ink(axes: Axes, pixels: np.ndarray) -> None:
+    """Draw intensities in [0, 1] as ink on paper."""
+    axes.imshow(pixels, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+
+
+def tiles(images: np.ndarray, columns: int) -> np.ndarray:
+    """Square images [n, pixels] as one array, row by row, with blank tiles at the end."""
+    side = math.isqrt(images.shape[1])
+    rows = math.ceil(len(images) / columns)
+    padded = np.zeros((rows * columns, side, side), images.dtype)
+    padded[: len(images)] = images.reshape(-1, side, side)
+    return padded.reshape(rows, columns, side, side).swapaxes(1, 2).reshape(rows * side, columns * side)
+
+
+def reconstructions(image: np.ndarray, means: np.ndarray) -> Figure:
+    """A test image [pixels] beside its K predictive means [K, pixels]: the post's figure."""
+    columns = math.ceil(math.sqrt(len(means)))
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    ink(left, tiles(image[None], 1))
+    left.set_title("test image")
+    ink(right, tiles(means, columns))
+    right.set_title(f"K = {len(means)} sampled reconstruction{'s' * (len(means) > 1)}")
+    for axes in (left, right):
+        axes.set_axis_off()
+        axes.set_anchor("N")
+    return figure
+
+
+def latent(q_mean: np.ndarray, labels: np.ndarray) -> Figure:
+    """Posterior means of the test images [n, 2], coloured by class [n]."""
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    classes = int(labels.max()) + 1
+    colours = matplotlib.colormaps["tab10"].resampled(classes)
+    points = axes.scatter(
+        q_mean[:, 0], q_mean[:, 1], c=labels, s=3, cmap=colours, vmin=-0.5, vmax=classes - 0.5, linewidths=0
+    )
+    figure.colorbar(points, label="class", ticks=range(classes))
+    axes.set(xlabel="posterior mean of $z_1$", ylabel="posterior mean of $z_2$", title=f"{len(labels)} test images")
+    axes.set_aspect("equal", "datalim")
+    return figure
+
+
+def manifold_grid(count: int) -> np.ndarray:
+    """Latent points of the manifold picture: normal quantiles, so that tiles have equal prior mass; [count^2, 2]."""
+    from scipy.stats import norm
+
+    quantiles = norm.ppf((np.arange(count) + 0.5) / count)
+    across, down = np.meshgrid(quantiles, quantiles[::-1])
+    return np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)
+
+
+def manifold(means: np.ndarray) -> Figure:
+    """Predictive means [count^2, pixels] at the points of `manifold_grid`."""
+    count = math.isqrt(len(means))
+    figure = Figure(figsize=(6, 6.3), layout="constrained")
+    axes = figure.subplots()
+    ink(axes, tiles(means, count))
+    axes.set(xticks=[], yticks=[], xlabel="$z_1$ (prior quantiles)", ylabel="$z_2$ (prior quantiles)")
+    axes.set_title("predictive means over the latent plane")
+    return figure

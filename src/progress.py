@@ -1,0 +1,53 @@
+"""What a terminal shows of a run: a bar over its epochs, the cell's number and the grid's time left."""
+
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+from src import schema
+from src.config import Config
+from src.sweep.study import Study
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 42s, 3m05s or 2h10m."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+class EpochBar:
+    """A bar over the epochs of one run; silent where the output is not a terminal.
+
+    Args:
+        config: the run's settings.
+        study: the study that the run is a cell of; None for a single run.
+        cell: its number in the study, from 0; None for a single run.
+    """
+
+    def __init__(self, config: Config, study: Study | None, cell: int | None):
+        self.study, self.cell, self.epochs = study, cell, config.epochs
+        title = f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
+        if study and cell is not None:
+            title = f"cell {cell + 1}/{len(study.costs)}  {title}"
+        self.bar = tqdm(total=config.epochs, desc=title, unit="epoch", disable=None, dynamic_ncols=True)
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.bar.close()
+
+    def show(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch done, with its metrics by schema key."""
+        shown = {
+            "loss": f"{metrics[schema.TRAIN_LOSS.key]:.2f}",
+            "test NLL": f"{metrics[schema.TEST_NLL.key]:.2f}",
+            "images/s": f"{metrics[schema.TRAIN_IMAGES_PER_SECOND.key]:,.0f}",
+        }
+        if self.study and self.cell is not None:
+            shown["grid left"] = clock(self.study.seconds_left(self.cell, epoch / self.epochs))
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()

@@ -1,0 +1,89 @@
+"""What a run is made of: code, versions, machine, and the fingerprint of all that determines its numbers."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from src import data, schema
+from src.config import Config, flatten
+
+PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
+# TensorFlow goes by another name where the CPU build is installed.
+ALIASES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
+NUMERIC_PACKAGES = ("tensorflow", "keras", "numpy")
+# Settings that say where things are or what they are called, not what is computed.
+MACHINERY = ("data.path", "model.name", "tracking.uri", "tracking.experiment")
+
+
+def package_version(name: str) -> str:
+    """The installed version of a package, found without importing it."""
+    for alias in ALIASES.get(name, (name,)):
+        try:
+            return version(alias)
+        except ModuleNotFoundError:
+            continue
+    raise ModuleNotFoundError(f"{name} is not installed. Expected the versions of requirements.lock. Run `make setup`.")
+
+
+def fingerprint(config: Config) -> str:
+    """A run's identity: equal for two runs whose numbers must be equal, on machines that round alike.
+
+    The hexadecimal SHA-256 of the settings without machinery, the data set's checksums, the version of the
+    numerics (`schema.NUMERICS`) and of the packages that compute.
+    """
+    identity = {
+        "settings": {key: value for key, value in flatten(config).items() if key not in MACHINERY},
+        "data": data.CHECKSUMS[config.data.name],
+        "numerics": schema.NUMERICS,
+        "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def git(*arguments: str) -> str:
+    """What git says of this checkout; empty where it cannot say."""
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=data.ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def cpu_name() -> str:
+    """The processor's name; the architecture where the system does not tell more."""
+    try:
+        with Path("/proc/cpuinfo").open() as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def boot_id() -> str:
+    """A number that changes when the machine starts, so that a pid of an earlier life is not taken for this one."""
+    return str(int(psutil.boot_time()))
+
+
+def tags(config: Config) -> dict[str, str]:
+    """Code, versions, machine and process of a run, as tags."""
+    return {
+        schema.FINGERPRINT: fingerprint(config),
+        "numerics": str(schema.NUMERICS),
+        "mlflow.source.git.commit": git("rev-parse", "HEAD") or "unknown",
+        "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
+        "version.python": platform.python_version(),
+        **{f"version.{name}": package_version(name) for name in PACKAGES},
+        "machine.host": platform.node(),
+        "machine.system": platform.platform(),
+        "machine.cpu": cpu_name(),
+        "machine.cores": str(os.cpu_count()),
+        "machine.memory_bytes": str(psutil.virtual_memory().total),
+        "process.pid": str(os.getpid()),
+        "process.boot_id": boot_id(),
+    }

@@ -1,0 +1,69 @@
+"""What a user reads: the text of --help, and the reason and remedy of a refused command."""
+
+import difflib
+import re
+
+from src.config import Config, settings
+
+GROUPS = ("data", "model")
+EXAMPLES = """\
+Examples:
+  python -m src.train                                    one run with the defaults
+  python -m src.train -m mc_samples=1,5,25               a grid, one run per value
+  python -m src.train -m mc_samples=1,5 batch_size=30,100 'seed=range(0,5)'
+"""
+
+
+def help_template() -> str:
+    """Every key with its default, meaning and domain, from the configuration itself."""
+    leaves = list(settings(Config()))
+    width = max(len(f"{leaf.key}={leaf.value}") for leaf in leaves)
+    lines = []
+    for leaf in leaves:
+        domain = f" ({leaf.domain.expected})" if leaf.domain else ""
+        default = str("null" if leaf.value is None else leaf.value).replace(" ", "")
+        lines.append(f"  {leaf.key + '=' + default:<{width}}  {leaf.meaning}{domain}")
+    return (
+        "Train a VAE for every cell of a grid, to learn what mc_samples buys.\n\n"
+        f"{EXAMPLES}\nKeys and their defaults:\n" + "\n".join(lines) + "\n\n"
+        "Presets of several keys: data=NAME from conf/data, model=NAME from conf/model.\n"
+        "Hydra's own options: --hydra-help\n"
+    )
+
+
+def unknown_key(key: str, received: str) -> str:
+    known = [leaf.key for leaf in settings(Config())] + list(GROUPS)
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    remedy = f"Did you mean {nearest[0]}?" if nearest else "`python -m src.train --help` lists the keys."
+    return (
+        f"{key} is not a key of the configuration. Expected one of the keys of --help. Received: {received}. {remedy}"
+    )
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """A refusal by Hydra, in this project's words; the original text where it is of no known kind."""
+    text = f"{error}"
+    if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' (?:is )?not in", text):
+        key = match[1] or match[2]
+        return unknown_key(key, next((item for item in overrides if item.lstrip("+~").startswith(key)), key))
+    if match := re.search(r"Error merging override (\S+?)=(.*)", text):
+        return wrong_type(match[1], match[2])
+    if match := re.search(r"(?:Could not find|In '[^']*': Could not find) '([^']+)/([^'/]+)'", text):
+        options = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
+        return (
+            f"{match[1]} has no option {match[2]}. Expected one of {', '.join(options)}. "
+            f"Received: {match[1]}={match[2]}. See conf/{match[1]}/."
+        )
+    if match := re.search(r"Error parsing override '([^']*)'", text):
+        return f"{match[1]} is not an override. Expected key=value. Received: {match[1]}. See --help."
+    return text.strip()
+
+
+def wrong_type(key: str, received: str) -> str:
+    """The message for a value of another type than its key's."""
+    leaf = next((leaf for leaf in settings(Config()) if leaf.key == key.lstrip("+")), None)
+    if leaf is None:
+        return unknown_key(key, f"{key}={received}")
+    expected = leaf.domain.expected if leaf.domain else f"of type {type(leaf.value).__name__}"
+    remedy = leaf.domain.remedy if leaf.domain else f"The default is {leaf.key}={leaf.value}."
+    return f"{key} must be {expected}. Received: {key}={received}. {remedy}"

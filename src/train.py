@@ -1,0 +1,65 @@
+"""Entry point: `python -m src.train [-m] [key=value ...]`. See --help."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from src.config import ConfigError
+from src.sweep import register
+from src.sweep.compose import typed
+from src.sweep.study import RunFailed, UnfinishedError
+from src.sweep.usage import explain
+
+USAGE_ERROR, FAILURE = 2, 1
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="config")
+def cell(cfg: DictConfig) -> None:
+    """One cell of a grid, or a single run. TensorFlow is imported here, after everything has been checked."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from src.cell import run
+
+    hydra_config = HydraConfig.get()
+    number = hydra_config.job.num if hydra_config.mode == hydra.types.RunMode.MULTIRUN else None
+    run(typed(cfg), Path(hydra_config.runtime.output_dir), number)
+
+
+def close_and_leave(received: signal.Signals) -> None:
+    """End the open runs as killed, then the process, with the shell's code for that signal."""
+    if tracking := sys.modules.get("src.tracking"):
+        tracking.end_open_runs(f"ended by {received.name}")
+    print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)
+    os._exit(128 + received)
+
+
+def main() -> None:
+    """Run Hydra's program; refusals become one message and exit code 2."""
+    from src.interrupt import watching
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("src").setLevel(logging.INFO)
+    wanted_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
+    try:
+        register()
+        with watching(close_and_leave):
+            cell()
+    except (ConfigError, HydraException) as error:
+        if wanted_trace:
+            raise
+        print(explain(error, sys.argv[1:]), file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    except (RunFailed, UnfinishedError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(FAILURE)
+
+
+if __name__ == "__main__":
+    main()
