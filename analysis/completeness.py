@@ -6,11 +6,9 @@ A cell is a (K, B) of a setting, and its seeds are the repetitions.
 
 import pandas as pd
 
-from analysis.tidy import CELL, RUN, STATUSES, ReportError, param_columns
+from analysis.tidy import CELL, COUNTED, RUN, SETTING, STATUSES, ReportError, param_columns
 from src import schema
 
-SETTING = "setting"
-COUNTED = "counted"
 # Recorded numbers changed between its values, so their runs are not averaged.
 NUMERICS_TAG = "tags.numerics"
 
@@ -94,7 +92,7 @@ def unfinished(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def set_aside(runs: pd.DataFrame) -> pd.DataFrame:
-    """The repeats, one row each, and whether a repeat was recorded under the same fingerprint as the run that counts."""
+    """The repeats, one row each, and whether each has the same fingerprint as the run that counts."""
     kept = runs.loc[runs[COUNTED], [SETTING, *RUN, "run_id", "fingerprint"]]
     repeats = runs[~runs[COUNTED]].merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
     return repeats.assign(same_fingerprint=repeats["fingerprint"] == repeats["fingerprint_counted"])

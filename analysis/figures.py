@@ -4,16 +4,17 @@ Lines and points are means over seeds. Bands and bars are the t-intervals of ana
 are at least two seeds and nowhere else. Call inside analysis.style.applied().
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from analysis import style
 from analysis.style import Colour
@@ -23,6 +24,7 @@ from src.schema import Quantity
 K, B, SEED, EPOCH = schema.MC_SAMPLES, schema.BATCH_SIZE, schema.SEED, schema.EPOCH
 MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the line
 PANELS_PER_ROW = 3
+LARGE_FACTOR = 5
 
 
 def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
@@ -35,9 +37,8 @@ def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> F
     """
     figure, axes = _facets(curves, [quantity], f"{_sentence(quantity.label)} by epoch", data)
     for ax, (_, facet) in zip(axes[0], curves.groupby(B.key), strict=True):
-        ax.set_yscale("log")
         _curves(ax, facet, style.sequential(curves[K.key]))
-        _plain_log_ticks(ax.yaxis)
+        _log_if_wide(ax, curves["mean"])
     return figure
 
 
@@ -50,7 +51,7 @@ def plot_learning_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: 
     """
     quantities = [quantity for quantity, _ in curves]
     everything = pd.concat([table for _, table in curves])
-    title = " and ".join(quantity.label for quantity in quantities)
+    title = " and ".join(quantity.label for quantity in quantities[:2])
     figure, axes = _facets(everything, quantities, f"{_sentence(title)} by epoch", data)
     for row, (_, table) in zip(axes, curves, strict=True):
         for ax, batch_size in zip(row, sorted(everything[B.key].unique()), strict=True):
@@ -94,19 +95,16 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
     figure = Figure(figsize=(style.PANEL[0] + 1.9, style.PANEL[1] + 0.6), layout="constrained")
     ax = figure.subplots()
     colours = style.sequential(cells[B.key], style.B_STOPS)
-    look = {"x": K.key, "y": "mean", "hue": B.key, "style": B.key, "palette": colours, "dashes": False}
-    sns.lineplot(cells, **look, markers=True, estimator=None, ax=ax)
+    markers = dict(zip(colours, cycle("osD^v"), strict=False))
+    look = {"palette": colours, "style": B.key, "markers": markers, "dashes": False}
+    sns.lineplot(cells, x=K.key, y="mean", hue=B.key, estimator=None, ax=ax, **look)
     for cell in cells.to_dict("records"):
         _interval(ax, cell, colours[cell[B.key]])
     _k_axis(ax, cells[K.key])
-    if cells["mean"].max() >= 10 * cells["mean"].min():
-        ax.set_yscale("log")
-        _plain_log_ticks(ax.yaxis)
-    else:
-        ax.set_ylim(bottom=0)
+    _log_if_wide(ax, cells["mean"])
     ax.set(xlabel=K.axis, ylabel=quantity.axis)
     ax.set_title(_seeds(cells["n"]), color=style.MUTED)
-    sns.move_legend(ax, "upper left", title=B.axis)
+    sns.move_legend(ax, "upper left", title=B.axis, alignment="left")
     figure.suptitle(f"{_sentence(quantity.label)} against K\n{data}", x=0.01, ha="left")
     return figure
 
@@ -122,7 +120,7 @@ def plot_reconstructions(panels: pd.DataFrame, data: str) -> Figure:
     columns = min(len(panels), PANELS_PER_ROW)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.4 * columns, 2.7 * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
     for ax, panel in zip(axes, panels.to_dict("records"), strict=False):
@@ -154,19 +152,23 @@ def _facets(
 
 
 def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
-    """Means by epoch, and the band of every stretch of epochs that has at least two seeds."""
+    """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
     label = ax.get_ylabel()
     marker = "o" if facet[EPOCH.key].max() <= MARKED_EPOCHS else None
     look = {"estimator": None, "errorbar": None, "legend": False, "marker": marker, "markersize": 4}
     sns.lineplot(facet, x=EPOCH.key, y="mean", hue=K.key, palette=colours, hue_order=list(colours), ax=ax, **look)
-    for k, line in facet[facet["n"] > 1].groupby(K.key):
-        edges = line[EPOCH.key], line["ci_low"], line["ci_high"]
-        ax.fill_between(*edges, color=colours[k], alpha=style.BAND_OPACITY, linewidth=0)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    if "reference" in facet:
+        ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    for k, colour in colours.items():
+        line = facet[(facet[K.key] == k) & (facet["n"] > 1)]
+        if len(line):
+            edges = line[EPOCH.key], line["ci_low"], line["ci_high"]
+            ax.fill_between(*edges, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel=EPOCH.axis, ylabel=label)
 
 
-def _interval(ax: Axes, cell: dict[str, float], colour: Colour) -> None:
+def _interval(ax: Axes, cell: dict[Hashable, Any], colour: Colour) -> None:
     """The bar of a cell that has at least two seeds."""
     if cell["n"] > 1:
         edges = [[cell["mean"] - cell["ci_low"]], [cell["ci_high"] - cell["mean"]]]
@@ -182,11 +184,13 @@ def _k_axis(ax: Axes, values: Iterable[int]) -> None:
     ax.set_xlim(levels[0] / 1.5, levels[-1] * 1.5)
 
 
-def _plain_log_ticks(axis: Axis) -> None:
-    """Ticks at 1, 2, 5 of each decade, written as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter())
+def _log_if_wide(ax: Axes, values: pd.Series) -> None:
+    """A logarithmic y axis, with plain numbers at 1, 2, 5 of each decade, for values that differ by a large factor."""
+    if values.max() >= LARGE_FACTOR * values.min():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(ScalarFormatter())
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _seeds(n: pd.Series) -> str:

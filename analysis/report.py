@@ -17,9 +17,8 @@ import matplotlib
 import pandas as pd
 
 from analysis import completeness, load, statistics, style, wording
-from analysis.completeness import SETTING
 from analysis.sections import Picture, Section, section
-from analysis.tidy import ReportError, Tables
+from analysis.tidy import SETTING, ReportError, Tables
 from src import schema
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
@@ -66,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(
-            f"error: the report cannot be written. Expected a folder to write to. Received: {folder} ({error.strerror}). "
-            "Choose another one with --output FOLDER.",
+            "error: the report cannot be written. Expected a folder to write to. "
+            f"Received: {folder} ({error.strerror}). Choose another one with --output FOLDER.",
             file=sys.stderr,
         )
         return 2

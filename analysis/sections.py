@@ -78,11 +78,14 @@ def section(
 
 def _by_epoch(history: pd.DataFrame, kind: str, data: str, seeds: str) -> list[Picture]:
     variance = statistics.curves(history, schema.TRAIN_LOSS_VARIANCE, log=True)
-    learning = [
-        (wording.labelled(q, kind), statistics.curves(history, q)) for q in (schema.TRAIN_LOSS, schema.TEST_NLL)
+    loss, nll = schema.TRAIN_LOSS, wording.labelled(schema.TEST_NLL, kind)
+    gap = nll._replace(label=f"{nll.label}\nminus that at the smallest K")
+    curves = [
+        (loss, statistics.curves(history, loss)),
+        (nll, statistics.curves(history, nll)),
+        (gap, statistics.paired(history, [schema.BATCH_SIZE.key, schema.EPOCH.key], nll)),
     ]
-    learning = [(quantity, table) for quantity, table in learning if len(table)]
-    loss, nll = (wording.labelled(quantity, kind).label for quantity in (schema.TRAIN_LOSS, schema.TEST_NLL))
+    curves = [(quantity, table) for quantity, table in curves if len(table)]
     return [
         Picture(
             "loss_variance",
@@ -94,10 +97,11 @@ def _by_epoch(history: pd.DataFrame, kind: str, data: str, seeds: str) -> list[P
         ),
         Picture(
             "learning_curves",
-            pd.concat([table for _, table in learning]) if learning else variance.head(0),
-            lambda: figures.plot_learning_curves(learning, data),
-            f"{wording.capitalised(loss)} and {nll} by epoch. Lines are means over seeds ({seeds}); bands are {BANDS}. "
-            f"The training loss averages over the moving weights of an epoch; the {nll} is taken at its end.",
+            pd.concat([table for _, table in curves]) if curves else variance.head(0),
+            lambda: figures.plot_learning_curves(curves, data),
+            f"{wording.capitalised(loss.label)}, {nll.label} and, where at least two seeds have both, its paired "
+            f"difference from the smallest K, by epoch. Lines are means over seeds ({seeds}); bands are {BANDS}. The "
+            f"training loss averages over the moving weights of an epoch; the {nll.label} is taken at its end.",
         ),
     ]
 
@@ -110,17 +114,17 @@ def _by_cell(usable: pd.DataFrame, kind: str, data: str, seeds: str) -> list[Pic
             "final_nll",
             final,
             lambda: figures.plot_final(usable, final, nll, data),
-            f"{wording.capitalised(nll.label)} by K and B: means over seeds ({seeds}) with {BANDS}. Grey lines join the "
-            "runs of one seed, which share initial weights, data order and draws: compare along them, as the table of "
-            "paired differences does, rather than by the overlap of bars.",
+            f"{wording.capitalised(nll.label)} by K and B: means over seeds ({seeds}) with {BANDS}. Grey lines join "
+            "the runs of one seed, which share initial weights, data order and draws: compare along them, as paired "
+            "differences do, rather than by the overlap of bars.",
         ),
         Picture(
             "cost",
             cost,
             lambda: figures.plot_cost(cost, statistics.EPOCH_SECONDS, data),
-            "Cost: seconds of training per epoch against K. A run's cost is the median of its epochs, so the first one, "
-            f"which compiles, does not weigh; points are means over seeds ({seeds}), bars are {BANDS}. Runs that shared "
-            "a machine slowed each other down.",
+            "Cost: seconds of training per epoch against K. A run's cost is the median of its epochs, so the first, "
+            f"which compiles, does not weigh; points are means over seeds ({seeds}), bars are {BANDS}. Runs that "
+            "shared a machine slowed each other down.",
         ),
     ]
 
@@ -130,5 +134,5 @@ def _reconstructions(images: pd.DataFrame, data: str) -> Picture:
         "reconstructions",
         images,
         lambda: figures.plot_reconstructions(images, data),
-        "One test digit and its K sampled reconstructions, as each run recorded them at its end; one run per K (n = 1).",
+        "One test digit and its K sampled reconstructions, as recorded at a run's end; one run per K (n = 1).",
     )

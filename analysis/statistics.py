@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.completeness import COUNTED, SETTING, count
-from analysis.tidy import CELL, RUN
+from analysis.completeness import count
+from analysis.tidy import CELL, COUNTED, SETTING
 from src import schema
 from src.schema import Quantity
 
@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 INTERVAL = ["n", "mean", "sd", "ci_low", "ci_high"]
 # The first epoch compiles, so a run's cost is the median of its epochs.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
-DECODER_EVALUATIONS = Quantity("decoder_evaluations_per_epoch", "N K", "", "decoder evaluations per epoch")
+DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "N K", "1/epoch", "decoder evaluations")
 SUMMARISED = (
     schema.FINAL_TEST_NLL,
     schema.FINAL_TEST_NEG_ELBO,
@@ -50,15 +50,13 @@ def intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False)
     usable = np.isfinite(values) & ((values > 0) | (not log))
     values = values[usable]
     groups = [table.loc[usable, key] for key in by]
-    spread = values.groupby(groups).std(ddof=1)
-    if log:
-        values = np.log(values)
-    result = values.groupby(groups).agg(n="count", mean="mean", sd="std")
+    averaged = values.transform(np.log) if log else values
+    result = averaged.groupby(groups).agg(n="count", mean="mean", sd="std")
     half_width = t_quantile(result["n"]) * result["sd"] / np.sqrt(result["n"])
     result["ci_low"], result["ci_high"] = result["mean"] - half_width, result["mean"] + half_width
     if log:
         result[["mean", "ci_low", "ci_high"]] = np.exp(result[["mean", "ci_low", "ci_high"]])
-    return result.assign(sd=spread).reset_index()
+    return result.assign(sd=values.groupby(groups).std(ddof=1)).reset_index()
 
 
 def t_quantile(n: pd.Series) -> np.ndarray:
@@ -88,7 +86,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
         runs: marked runs with the columns of cost().
     Returns:
         setting, mc_samples, batch_size, n_seeds, n_STATUS, n_missing, n_set_aside,
-        decoder_evaluations_per_epoch, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of SUMMARISED.
+        train/decoder_evaluations, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of SUMMARISED.
     """
     cell = [SETTING, *CELL]
     usable = finished(runs)
@@ -106,44 +104,47 @@ def curves(history: pd.DataFrame, quantity: Quantity, log: bool = False) -> pd.D
     return intervals(history, [*CELL, schema.EPOCH.key], quantity.key, log)
 
 
-def paired(runs: pd.DataFrame, quantity: Quantity, ratio: bool = False) -> pd.DataFrame:
-    """A quantity at K against the smallest K of the same setting and B, over the seeds that finished both.
+def paired(table: pd.DataFrame, by: list[str], quantity: Quantity, ratio: bool = False) -> pd.DataFrame:
+    """A quantity at K against the smallest K of the same group, over the seeds that have both.
 
         d_s = y_s(K) - y_s(K_min);   with ratio   log d_s = log y_s(K) - log y_s(K_min), transformed back
 
     Args:
-        runs: marked runs.
+        table: finished runs, or their history.
+        by: the columns that paired values share besides the seed: setting and B, and the epoch in a history.
         quantity: what is compared, in the unit of the difference; a ratio has none.
         ratio: compare by ratio instead of difference; for positive quantities.
     Returns:
-        One row per (setting, B, K > K_min) with at least two pairs: reference (K_min), INTERVAL columns, n being the
-        number of pairs, and rho, the correlation over seeds (empty at two pairs, where it is always 1 or -1).
+        One row per group and K > K_min with at least two pairs: by, mc_samples, reference (K_min), INTERVAL columns, n
+        being the number of pairs, and rho, the correlation over seeds (empty at two pairs, where it is 1 or -1).
     """
-    seed = [SETTING, schema.BATCH_SIZE.key, schema.SEED.key]
-    values = finished(runs).reindex(columns=[SETTING, *RUN, quantity.key]).rename(columns={quantity.key: "y"})
+    k, seed = schema.MC_SAMPLES.key, [*by, schema.SEED.key]
+    values = table.reindex(columns=[*seed, k, quantity.key]).rename(columns={quantity.key: "y"})
     values = values[np.isfinite(values["y"].astype(float))]
-    smallest = values.groupby(seed[:2])[schema.MC_SAMPLES.key].transform("min").rename("reference")
-    is_smallest = values[schema.MC_SAMPLES.key] == smallest
+    smallest = values.groupby(by)[k].transform("min").rename("reference")
+    is_smallest = values[k] == smallest
     pairs = values.join(smallest)[~is_smallest].merge(
         values.loc[is_smallest, [*seed, "y"]], on=seed, suffixes=("", "_0")
     )
     pairs["d"] = pairs["y"] / pairs["y_0"] if ratio else pairs["y"] - pairs["y_0"]
-    by = [SETTING, *CELL, "reference"]
-    table = intervals(pairs, by, "d", log=ratio)
-    rho = {key: group["y"].corr(group["y_0"], min_periods=3) for key, group in pairs.groupby(by)}
-    table["rho"] = [rho[key] for key in table[by].itertuples(index=False, name=None)]
-    return table[table["n"] > 1].reset_index(drop=True)
+    cell = [*by, k, "reference"]
+    result = intervals(pairs, cell, "d", log=ratio)
+    rho = {key: group["y"].corr(group["y_0"], min_periods=3) for key, group in pairs.groupby(cell)}
+    result["rho"] = [rho[key] for key in result[cell].itertuples(index=False, name=None)]
+    return result[result["n"] > 1].reset_index(drop=True)
 
 
 def gains(runs: pd.DataFrame) -> pd.DataFrame:
-    """What each K buys against the smallest K: the paired() final test NLL, and of the last epoch's loss variance and
-    the seconds per epoch the paired ratios, as KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
+    """What each K buys against the smallest K of the same setting and B: of the final test NLL the paired() difference,
+    of the last epoch's loss variance and of the seconds per epoch the paired ratios, as KEY_ratio, KEY_ratio_ci_low
+    and KEY_ratio_ci_high.
     """
-    table = paired(runs, schema.FINAL_TEST_NLL)
+    usable, by = finished(runs), [SETTING, schema.BATCH_SIZE.key]
+    table = paired(usable, by, schema.FINAL_TEST_NLL)
+    cell = [*by, schema.MC_SAMPLES.key, "reference"]
     for quantity in (schema.TRAIN_LOSS_VARIANCE, EPOCH_SECONDS):
-        ratios = paired(runs, quantity, ratio=True)
-        names = {"mean": "_ratio", "ci_low": "_ratio_ci_low", "ci_high": "_ratio_ci_high"}
-        ratios = ratios.rename(columns={old: quantity.key + new for old, new in names.items()})
-        cell = [SETTING, *CELL, "reference"]
-        table = table.merge(ratios[[*cell, *(quantity.key + new for new in names.values())]], "left", cell)
+        names = {"mean": f"{quantity.key}_ratio"}
+        names |= {end: f"{quantity.key}_ratio_{end}" for end in ("ci_low", "ci_high")}
+        ratios = paired(usable, by, quantity, ratio=True).rename(columns=names)
+        table = table.merge(ratios[[*cell, *names.values()]], "left", cell)
     return table

@@ -24,6 +24,8 @@ RUN_COLUMNS = (
     "artifact_uri",
 )
 TAG_PREFIX = "tags."
+# Columns that analysis.completeness adds to it.
+SETTING, COUNTED = "setting", "counted"
 RUNNING, UNKNOWN = "running", "unknown"
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, RUNNING, UNKNOWN)
 # MLflow's own status counts only where the run's tag is missing: MLflow also calls an aborted script FINISHED.
@@ -85,7 +87,7 @@ def tidy(records: Records) -> Tables:
     runs = runs.join(params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
     runs = runs.join(tags.add_prefix(TAG_PREFIX)).join(last).reset_index()
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
-    runs = runs[[*RUN_COLUMNS, *runs.columns.difference(RUN_COLUMNS, sort=False)]]
+    runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
     return Tables(runs, runs[["run_id", *RUN]].merge(by_epoch, on="run_id"))
 
 
@@ -124,4 +126,7 @@ def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def param_columns(runs: pd.DataFrame) -> list[str]:
     """The columns of the runs table that are parameters."""
-    return [c for c in runs if c not in RUN_COLUMNS and not c.startswith(TAG_PREFIX) and "/" not in c]
+    others = {*RUN_COLUMNS, SETTING, COUNTED}
+    return [
+        name for name in map(str, runs) if name not in others and not name.startswith(TAG_PREFIX) and "/" not in name
+    ]

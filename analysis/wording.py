@@ -1,14 +1,14 @@
 """Numbers as the report writes them: display tables and sentences. Nothing is computed here but their layout."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.completeness import SETTING, missing, set_aside, unfinished
+from analysis.completeness import missing, set_aside, unfinished
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
-from analysis.tidy import RUN, STATUSES, param_columns
+from analysis.tidy import COUNTED, RUN, SETTING, STATUSES, param_columns
 from src import schema
 from src.schema import Quantity
 
@@ -56,8 +56,8 @@ def capitalised(label: str) -> str:
 
 def nll_kind(runs: pd.DataFrame) -> str:
     """What the runs of a setting recorded as their NLL."""
-    kinds = runs[schema.NLL_KIND].dropna() if schema.NLL_KIND in runs else []
-    return str(kinds.iloc[0]) if len(kinds) else UNRECORDED_NLL
+    kind = runs.iloc[0].get(schema.NLL_KIND)
+    return UNRECORDED_NLL if pd.isna(kind) else str(kind)
 
 
 def labelled(quantity: Quantity, kind: str) -> Quantity:
@@ -81,14 +81,15 @@ def parameter_table(runs: pd.DataFrame) -> Table:
 
 
 def seeds(cells: pd.DataFrame) -> str:
-    """The finished seeds behind each mean: one number where all cells agree, else each cell's."""
-    if cells["n_finished"].nunique() == 1:
-        return f"n = {cells['n_finished'].iloc[0]} in every cell"
-    each = (f"{cell['n_finished']} at K = {cell[K]}, B = {cell[B]}" for cell in cells.to_dict("records"))
-    return f"n = {'; '.join(each)}"
+    """The finished seeds behind each mean: the usual number, and the cells that have another."""
+    usual = int(cells["n_finished"].mode().max())
+    others = cells[cells["n_finished"] != usual].to_dict("records")
+    if not others:
+        return f"n = {usual} in every cell"
+    return f"n = {usual}, but " + ", ".join(f"{c['n_finished']} at K = {c[K]}, B = {c[B]}" for c in others)
 
 
-def lacking(cell: dict[str, Any]) -> str:
+def lacking(cell: dict[Hashable, Any]) -> str:
     """The runs of a cell that did not finish, were never started, or are repeats."""
     names = [name for name in (*STATUSES, "missing", "set_aside") if name != schema.FINISHED]
     return ", ".join(f"{cell[f'n_{name}']} {name.replace('_', ' ')}" for name in names if cell[f"n_{name}"]) or NONE
@@ -98,7 +99,7 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     """statistics.summary of one setting, by its main columns."""
     nll = labelled(NLL, kind)
 
-    def row(cell: dict[str, Any]) -> dict[str, str]:
+    def row(cell: dict[Hashable, Any]) -> dict[str, str]:
         return {
             "B": str(cell[B]),
             "K": str(cell[K]),
@@ -120,11 +121,11 @@ def gain_table(gains: pd.DataFrame, kind: str) -> Table:
     """statistics.gains of one setting."""
     nll = labelled(NLL, kind)
 
-    def ratio(gain: dict[str, Any], quantity: Quantity) -> str:
+    def ratio(gain: dict[Hashable, Any], quantity: Quantity) -> str:
         low, high = gain[f"{quantity.key}_ratio_ci_low"], gain[f"{quantity.key}_ratio_ci_high"]
         return f"{significant(gain[f'{quantity.key}_ratio'])} ({interval(low, high, significant)})"
 
-    def row(gain: dict[str, Any]) -> dict[str, str]:
+    def row(gain: dict[Hashable, Any]) -> dict[str, str]:
         return {
             "B": str(gain[B]),
             "K": str(gain[K]),
@@ -146,61 +147,69 @@ def gain_table(gains: pd.DataFrame, kind: str) -> Table:
 
 def answers(cells: pd.DataFrame, gains: pd.DataFrame, kind: str) -> list[str]:
     """A sentence per B: what the largest K does to likelihood, stability and time, against the smallest."""
+    compared = {(gain[B], gain[K]): gain for gain in gains.to_dict("records")}
     sentences = []
-    for batch_size, group in cells[cells[f"{NLL.key}_n"] > 0].groupby(B):
-        low, high = group.loc[group[K].idxmin()], group.loc[group[K].idxmax()]
-        gain = gains[(gains[B] == batch_size) & (gains[K] == high[K])]
+    for batch_size, group in cells[cells[f"{NLL.key}_n"] > 0].sort_values(K).groupby(B):
+        levels = group.to_dict("records")
+        low, high = levels[0], levels[-1]
         start = f"B = {batch_size}, K = {high[K]} against K = {low[K]}: "
-        if low[K] == high[K]:
+        if low is high:
             sentences.append(f"B = {batch_size}: only K = {low[K]} has finished runs, so there is nothing to compare.")
-        elif len(gain):
-            sentences.append(start + _compared(gain.iloc[0], labelled(NLL, kind)))
+        elif (batch_size, high[K]) in compared:
+            sentences.append(start + _paired(compared[batch_size, high[K]], labelled(NLL, kind)))
         else:
-            change = decimals(high[f"{NLL.key}_mean"] - low[f"{NLL.key}_mean"])
-            times = significant(high[f"{EPOCH_SECONDS.key}_mean"] / low[f"{EPOCH_SECONDS.key}_mean"])
-            sentences.append(
-                f"{start}{labelled(NLL, kind).label} differs by {change} {NLL.unit}, at {times} times the seconds per "
-                "epoch. Fewer than two seeds finished both, so there is no interval: this difference cannot be told "
-                "from the spread between seeds."
-            )
+            sentences.append(start + _unpaired(low, high, labelled(NLL, kind)))
     return sentences
 
 
-def _compared(gain: pd.Series, nll: Quantity) -> str:
-    excludes_zero = gain["ci_low"] > 0 or gain["ci_high"] < 0
-    verdict = "the interval excludes 0" if excludes_zero else "the interval includes 0"
+def _paired(gain: dict[Hashable, Any], nll: Quantity) -> str:
+    verdict = "excludes" if gain["ci_low"] > 0 or gain["ci_high"] < 0 else "includes"
     return (
         f"{nll.label} changes by {decimals(gain['mean'])} {nll.unit} (95 % interval "
-        f"{interval(gain['ci_low'], gain['ci_high'])}, n = {gain['n']} pairs; {verdict}), {VARIANCE.label} in the last "
-        f"epoch by a factor {significant(gain[f'{VARIANCE.key}_ratio'])}, {EPOCH_SECONDS.label} by a factor "
-        f"{significant(gain[f'{EPOCH_SECONDS.key}_ratio'])}."
+        f"{interval(gain['ci_low'], gain['ci_high'])}, n = {gain['n']} pairs; the interval {verdict} 0), "
+        f"{VARIANCE.label} in the last epoch by a factor {significant(gain[f'{VARIANCE.key}_ratio'])}, "
+        f"{EPOCH_SECONDS.label} by a factor {significant(gain[f'{EPOCH_SECONDS.key}_ratio'])}."
+    )
+
+
+def _unpaired(low: dict[Hashable, Any], high: dict[Hashable, Any], nll: Quantity) -> str:
+    return (
+        f"{nll.label} differs by {decimals(high[f'{nll.key}_mean'] - low[f'{nll.key}_mean'])} {nll.unit}, at "
+        f"{significant(high[f'{EPOCH_SECONDS.key}_mean'] / low[f'{EPOCH_SECONDS.key}_mean'])} times the "
+        f"{EPOCH_SECONDS.label}. Fewer than two seeds finished both, so there is no interval: this difference cannot "
+        "be told from the spread between seeds."
     )
 
 
 def run_table(runs: pd.DataFrame) -> Table:
     """The run behind every seed of every cell."""
-    columns = [B, K, SEED, "status", "run_id", "run_name"]
-    rows = runs.sort_values([B, K, SEED, "start_time"])[columns].astype(str).to_dict("records")
-    return table("Run ids behind each cell", rows)
+    return _text(
+        "Run ids behind each cell", runs.sort_values([B, K, SEED, "start_time"]), ["status", "run_id", "run_name"]
+    )
 
 
 def lost_table(runs: pd.DataFrame) -> Table:
     """Every run that is in no mean, and why: not finished, never started, or a repeat."""
-    repeats = set_aside(runs)
+    repeats, broken = set_aside(runs), unfinished(runs)
     other = repeats["same_fingerprint"].map({True: "", False: " under another fingerprint"})
     lost = pd.concat([
-        unfinished(runs).assign(why=unfinished(runs)["status"]),
+        broken.assign(why=broken["status"]),
         missing(runs).assign(why="never started", run_id=NONE),
         repeats.assign(why="repeat set aside: " + repeats["status"] + other),
     ])  # fmt: skip
-    columns = [SETTING, B, K, SEED, "why", "run_id"]
-    rows = lost.sort_values([SETTING, B, K, SEED, "run_id"])[columns].astype(str).to_dict("records")
-    return table("Runs that are in no mean", rows)
+    return _text("Runs that are in no mean", lost.sort_values([SETTING, B, K, SEED, "run_id"]), ["why", "run_id"])
+
+
+def _text(caption: str, rows: pd.DataFrame, columns: list[str]) -> Table:
+    """The named columns after the setting, B, K and seed, as text."""
+    names = {SETTING: "setting", B: "B", K: "K", SEED: "seed", "run_id": "run id", "run_name": "run name"}
+    shown = rows[[SETTING, B, K, SEED, *columns]].rename(columns=names).astype(str)
+    return Table(caption, shown.columns.tolist(), shown.to_numpy().tolist())
 
 
 def totals(runs: pd.DataFrame) -> str:
     """How many runs there are, and what became of them."""
-    counted = runs[runs["counted"]]
+    counted = runs[runs[COUNTED]]
     by_status = ", ".join(f"{(counted['status'] == status).sum()} {status}" for status in STATUSES)
     return (
         f"{len(runs)} runs recorded: {len(counted)} count, {len(runs) - len(counted)} are repeats of the same cell and "

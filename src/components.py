@@ -51,13 +51,11 @@ class DatumSquares(NamedTuple):
     inner: Array
 
 
-def _estimates(
-    square_draws: Value, square_means: Value, square_mean: Value, data: int, draws: int
-) -> tuple[Value, ...]:
+def _estimates(sq_draws: Value, sq_means: Value, sq_mean: Value, data: int, draws: int) -> tuple[Value, ...]:
     """(var_data, var_mc, |G|^2) from the three mean squares; both differences are sums of squares but for rounding."""
-    within = draws / (draws - 1) * np.maximum(square_draws - square_means, 0.0)
-    between = draws * data / (data - 1) * np.maximum(square_means - square_mean, 0.0)
-    return (between - within) / draws, within, square_mean - between / (data * draws)
+    within = draws / (draws - 1) * np.maximum(sq_draws - sq_means, 0.0)
+    between = draws * data / (data - 1) * np.maximum(sq_means - sq_mean, 0.0)
+    return (between - within) / draws, within, sq_mean - between / (data * draws)
 
 
 def variance_components(
@@ -124,8 +122,8 @@ def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
         squares: per-datum sums, [B] each, as from datum_squares or a probe that keeps no gradients.
         draws: observations per datum K behind them.
     Returns:
-        Standard errors over new data and new eps; se^2 is unbiased for var_mc, and for the others too large by a factor
-        1 + O(1/B). Heavy tails that the probe did not meet are not in it.
+        Standard errors over new data and new eps; se^2 is unbiased for var_mc and, for Gaussian data, too large for
+        var_data by a factor of at most (B-1)/(B-2). Heavy tails that the probe did not meet are not in it.
     Raises:
         ValueError: fewer than three data or two draws.
     Source: Efron and Stein (1981), Annals of Statistics 9, 586.

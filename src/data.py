@@ -81,7 +81,7 @@ def read_shape(stream: IO[bytes], path: Path) -> tuple[int, ...]:
 
 
 def read_idx(config: DataConfig, part: str) -> np.ndarray:
-    """A part of the data set, uint8, images flattened to [n, pixels].
+    """A part of the data set, uint8: images flattened to [n, pixels], labels [n].
 
     Raises:
         DataError: the file is missing, cannot be unpacked, or its SHA-256 is not the published one.
@@ -100,7 +100,8 @@ def read_idx(config: DataConfig, part: str) -> np.ndarray:
         )
     axes = content[3]
     shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape[0], math.prod(shape[1:]))
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    return values.reshape(shape[0], math.prod(shape[1:])) if axes > 1 else values
 
 
 def available(config: DataConfig, part: str) -> int:

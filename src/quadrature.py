@@ -116,6 +116,7 @@ def _checked(q_mean: Array, q_log_var: Array) -> tuple[Array, Array]:
     return q_mean, np.exp(0.5 * q_log_var)
 
 
+@np.errstate(invalid="ignore")  # a diverged decoder is a result: nan, not a warning
 def integrate(
     log_likelihood: LogLikelihood, q_mean: Array, q_log_var: Array, tolerance: float = 0.01, max_points: int = 1_000_000
 ) -> Quadrature:

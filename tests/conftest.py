@@ -1,0 +1,29 @@
+"""Small real data, and the settings of small real runs."""
+
+import os
+
+# Before TensorFlow is imported by any test.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+import pytest
+
+from src import data
+from src.config import Config, DataConfig, EvaluationConfig
+
+
+def small(**changes: object) -> Config:
+    """A configuration of 250 training and 120 test digits, three steps an epoch, the last one of 50 images."""
+    config = Config(
+        epochs=2,
+        data=DataConfig(train_size=250, test_size=120),
+        evaluation=EvaluationConfig(iw_samples=3, final_iw_samples=5),
+    )
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return config
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
+    return data.load(small().data, seed=0)

@@ -1,0 +1,126 @@
+"""MNIST as embedded: verified, cut, binarised; damage is one clear error."""
+
+import gzip
+import lzma
+import shutil
+
+import numpy as np
+import pytest
+
+from src import data
+from src.config import Config, DataConfig
+from tests.conftest import small
+
+MNIST = data.ROOT / "data" / "mnist"
+
+
+def copied(folder, **changed: bytes) -> DataConfig:
+    """A configuration that reads a copy of MNIST's files with some contents replaced."""
+    for part in data.FILES:
+        source = data.find(DataConfig(), part)
+        content = changed.get(part)
+        if content is None:
+            shutil.copy(source, folder)
+        elif content:
+            (folder / source.name).write_bytes(content)
+    return DataConfig(path=str(folder))
+
+
+def test_the_whole_of_mnist_is_there():
+    loaded = data.load(DataConfig(), seed=0)
+    assert loaded.train.shape == (60_000, 784)
+    assert loaded.test.shape == (10_000, 784)
+    assert loaded.train.dtype == np.uint8
+    assert loaded.test.dtype == np.float32
+    assert loaded.test.max() == 1.0
+    assert np.bincount(loaded.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_a_missing_file_is_named_with_the_remedy(tmp_path):
+    config = copied(tmp_path, test_images=b"")
+    with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte is missing.*git checkout -- data/mnist"):
+        data.load(config, seed=0)
+
+
+def test_a_changed_byte_is_found(tmp_path):
+    content = bytearray(lzma.decompress(data.find(DataConfig(), "test_labels").read_bytes()))
+    content[1000] ^= 1
+    config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
+        data.read_idx(config, "test_labels")
+
+
+@pytest.mark.parametrize("content", [b"not xz at all", None])
+def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
+    truncated = data.find(DataConfig(), "test_labels").read_bytes()[:1000]
+    config = copied(tmp_path, test_labels=content or truncated)
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be unpacked.*git checkout"):
+        data.read_idx(config, "test_labels")
+
+
+def test_gz_and_plain_files_are_read_too(tmp_path):
+    labels = lzma.decompress((MNIST / "t10k-labels-idx1-ubyte.xz").read_bytes())
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    read = data.read_idx(DataConfig(path=str(tmp_path)), "test_labels")
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels)
+    np.testing.assert_array_equal(read, data.read_idx(DataConfig(path=str(tmp_path)), "test_labels"))
+
+
+def test_something_else_than_idx_is_refused(tmp_path):
+    config = copied(tmp_path, train_images=lzma.compress(b"GIF89a" + bytes(100)))
+    (problem,) = data.problems(Config(data=config))
+    assert "is not an IDX file" in problem
+    assert "47 49 46 38" in problem
+
+
+def test_subsets_repeat_are_nested_and_mixed():
+    large = data.load(DataConfig(train_size=2000, test_size=500), seed=0)
+    again = data.load(DataConfig(train_size=1000, test_size=200), seed=7)
+    np.testing.assert_array_equal(again.train, large.train[:1000])
+    np.testing.assert_array_equal(again.test, large.test[:200])
+    counts = np.bincount(large.test_labels, minlength=10)
+    assert counts.min() > 20  # ten classes at 50 expected: five standard errors below is 16
+
+
+def test_binarisation_has_the_intensity_as_its_mean():
+    images = np.full((20_000, 1), 64, np.uint8)
+    drawn = data.binarize(images, np.random.default_rng(0)) / 255
+    probability, error = 64 / 255, np.sqrt(64 / 255 * 191 / 255 / len(drawn))
+    assert abs(drawn.mean() - probability) < 5 * error
+    assert abs((drawn**0.5).mean() * 1.1 - probability) > 5 * error  # power: ten percent off is rejected
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+
+
+def test_static_pixels_follow_the_seed_but_the_test_set_does_not():
+    config = DataConfig(pixels="static", train_size=50, test_size=50)
+    first, second = data.load(config, seed=0), data.load(config, seed=1)
+    assert set(np.unique(first.train)) == {0, 255}
+    assert (first.train != second.train).any()
+    np.testing.assert_array_equal(first.train, data.load(config, seed=0).train)
+    np.testing.assert_array_equal(first.test, second.test)
+    assert set(np.unique(first.test)) == {0.0, 1.0}
+
+
+def test_dynamic_pixels_keep_probabilities_for_training_and_fix_the_test_set():
+    config = DataConfig(pixels="dynamic", train_size=50, test_size=50)
+    loaded = data.load(config, seed=0)
+    assert loaded.redraw
+    np.testing.assert_array_equal(loaded.train, data.load(DataConfig(train_size=50, test_size=1), 0).train)
+    np.testing.assert_array_equal(loaded.test, data.load(DataConfig(pixels="static", test_size=50), 0).test)
+
+
+def test_problems_are_found_from_headers_alone():
+    assert data.problems(small()) == []
+    (problem,) = data.problems(Config(batch_size=60_001))
+    assert problem == (
+        "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
+        "Lower batch_size or raise data.train_size."
+    )
+    (problem,) = data.problems(Config(data=DataConfig(test_size=10_001)))
+    assert problem.startswith("data.test_size must be a positive integer of at most 10000")
+
+
+def test_take_keeps_the_files_order_for_everything():
+    images = np.arange(12).reshape(6, 2)
+    assert data.take(images, None, "train") is images
+    assert sorted(data.take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
