@@ -92,7 +92,7 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
         quantity: the cost, in seconds.
         data: what the runs were trained on, for the title.
     """
-    figure = Figure(figsize=(style.PANEL[0] + 1.9, style.PANEL[1] + 0.6), layout="constrained")
+    figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     ax = figure.subplots()
     colours = style.sequential(cells[B.key], style.B_STOPS)
     markers = dict(zip(colours, cycle("osD^v"), strict=False))
@@ -135,8 +135,8 @@ def _facets(
 ) -> tuple[Figure, np.ndarray]:
     """Empty axes: a row per quantity, a column per B, titled with the number of seeds; the legend names each K."""
     batch_sizes = sorted(table[B.key].unique())
-    width, height = style.PANEL
-    size = (width * max(len(batch_sizes), 1.4) + legend, height * len(quantities) + 0.7)
+    width = float(np.clip(style.PAGE / len(batch_sizes), *style.PANEL_WIDTH))
+    size = (width * max(len(batch_sizes), 1.4) + legend, style.PANEL_HEIGHT * len(quantities) + 0.7)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(quantities), len(batch_sizes), sharex=True, sharey="row", squeeze=False)
     for ax, batch_size in zip(axes[0], batch_sizes, strict=True):

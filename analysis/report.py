@@ -131,6 +131,8 @@ def save(picture: Picture, stem: Path) -> str:
     with style.applied():
         figure = picture.draw()
         figure.savefig(stem.with_suffix(".png"))
+        # The layout is found; finding it again takes as long as drawing.
+        figure.set_layout_engine("none")
         # Without the date the same runs give the same bytes.
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(stem.with_suffix('.svg').read_bytes()).decode()}"

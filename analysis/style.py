@@ -11,7 +11,10 @@ Colour = tuple[float, float, float]
 INK = "#23303a"
 MUTED = "#6b7780"
 SEED_LINE = "#b4bcc2"
-PANEL = (3.6, 2.9)  # inches, one facet
+# Inches: the report's width, and a facet's, which gives way where there are many.
+PAGE = 10.5
+PANEL_WIDTH = (2.5, 3.6)
+PANEL_HEIGHT = 2.9
 BAND_OPACITY = 0.18
 # Lightness falls along each, so the order survives in grey; the two are told apart by hue.
 K_STOPS = ("#46b87b", "#24878e", "#38598c", "#440f56")

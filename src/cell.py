@@ -16,8 +16,8 @@ from src.config import Config, flatten
 from src.data import Dataset
 from src.evaluation import Evaluator, standard_error
 from src.model import VAE
-from src.progress import EpochBar, clock
-from src.sweep.study import RunFailed, Study
+from src.progress import EpochBar
+from src.sweep.study import RunFailed, Study, clock
 from src.training import Diverged, EpochRecord, make_trainer, train
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,11 @@ def run(config: Config, folder: Path, number: int | None) -> None:
             history: History = []
             final = train_and_evaluate(config, folder, tracked, EpochBar(config, study, number), history, started)
     except Diverged as error:
-        raise RunFailed(f"{name} diverged: {error}") from error
+        log.error("%s diverged: %s", name, error)
+        raise RunFailed(name) from error
     except Exception as error:
         log.exception("%s failed", name)
-        raise RunFailed(f"{name} failed: {error}") from error
+        raise RunFailed(name) from error
     log.info("%s", summary(config, study, number, final))
 
 

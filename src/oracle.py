@@ -50,7 +50,7 @@ class LinearGaussianVAE:
     """z ~ N(0, I), x|z ~ N(W z + mu, s2 I), q(z|x) = N(V (x - mu), diag(delta^2)): probabilistic PCA as a VAE.
 
     W: [d, q]. mu: [d]. s2: variance of a pixel. V: [q, d]. delta: standard deviations of q, [q].
-    Source: Tipping and Bishop (1999), eqs. 1-6; Lucas, Tucker, Grosse, Norouzi (2019), eqs. 3-5.
+    Source: Tipping and Bishop (1999), eqs. 1-6; Lucas, Tucker, Grosse, Norouzi (2019).
     """
 
     W: Array

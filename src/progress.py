@@ -6,16 +6,7 @@ from tqdm import tqdm
 
 from src import schema
 from src.config import Config
-from src.sweep.study import Study
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 42s, 3m05s or 2h10m."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+from src.sweep.study import Study, clock
 
 
 class EpochBar:

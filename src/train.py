@@ -24,6 +24,8 @@ USAGE_ERROR, FAILURE = 2, 1
 def cell(cfg: DictConfig) -> None:
     """One cell of a grid, or a single run. TensorFlow is imported here, after everything has been checked."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Compiled epochs do not use oneDNN, and switching it on is announced on every start.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     from src.cell import run
 
     hydra_config = HydraConfig.get()
@@ -56,8 +58,9 @@ def main() -> None:
             raise
         print(explain(error, sys.argv[1:]), file=sys.stderr)
         sys.exit(USAGE_ERROR)
-    except (RunFailed, UnfinishedError) as error:
-        print(error, file=sys.stderr)
+    except (RunFailed, UnfinishedError):
+        if wanted_trace:
+            raise
         sys.exit(FAILURE)
 
 

@@ -28,8 +28,17 @@ def predicted_cost(config: Config) -> float:
     return passes * (config.epochs * train * 3 * (1 + config.mc_samples) + test * draws)
 
 
+def clock(seconds: float) -> str:
+    """Seconds as 42s, 3m05s or 2h10m."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
 class RunFailed(RuntimeError):
-    """A run that ended without finishing; its reason and its traceback are in the store."""
+    """A run that ended without finishing. It has said why; its traceback is in the store."""
 
 
 class UnfinishedError(RuntimeError):

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from src import schema
 from src.config import Config, ConfigError
 from src.sweep.compose import composer, problems
-from src.sweep.study import Study, UnfinishedError, predicted_cost
+from src.sweep.study import Study, UnfinishedError, clock, predicted_cost
 from src.sweep.usage import explain
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,8 @@ class StudySweeper(BasicSweeper):
     def sum_up(self, results: Sequence[JobReturn], cells: list[list[str]], seconds: float) -> None:
         """Say how the cells ended. Raises UnfinishedError where one did not finish."""
         unfinished = [cell for cell, result in zip(cells, results, strict=True) if result.status != JobStatus.COMPLETED]
-        log.info("%d of %d cells finished in %.0f s", len(cells) - len(unfinished), len(cells), seconds)
+        log.info("%d of %d cells finished in %s", len(cells) - len(unfinished), len(cells), clock(seconds))
         for cell in unfinished:
-            log.error("not finished: %s", " ".join(cell))
+            log.error("not finished: %s", " ".join(item for item in cell if any(item not in other for other in cells)))
         if unfinished:
             raise UnfinishedError(f"{len(unfinished)} of {len(cells)} cells did not finish")

@@ -1,0 +1,70 @@
+"""The real command line against a real store, for tests from end to end."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from src.data import ROOT
+
+SMALL = (
+    "data.train_size=250",
+    "data.test_size=120",
+    "epochs=2",
+    "evaluation.iw_samples=3",
+    "evaluation.final_iw_samples=5",
+)
+
+
+class Workplace:
+    """A folder with a store of its own, where the project's commands are run."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.database = folder / "mlflow.db"
+
+    def command(self, *overrides: str) -> list[str]:
+        """The command for small runs in this place; options such as -m may stand among the overrides."""
+        options = [item for item in overrides if item.startswith("-")]
+        own = [item for item in overrides if not item.startswith("-")]
+        places = (f"tracking.uri=sqlite:///{self.database}", f"hydra.run.dir={self.folder}/run")
+        settings = (*SMALL, *places, f"hydra.sweep.dir={self.folder}/sweep", *own)
+        return [sys.executable, "-m", "src.train", *options, *settings]
+
+    def start(self, *overrides: str) -> subprocess.Popen[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        return subprocess.Popen(
+            self.command(*overrides),
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def train(self, *overrides: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*overrides)
+        output, errors = process.communicate(timeout=240)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def query(self, sql: str, *values: object) -> list[tuple]:
+        """Rows of the store; none where it has not been made yet."""
+        if not self.database.exists():
+            return []
+        with sqlite3.connect(self.database) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def pairs(self, table: str, run_id: str) -> dict[str, str]:
+        """The tags or params of a run."""
+        return dict(self.query(f"select key, value from {table} where run_uuid = ?", run_id))
+
+    def history(self, run_id: str) -> dict[tuple[str, int], float]:
+        """The metrics of a run by (key, step)."""
+        rows = self.query("select key, step, value from metrics where run_uuid = ?", run_id)
+        return {(key, step): value for key, step, value in rows}
+
+    def runs(self) -> list[tuple[str, str]]:
+        """(run id, MLflow status) in the order of their start."""
+        return self.query("select run_uuid, status from runs order by start_time, rowid")

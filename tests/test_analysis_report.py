@@ -1,0 +1,188 @@
+"""The command itself: what it writes, what it says, what it refuses, and what it never imports."""
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import report
+from src import schema
+from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
+
+ROOT = Path(__file__).parent.parent
+FIGURES = ("loss_variance", "learning_curves", "final_nll", "cost")
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "analysis.report", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Page(HTMLParser):
+    """The addresses a page would fetch, its text, and the captions of its figures."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The report of the study, through the real command."""
+    output = tmp_path_factory.mktemp("reports")
+    done = command("--store", study().uri, "--output", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    (output / "stdout").write_text(done.stdout)
+    return output / EXPERIMENT
+
+
+def one_setting(tmp_path: Path, **changes: object) -> Store:
+    store = Store(tmp_path / "store")
+    for k in (1, 5):
+        store.record(k, 100, 0, **changes)
+    return store
+
+
+def test_every_file_is_written_and_named_at_the_end(folder):
+    figures = [f"setting{n}_{stem}" for n in (1, 2) for stem in FIGURES] + ["setting2_reconstructions"]
+    expected = {f"figures/{stem}.{suffix}" for stem in figures for suffix in ("png", "svg")}
+    expected |= {f"{table}-{kind}.csv" for table in ("summary", "differences") for kind in ("nll", "bce-pseudo-nll")}
+    expected |= {"runs.parquet", "history.parquet", "report.html"}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
+    stdout = (folder.parent / "stdout").read_text()
+    assert all(f"  {folder / name}" in stdout for name in expected)
+    assert "BCE pseudo-NLL" in stdout
+
+
+def test_parquet_files_are_tidy(folder):
+    runs, history = pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "history.parquet")
+    assert not runs["run_id"].duplicated().any()
+    assert {"mc_samples", "batch_size", "seed", "status", "tags.fingerprint", "setting", "counted"} <= set(runs)
+    assert {"run_id", "epoch", schema.TRAIN_LOSS.key, schema.TRAIN_SECONDS.key} <= set(history)
+    assert set(history["run_id"]) == set(runs["run_id"])
+
+
+def test_a_pseudo_nll_and_an_nll_share_no_table(folder):
+    for kind, name in ((schema.TRUE_NLL, "nll"), (schema.PSEUDO_NLL, "bce-pseudo-nll")):
+        summary = pd.read_csv(folder / f"summary-{name}.csv")
+        assert set(summary[schema.NLL_KIND]) == {kind}
+        assert {"mc_samples", "batch_size", "data.pixels", "n_seeds", "n_missing", "final/test_nll_sd"} <= set(summary)
+
+
+def test_the_page_is_one_file_that_asks_nobody(folder):
+    page = Page(folder / "report.html")
+    assert page.tags.count("img") == 9
+    assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
+    assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
+    page = Page(folder / "report.html").text
+    assert "How many Monte Carlo samples" in page
+    assert "17 finished, 1 failed, 1 diverged, 1 killed, 1 running, 0 unknown" in page
+    assert "repeat set aside: finished" in page
+    assert "never started" in page
+    assert "reconstructions at K = 25: the artifact is missing." in page
+    assert "reconstructions: no finished run recorded what it shows." in page  # the grayscale setting
+    assert "n = 3, but 1 at K = 25, B = 30" in page or "n = 2, but" in page
+    for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
+        assert run_id in page
+
+
+def test_the_same_store_gives_the_same_page(folder, tmp_path):
+    assert report.main(["--store", study().uri, "--output", str(tmp_path)]) == 0
+    for name in ("report.html", "summary-nll.csv", "figures/setting2_final_nll.svg"):
+        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_one_seed_gets_no_interval_and_is_told_so(tmp_path, capsys):
+    store = one_setting(tmp_path, params=GRAYSCALE)
+    assert report.main(["--store", store.uri, "--output", str(tmp_path), "--name", "my report!"]) == 0
+    folder = tmp_path / "my-report"
+    summary = pd.read_csv(folder / "summary.csv")
+    assert summary[["final/test_nll_sd", "final/test_nll_ci_low", "final/test_nll_ci_high"]].isna().all(axis=None)
+    assert pd.read_csv(folder / "differences.csv").empty
+    page = Page(folder / "report.html").text
+    assert "there is no interval" in page
+    assert "final test BCE pseudo-NLL [nats/image]" in page
+    assert "final test NLL" not in page
+
+
+def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tmp_path):
+    output = tmp_path / "reports"
+    stale = output / "grid" / "figures" / "setting7_cost.png"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    assert report.main(["--store", study().uri, "--output", str(output), "--sweep", "grid"]) == 0
+    assert not stale.exists()
+    assert (output / "grid" / "figures" / "cost.png").exists()
+    assert "BCE pseudo-NLL" not in Page(output / "grid" / "report.html").text
+
+
+@pytest.mark.parametrize("status", [schema.FAILED, schema.DIVERGED])
+def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
+    store = one_setting(tmp_path, status=status, metrics={key: [] for key in curve(1, 100, 0)})
+    assert report.main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    page = Page(tmp_path / EXPERIMENT / "report.html")
+    assert "img" not in page.tags
+    assert "No run of this setting has finished" in page.text
+    assert f"2 {status}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--store", "sqlite:///no/such.db"], "There is no store at sqlite:///no/such.db"),
+        (["--store", "{uri}", "--experiment", "typo"], "Expected one of: Default, vae-mc-samples. Received: typo"),
+        (["--store", "{uri}", "--sweep", "typo"], "No run belongs to the sweep 'typo'"),
+        (["--store", "{uri}", "--output", "/dev/null"], "the report cannot be written"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_message_and_exit_code_2(arguments, message, capsys):
+    assert report.main([argument.format(uri=study().uri) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_the_command_refuses_a_damaged_store_without_a_traceback(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is not a database")
+    done = command("--store", f"sqlite:///{tmp_path}/mlflow.db", "--output", tmp_path)
+    assert done.returncode == 2
+    assert "Received the error: file is not a database. Restore" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_store_is_the_environments_or_mlflow_db_here(monkeypatch):
+    assert report.parse([]).store == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert report.parse([]).store == "sqlite:///other.db"
+
+
+def test_importing_the_report_imports_no_tensorflow_keras_or_mlflow():
+    check = "import sys, analysis.report; print(sorted({'tensorflow', 'keras', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
