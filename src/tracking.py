@@ -7,17 +7,18 @@ several processes at once breaks it. Everything goes through the client, so no e
 
 import logging
 import os
+import sqlite3
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError as SQLAlchemyError
 
 from src import schema
 from src.config import ConfigError, TrackingConfig
@@ -81,27 +82,25 @@ class Store:
 
     def __init__(self, config: TrackingConfig):
         self.uri = store_uri(config)
-        artifacts = self._prepare_sqlite() if self.uri.startswith("sqlite:") else None
         try:
+            artifacts = self._prepare_sqlite() if self.uri.startswith("sqlite:") else None
             self.client = MlflowClient(self.uri)
             self.experiment_id = self._experiment(config.experiment, artifacts)
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.DatabaseError, OSError) as error:
             raise ConfigError(
-                f"The store cannot be opened ({error.message}). Expected an MLflow store. Received: "
-                f"tracking.uri={self.uri}. Start the server, or name another store."
+                f"The store cannot be opened ({error}). Expected an MLflow store. Received: tracking.uri={self.uri}. "
+                "Start the server, restore the file, or name another store."
             ) from error
 
     def _prepare_sqlite(self) -> Path:
-        """Create the file with a write-ahead log, which lets readers and writers work side by side."""
-        path = Path(make_url(self.uri).database or "")
+        """Create the file with a write-ahead log, which lets readers and writers work side by side; migrate it."""
+        path = Path(make_url(self.uri).database or "").resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(self.uri)
-        with FileLock(f"{path}.lock"), engine.connect() as connection:
-            connection.execute(text("PRAGMA journal_mode=WAL"))
-        engine.dispose()
         with FileLock(f"{path}.lock"):
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
             MlflowClient(self.uri).search_experiments(max_results=1)
-        return path.resolve().parent / "mlruns"
+        return path.parent / "mlruns"
 
     def _experiment(self, name: str, artifacts: Path | None) -> str:
         found = self.client.get_experiment_by_name(name)

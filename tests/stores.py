@@ -4,6 +4,7 @@ import functools
 import shutil
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ SHARED = {
     "epochs": EPOCHS,
     "model.hidden_dims": [256],
     "learning_rate": 1e-3,
+    schema.NLL_KIND: schema.TRUE_NLL,
 }
 GRAYSCALE = {"data.pixels": "grayscale", schema.NLL_KIND: schema.PSEUDO_NLL}
 ENDED = {schema.FINISHED: "FINISHED", schema.KILLED: "KILLED"}
@@ -141,9 +143,7 @@ class Study(Store):
         blown = {schema.TRAIN_LOSS.key: [150.0, float("inf"), float("nan")]}
         self.repeat = self.record(1, 100, 0, nll=500.0, parent=sweep)
         self.failed_first = self.record(5, 100, 1, schema.FAILED, parent=sweep)
-        cells = [
-            (k, b, seed) for b in (30, 100) for k in (1, 5, 25) for seed in (0, 1, 2) if (k, b, seed) != (25, 100, 2)
-        ]
+        cells = [cell for cell in product((1, 5, 25), (30, 100), (0, 1, 2)) if cell != (25, 100, 2)]
         self.runs = {}
         for cell in reversed(cells) if reverse else cells:
             status = outcome.get(cell, schema.FINISHED)

@@ -106,7 +106,8 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "never started" in page
     assert "reconstructions at K = 25: the artifact is missing." in page
     assert "reconstructions: no finished run recorded what it shows." in page  # the grayscale setting
-    assert "n = 3, but 1 at K = 25, B = 30" in page or "n = 2, but" in page
+    assert "n = 2, but 3 at K = 1, B = 100, 3 at K = 5, B = 100" in page
+    assert "1 at K = 25, B = 30" in page
     for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
         assert run_id in page
 
@@ -117,7 +118,7 @@ def test_the_same_store_gives_the_same_page(folder, tmp_path):
         assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_one_seed_gets_no_interval_and_is_told_so(tmp_path, capsys):
+def test_one_seed_gets_no_interval_and_is_told_so(tmp_path):
     store = one_setting(tmp_path, params=GRAYSCALE)
     assert report.main(["--store", store.uri, "--output", str(tmp_path), "--name", "my report!"]) == 0
     folder = tmp_path / "my-report"
@@ -139,6 +140,12 @@ def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tm
     assert not stale.exists()
     assert (output / "grid" / "figures" / "cost.png").exists()
     assert "BCE pseudo-NLL" not in Page(output / "grid" / "report.html").text
+
+
+def test_an_nll_of_unrecorded_kind_is_called_that(tmp_path):
+    store = one_setting(tmp_path, params={schema.NLL_KIND: None})
+    assert report.main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    assert "final test NLL of unrecorded kind [nats/image]" in Page(tmp_path / EXPERIMENT / "report.html").text
 
 
 @pytest.mark.parametrize("status", [schema.FAILED, schema.DIVERGED])
