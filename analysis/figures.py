@@ -25,6 +25,7 @@ K, B, SEED, EPOCH = schema.MC_SAMPLES, schema.BATCH_SIZE, schema.SEED, schema.EP
 MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the line
 PANELS_PER_ROW = 3
 LARGE_FACTOR = 5
+LINE_WIDTHS = (2.6, 1.4)  # of the smallest and the largest K
 
 
 def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
@@ -92,19 +93,21 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
         quantity: the cost, in seconds.
         data: what the runs were trained on, for the title.
     """
-    figure = Figure(figsize=(5.5, 3.5), layout="constrained")
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
     ax = figure.subplots()
     colours = style.sequential(cells[B.key], style.B_STOPS)
     markers = dict(zip(colours, cycle("osD^v"), strict=False))
-    look = {"palette": colours, "style": B.key, "markers": markers, "dashes": False}
+    look = {"palette": colours, "style": B.key, "markers": markers, "dashes": False, "legend": False}
     sns.lineplot(cells, x=K.key, y="mean", hue=B.key, estimator=None, ax=ax, **look)
     for cell in cells.to_dict("records"):
         _interval(ax, cell, colours[cell[B.key]])
     _k_axis(ax, cells[K.key])
-    _log_if_wide(ax, cells["mean"])
+    if not _log_if_wide(ax, cells["mean"]):
+        ax.set_ylim(bottom=0)
     ax.set(xlabel=K.axis, ylabel=quantity.axis)
-    ax.set_title(_seeds(cells["n"]), color=style.MUTED)
-    sns.move_legend(ax, "upper left", title=B.axis, alignment="left")
+    ax.set_title(_seeds(cells["n"]))
+    handles = [Line2D([], [], color=colours[b], marker=markers[b], label=b) for b in colours]
+    figure.legend(handles=handles, title=f"B [{B.unit}]", loc="outside right upper", alignment="left")
     figure.suptitle(f"{_sentence(quantity.label)} against K\n{data}", x=0.01, ha="left")
     return figure
 
@@ -155,8 +158,10 @@ def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
     """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
     label = ax.get_ylabel()
     marker = "o" if facet[EPOCH.key].max() <= MARKED_EPOCHS else None
+    # Later lines are thinner, so that one that runs over another does not hide it.
+    widths = dict(zip(colours, np.linspace(*LINE_WIDTHS, len(colours)), strict=True))
     look = {"estimator": None, "errorbar": None, "legend": False, "marker": marker, "markersize": 4}
-    sns.lineplot(facet, x=EPOCH.key, y="mean", hue=K.key, palette=colours, hue_order=list(colours), ax=ax, **look)
+    sns.lineplot(facet, x=EPOCH.key, y="mean", hue=K.key, palette=colours, size=K.key, sizes=widths, ax=ax, **look)
     if "reference" in facet:
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
     for k, colour in colours.items():
@@ -164,7 +169,7 @@ def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
         if len(line):
             edges = line[EPOCH.key], line["ci_low"], line["ci_high"]
             ax.fill_between(*edges, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.set(xlabel=EPOCH.axis, ylabel=label)
 
 
@@ -184,13 +189,15 @@ def _k_axis(ax: Axes, values: Iterable[int]) -> None:
     ax.set_xlim(levels[0] / 1.5, levels[-1] * 1.5)
 
 
-def _log_if_wide(ax: Axes, values: pd.Series) -> None:
+def _log_if_wide(ax: Axes, values: pd.Series) -> bool:
     """A logarithmic y axis, with plain numbers at 1, 2, 5 of each decade, for values that differ by a large factor."""
-    if values.max() >= LARGE_FACTOR * values.min():
+    wide = bool(values.max() >= LARGE_FACTOR * values.min())
+    if wide:
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter(ScalarFormatter())
         ax.yaxis.set_minor_formatter(NullFormatter())
+    return wide
 
 
 def _seeds(n: pd.Series) -> str:

@@ -70,7 +70,7 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
     first = runs.iloc[0]
     data = f"{first.get('data.name', 'data not recorded')}, {first.get('data.pixels', 'unrecorded')} pixels"
     others = [p for p in varying if p not in (schema.NLL_KIND, "data.name", "data.pixels")]
-    return "; ".join([data, *(f"{p} = {first[p]}" for p in others)])
+    return "; ".join([data, *(f"{p} = {'none' if pd.isna(first[p]) else first[p]}" for p in others)])
 
 
 def parameter_table(runs: pd.DataFrame) -> Table:

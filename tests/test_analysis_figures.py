@@ -127,12 +127,15 @@ def test_a_pseudo_nll_is_named_on_the_axis_and_in_the_title(runs):
 
 def test_cost_draws_a_line_per_batch_size(runs):
     cells = statistics.intervals(runs, CELL, statistics.EPOCH_SECONDS.key)
-    [ax] = figures.plot_cost(cells, statistics.EPOCH_SECONDS, DATA).axes
+    figure = figures.plot_cost(cells, statistics.EPOCH_SECONDS, DATA)
+    [ax], [legend] = figure.axes, figure.legends
     drawn = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 3]
     np.testing.assert_allclose(drawn, [[1.3, 1.7, 3.7]] * 2)
     assert bars(ax) == 5
     assert ax.get_ylabel() == "training time per epoch [s]"
-    assert ax.get_legend().get_title().get_text() == "batch size B [images]"
+    assert legend.get_title().get_text() == "B [images]"
+    assert [text.get_text() for text in legend.get_texts()] == ["30", "100"]
+    assert ax.get_ylim()[0] == 0
     assert ax.get_title(loc="left") == "n = 1 to 3 seeds per cell"
 
 

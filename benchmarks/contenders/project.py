@@ -1,0 +1,20 @@
+"""This project through its public API."""
+
+import numpy as np
+
+from benchmarks.contenders import Report
+from src.config import Config
+from src.data import Dataset
+from src.model import VAE
+from src.training import EpochRecord, make_trainer
+from src.training import train as train_epochs
+
+
+def train(config: Config, dataset: Dataset, report: Report) -> None:
+    """Train through `VAE`, `make_trainer` and `train`."""
+
+    def on_epoch(record: EpochRecord) -> None:
+        report(float(np.average(record.steps["loss"], weights=record.images)))
+
+    vae = VAE.from_settings(config, dataset.train.shape[1])
+    train_epochs(make_trainer(vae, dataset, config), config, on_epoch)
