@@ -4,6 +4,7 @@ A setting is everything that two runs share apart from K, B and seed; only runs 
 A cell is a (K, B) of a setting, and its seeds are the repetitions.
 """
 
+import numpy as np
 import pandas as pd
 
 from analysis.tidy import CELL, COUNTED, RUN, SETTING, STATUSES, ReportError, param_columns
@@ -95,4 +96,12 @@ def set_aside(runs: pd.DataFrame) -> pd.DataFrame:
     """The repeats, one row each, and whether each has the same fingerprint as the run that counts."""
     kept = runs.loc[runs[COUNTED], [SETTING, *RUN, "run_id", "fingerprint"]]
     repeats = runs[~runs[COUNTED]].merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
-    return repeats.assign(same_fingerprint=repeats["fingerprint"] == repeats["fingerprint_counted"])
+    same = repeats["fingerprint"].fillna("") == repeats["fingerprint_counted"].fillna("")
+    return repeats.assign(same_fingerprint=same)
+
+
+def scoreless(runs: pd.DataFrame) -> pd.DataFrame:
+    """The counted and finished runs whose final test NLL is missing or not finite: they are in no mean of it."""
+    finished = runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
+    score = schema.FINAL_TEST_NLL.key
+    return finished[~np.isfinite(finished.reindex(columns=[score])[score].astype(float))]

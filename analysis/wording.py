@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.completeness import missing, set_aside, unfinished
+from analysis.completeness import missing, scoreless, set_aside, unfinished
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.tidy import COUNTED, RUN, SETTING, STATUSES, param_columns
 from src import schema
@@ -189,13 +189,14 @@ def run_table(runs: pd.DataFrame) -> Table:
 
 
 def lost_table(runs: pd.DataFrame) -> Table:
-    """Every run that is in no mean, and why: not finished, never started, or a repeat."""
+    """Every run that is in no mean, and why: not finished, never started, a repeat, or without a test score."""
     repeats, broken = set_aside(runs), unfinished(runs)
     other = repeats["same_fingerprint"].map({True: "", False: " under another fingerprint"})
     lost = pd.concat([
         broken.assign(why=broken["status"]),
         missing(runs).assign(why="never started", run_id=NONE),
         repeats.assign(why="repeat set aside: " + repeats["status"] + other),
+        scoreless(runs).assign(why="finished without a finite test score"),
     ])  # fmt: skip
     return _text("Runs that are in no mean", lost.sort_values([SETTING, B, K, SEED, "run_id"]), ["why", "run_id"])
 

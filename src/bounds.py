@@ -23,6 +23,20 @@ def elbo(log_likelihood: Any, kl: Any) -> Any:
     return ops.mean(log_likelihood, axis=1) - kl
 
 
+def sampled_elbo(log_weights: Any) -> Any:
+    """Evidence lower bound with its KL sampled too, one value per image.
+
+        ELBO = (1/K) sum_k log_weights[:, k]
+
+    Args:
+        log_weights: log p(x, z_k) - log q(z_k|x), nats, [B, K].
+    Returns:
+        ELBO, nats, [B]. Unbiased for every K, with another variance than `elbo`.
+    Source: Kingma and Welling (2014), eq. 6.
+    """
+    return ops.mean(log_weights, axis=1)
+
+
 def iwae(log_weights: Any) -> Any:
     """Importance-weighted bound on log p(x), one value per image.
 

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 import psutil
 import tensorflow as tf
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from src import data, moments, pictures, provenance, schema, tracking
@@ -53,7 +54,8 @@ def run(config: Config, folder: Path, number: int | None) -> None:
 
 def params(config: Config) -> dict[str, object]:
     """The flattened settings, and what the NLL of these pixels is."""
-    kind = schema.PSEUDO_NLL if config.data.pixels == "grayscale" else schema.TRUE_NLL
+    pseudo = config.likelihood == "bernoulli" and config.data.pixels == "grayscale"
+    kind = schema.PSEUDO_NLL if pseudo else schema.TRUE_NLL
     return {**flatten(config), schema.NLL_KIND: kind}
 
 
@@ -151,16 +153,27 @@ def save_history(history: History, folder: Path, tracked: tracking.Run) -> None:
 def save_artifacts(vae: VAE, dataset: Dataset, folder: Path, tracked: tracking.Run) -> None:
     """The run's pictures, in the store and its folder; the trained model, in its folder."""
     vae.save(folder / "model.keras")
-    image = dataset.test[0]
-    figures = {schema.RECONSTRUCTIONS_FILE: pictures.reconstructions(image, np.asarray(vae(image[None]))[0])}
-    if vae.latent_dim == 2:
-        q_mean = vae.encoder.predict(dataset.test, batch_size=1000, verbose=0)[0]
-        logits = vae.decoder(pictures.manifold_grid(20)[None])[0]
-        figures[schema.LATENT_FILE] = pictures.latent(q_mean, dataset.test_labels)
-        figures[schema.MANIFOLD_FILE] = pictures.manifold(np.asarray(keras.ops.sigmoid(logits)))
-    for name, figure in figures.items():
+    for name, figure in draw(vae, dataset):
         figure.savefig(folder / name, dpi=120)
         tracked.log_artifact(folder / name)
+
+
+def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
+    """The pictures that these latents and these data admit, with their files' names."""
+    if vae.latent_dim == 2:
+        q_mean = vae.encoder.predict(dataset.test, batch_size=1000, verbose=0)[0]
+        yield schema.LATENT_FILE, pictures.latent(q_mean, dataset.test_labels)
+    if dataset.image_shape is None:
+        return
+    shape = (-1, *dataset.image_shape)
+    image = dataset.test[:1]
+    yield (
+        schema.RECONSTRUCTIONS_FILE,
+        pictures.reconstructions(image.reshape(shape)[0], np.asarray(vae(image)).reshape(shape)),
+    )
+    if vae.latent_dim == 2:
+        means = vae.likelihood.mean(vae.decoder(pictures.manifold_grid(20)[None]))
+        yield schema.MANIFOLD_FILE, pictures.manifold(np.asarray(means).reshape(shape))
 
 
 def summary(config: Config, study: Study | None, number: int | None, final: dict[str, float]) -> str:

@@ -52,12 +52,12 @@ ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
 class DataConfig:
     """Which images, and how their pixels are read."""
 
-    name: str = setting("mnist", "name of the data set", one_of("mnist"))
-    path: str = setting("data/mnist", "folder of the four IDX files")
+    name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
+    path: str | None = setting(None, "folder of the four IDX files; null: where the data set is known to be")
     pixels: str = setting(
         "grayscale",
-        "grayscale as in the post; dynamic: binarised anew every epoch; static: binarised once",
-        one_of("grayscale", "dynamic", "static"),
+        "grayscale as in the post; dynamic: binarised anew every epoch; static: binarised once; real: no images",
+        one_of("grayscale", "dynamic", "static", "real"),
     )
     train_size: int | None = setting(None, "number of training images; null for all", subset("training"))
     test_size: int | None = setting(None, "number of test images; null for all", subset("test"))
@@ -119,6 +119,15 @@ class Config:
         Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001."),
     )
     optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
+    objective: str = setting("elbo", "the bound that is trained", one_of("elbo", "iwae"))
+    kl: str = setting("analytic", "the KL inside the bound", one_of("analytic", "sampled"))
+    gradient: str = setting(
+        "reparam", "estimator of the gradient; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
+    )
+    noise: str = setting("iid", "how the K draws of an image are made", one_of("iid", "antithetic", "sobol"))
+    likelihood: str = setting(
+        "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -151,10 +160,88 @@ def refusal(key: str, domain: Domain, received: Any) -> str:
 
 def problems(config: Config) -> list[str]:
     """What is wrong with a configuration by itself; empty where nothing is."""
-    return [
+    outside = [
         refusal(leaf.key, leaf.domain, leaf.value)
         for leaf in settings(config)
         if leaf.domain is not None and not leaf.domain.admits(leaf.value)
+    ]
+    return outside or contradictions(config)
+
+
+class Contradiction(NamedTuple):
+    """Two settings that make no sense together: when, what to expect of which key, and why."""
+
+    holds: Callable[[Config], bool]
+    key: str
+    expected: str
+    remedy: str
+
+
+CONTRADICTIONS = (
+    Contradiction(
+        lambda c: c.objective == "iwae" and c.kl == "analytic",
+        "kl",
+        "sampled with objective=iwae, whose importance weights contain log q(z|x)",
+        "Set kl=sampled.",
+    ),
+    Contradiction(
+        lambda c: c.gradient == "stl" and c.kl == "analytic",
+        "gradient",
+        "reparam with kl=analytic: stl drops the score of q from a sampled log q(z|x)",
+        "Set kl=sampled or gradient=reparam.",
+    ),
+    Contradiction(
+        lambda c: c.gradient == "stl" and c.objective == "iwae" and c.mc_samples > 1,
+        "gradient",
+        "reparam or dreg with objective=iwae and mc_samples above 1, where stl is biased",
+        "Set gradient=dreg.",
+    ),
+    Contradiction(
+        lambda c: c.gradient == "dreg" and c.objective == "elbo",
+        "gradient",
+        "reparam or stl with objective=elbo: dreg rewrites the gradient of importance weights",
+        "Set objective=iwae kl=sampled, or gradient=stl.",
+    ),
+    Contradiction(
+        lambda c: c.gradient == "dreg" and c.noise != "iid",
+        "noise",
+        "iid with gradient=dreg, which is derived for independent draws",
+        "Set noise=iid.",
+    ),
+    Contradiction(
+        lambda c: c.noise == "antithetic" and c.mc_samples % 2 == 1,
+        "mc_samples",
+        "even with noise=antithetic, whose draws come in pairs",
+        "Use mc_samples=2, 4, 6, ...",
+    ),
+    Contradiction(
+        lambda c: c.noise == "sobol" and (c.mc_samples < 2 or c.mc_samples & (c.mc_samples - 1) != 0),
+        "mc_samples",
+        "a power of 2 from 2 on with noise=sobol, whose balance needs it",
+        "Use mc_samples=2, 4, 8, ...",
+    ),
+    Contradiction(
+        lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static"),
+        "likelihood",
+        "bernoulli with binarised pixels, which have no density",
+        "Set likelihood=bernoulli or data.pixels=grayscale.",
+    ),
+    Contradiction(
+        lambda c: c.likelihood != "gaussian" and c.data.pixels == "real",
+        "likelihood",
+        "gaussian with real values, which lie outside of [0, 1]",
+        "Set likelihood=gaussian.",
+    ),
+)
+
+
+def contradictions(config: Config) -> list[str]:
+    """Settings that are sound one by one and make no sense together."""
+    values = flatten(config)
+    return [
+        refusal(found.key, Domain(found.expected, lambda _: False, found.remedy), values[found.key])
+        for found in CONTRADICTIONS
+        if found.holds(config)
     ]
 
 

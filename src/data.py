@@ -1,40 +1,25 @@
-"""Images as arrays: read from IDX files, verified, cut to size, binarised."""
+"""Data sets as arrays: found, verified, cut to size, binarised. What comes after never asks for their names.
 
-import gzip
-import hashlib
-import lzma
-import math
-import struct
+mnist, fashion_mnist    published files with known checksums; the second is downloaded where it is not found
+idx                     any folder of IDX files
+linear_gaussian         made from a model whose likelihood is known
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from src import noise
-from src.config import Config, ConfigError, DataConfig, refusal, settings
+from src import download, idx, noise, synthetic
+from src.config import DataConfig
+from src.idx import FILES, DataError
+from src.published import PUBLISHED, ROOT, SHAPES
 
-ROOT = Path(__file__).resolve().parent.parent
-OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, "": open}
-FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-# SHA-256 of the unpacked files.
-CHECKSUMS = {
-    "mnist": {
-        "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "test_images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    }
-}
-REMEDIES = {"mnist": "Restore it with `git checkout -- data/mnist`, or set data.path to a folder with the four files."}
-
-
-class DataError(ConfigError):
-    """A data file that is missing or not what it should be."""
+MADE = "linear_gaussian"
+IDX_REMEDY = f"Set data.path to a folder with {', '.join(FILES.values())} (the last may be left out)."
 
 
 @dataclass(frozen=True)
@@ -42,104 +27,123 @@ class Dataset:
     """A data set in memory.
 
     Attributes:
-        train: training images, uint8, [N, pixels]; 0..255, or 0 and 255 where binarised.
-        test: test images, float32 in [0, 1], [n, pixels]; 0 and 1 where binarised.
-        test_labels: class of each test image, uint8, [n].
+        train: training data, [N, pixels]: uint8 intensities 0..255 (0 and 255 where binarised), or float32 values
+            that are used as they are.
+        test: test data, float32, [n, pixels]: in [0, 1] for images (0 and 1 where binarised), else as they are.
+        test_labels: class of each test image, uint8, [n]; None where there are none.
         redraw: whether `train` holds pixel probabilities to be binarised anew at every step.
+        image_shape: (rows, columns) of an image, row by row in `pixels`; None where the data are no images.
     """
 
     train: np.ndarray
     test: np.ndarray
-    test_labels: np.ndarray
+    test_labels: np.ndarray | None
     redraw: bool
+    image_shape: tuple[int, int] | None
+
+
+def folders(config: DataConfig) -> tuple[Path, ...]:
+    """Where the files of a data set are looked for, in order."""
+    if config.path is not None:
+        return (ROOT / Path(config.path).expanduser(),)
+    return PUBLISHED[config.name].folders if config.name in PUBLISHED else ()
+
+
+def locate(config: DataConfig, part: str) -> Path | None:
+    """The file of a part of the data set, packed or not; None where there is none."""
+    found = (idx.locate(folder, part) for folder in folders(config))
+    return next(filter(None, found), None)
 
 
 def find(config: DataConfig, part: str) -> Path:
     """The file of a part of the data set, packed or not. Raises DataError where there is none."""
-    folder = ROOT / config.path
-    for suffix in OPENERS:
-        path = folder / (FILES[part] + suffix)
-        if path.is_file():
-            return path
+    if path := locate(config, part):
+        return path
+    sought = " or ".join(str(folder / FILES[part]) for folder in folders(config)) or FILES[part]
     raise DataError(
-        f"{folder / FILES[part]} is missing. Expected the IDX file, plain or as .xz or .gz. "
-        f"Received: data.path={config.path}. {REMEDIES[config.name]}"
+        f"{sought} is missing. Expected the IDX file, plain or as .xz or .gz. "
+        f"Received: data.path={'null' if config.path is None else config.path}."
     )
 
 
-def open_idx(path: Path) -> IO[bytes]:
-    return OPENERS[path.suffix if path.suffix in OPENERS else ""](path, "rb")
+@contextmanager
+def advised(config: DataConfig) -> Iterator[None]:
+    """Lets no DataError leave without the data set's remedy."""
+    try:
+        yield
+    except DataError as error:
+        remedy = PUBLISHED[config.name].remedy if config.name in PUBLISHED else IDX_REMEDY
+        raise DataError(f"{error} {remedy}") from error
 
 
-def read_shape(stream: IO[bytes], path: Path) -> tuple[int, ...]:
-    """The shape in an IDX file's header. Raises DataError for anything that is not unsigned bytes in IDX."""
-    head = stream.read(4)
-    if len(head) < 4 or head[:3] != b"\x00\x00\x08":
-        raise DataError(f"{path} is not an IDX file of bytes. Expected magic 00 00 08. Received: {head.hex(' ')}.")
-    axes = head[3]
-    return struct.unpack(f">{axes}I", stream.read(4 * axes))
+def downloadable(config: DataConfig) -> bool:
+    return config.path is None and config.name in PUBLISHED and PUBLISHED[config.name].address is not None
 
 
-def read_idx(config: DataConfig, part: str) -> np.ndarray:
-    """A part of the data set, uint8: images flattened to [n, pixels], labels [n].
+def ensure(config: DataConfig) -> None:
+    """Download what a data set lacks here, so that no run fails for want of it. Does nothing where all is there.
+
+    Raises:
+        DataError: the files are neither here nor to be had.
+    """
+    if downloadable(config) and not all(locate(config, part) for part in FILES):
+        source = PUBLISHED[config.name]
+        assert source.address is not None
+        with advised(config):
+            download.fetch(source.address, source.folders[0], source.checksums)
+
+
+def shape(config: DataConfig, part: str) -> tuple[int, ...]:
+    """The shape of a part, from its file's header alone; the published one where it is yet to be downloaded.
+
+    Returns:
+        [n, rows, columns] of images, [n, dims] of other data, [n] of labels.
+    Raises:
+        DataError: there is no such file, or it is of another kind.
+    """
+    if config.name == MADE:
+        return (synthetic.SIZES[part], synthetic.DIMS)
+    if downloadable(config) and locate(config, part) is None:
+        return SHAPES[part]
+    with advised(config):
+        return idx.shape(find(config, part), part)
+
+
+def available(config: DataConfig, part: str) -> int:
+    """How many images a part holds."""
+    return shape(config, part)[0]
+
+
+def has_labels(config: DataConfig) -> bool:
+    """Whether there are test labels. They only colour a picture, so a folder of one's own may lack them."""
+    return config.name in PUBLISHED or locate(config, "test_labels") is not None
+
+
+def identity(config: DataConfig) -> dict[str, Any]:
+    """What determines the data's values, for a run's fingerprint: never where they are or how they are packed."""
+    if config.name == MADE:
+        return synthetic.identity()
+    if config.name in PUBLISHED:
+        return dict(PUBLISHED[config.name].checksums)
+    with advised(config):
+        return {part: idx.checksum(find(config, part)) for part in ("train_images", "test_images")}
+
+
+def read(config: DataConfig, part: str) -> np.ndarray:
+    """A part of the data set in the shape of `shape`: uint8, or float32 where it is made.
 
     Raises:
         DataError: the file is missing, cannot be unpacked, or its SHA-256 is not the published one.
     """
-    path = find(config, part)
-    expected = CHECKSUMS[config.name][part]
-    try:
-        with open_idx(path) as stream:
-            content = stream.read()
-    except (lzma.LZMAError, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be unpacked ({error}). {REMEDIES[config.name]}") from error
-    received = hashlib.sha256(content).hexdigest()
-    if received != expected:
-        raise DataError(
-            f"{path} is damaged. Expected SHA-256 {expected} unpacked. Received: {received}. {REMEDIES[config.name]}"
-        )
-    axes = content[3]
-    shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    return values.reshape(shape[0], math.prod(shape[1:])) if axes > 1 else values
-
-
-def available(config: DataConfig, part: str) -> int:
-    """How many images a part holds, from its header alone."""
-    return images_in(find(config, part), REMEDIES[config.name])
-
-
-@cache
-def images_in(path: Path, remedy: str) -> int:
-    """The number of items in an IDX file's header. Raises DataError where it cannot be read."""
-    try:
-        with open_idx(path) as stream:
-            return read_shape(stream, path)[0]
-    except (lzma.LZMAError, EOFError, OSError, struct.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {remedy}") from error
-
-
-def problems(config: Config) -> list[str]:
-    """What is wrong between a configuration and its data set, read from the files' headers only."""
-    data = config.data
-    try:
-        train, test = available(data, "train_images"), available(data, "test_images")
-    except DataError as error:
-        return [str(error)]
-    domains = {leaf.key: leaf.domain for leaf in settings(config)}
-    found = []
-    for key, size, limit in (("train_size", data.train_size, train), ("test_size", data.test_size, test)):
-        domain = domains[f"data.{key}"]
-        if size is not None and size > limit and domain is not None:
-            narrowed = domain._replace(expected=f"a positive integer of at most {limit}")
-            found.append(refusal(f"data.{key}", narrowed, size))
-    images = min(data.train_size or train, train)
-    if config.batch_size > images:
-        found.append(
-            f"batch_size must be at most the number of training images, {images}. "
-            f"Received: batch_size={config.batch_size}. Lower batch_size or raise data.train_size."
-        )
-    return found
+    if config.name == MADE:
+        return synthetic.linear_gaussian(part)
+    with advised(config):
+        path = find(config, part)
+        values, received = idx.read(path, part)
+        expected = PUBLISHED[config.name].checksums[part] if config.name in PUBLISHED else received
+        if received != expected:
+            raise DataError(f"{path} is damaged. Expected SHA-256 {expected} unpacked. Received: {received}.")
+    return values
 
 
 def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:
@@ -166,13 +170,22 @@ def load(config: DataConfig, seed: int) -> Dataset:
     they are compared on the same images. `dynamic` leaves the training set's probabilities to the training step.
 
     Raises:
-        DataError: see `read_idx`.
+        DataError: see `ensure` and `read`.
     """
-    train = take(read_idx(config, "train_images"), config.train_size, "train")
-    test = take(read_idx(config, "test_images"), config.test_size, "test")
-    labels = take(read_idx(config, "test_labels"), config.test_size, "test")
+    ensure(config)
+    train = take(read(config, "train_images"), config.train_size, "train")
+    test = take(read(config, "test_images"), config.test_size, "test")
+    if config.pixels == "real":
+        return Dataset(train, test, None, redraw=False, image_shape=None)
+    labels = take(read(config, "test_labels"), config.test_size, "test") if has_labels(config) else None
     if config.pixels != "grayscale":
         test = binarize(test, noise.generator(noise.SHARED_SEED, "binarize/test"))
     if config.pixels == "static":
         train = binarize(train, noise.generator(seed, "binarize/train"))
-    return Dataset(train, test.astype(np.float32) / np.float32(255), labels, redraw=config.pixels == "dynamic")
+    return Dataset(
+        train=train.reshape(len(train), -1),
+        test=test.reshape(len(test), -1).astype(np.float32) / np.float32(255),
+        test_labels=labels,
+        redraw=config.pixels == "dynamic",
+        image_shape=train.shape[1:],
+    )

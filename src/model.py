@@ -8,14 +8,34 @@ from keras import ops
 
 from src import noise
 from src.config import Config
-from src.densities import bernoulli_log_prob, gaussian_kl
+from src.densities import gaussian_kl, gaussian_log_ratio
+from src.likelihoods import LIKELIHOODS
+
+
+class Posterior(NamedTuple):
+    """q(z|x) = N(q_mean, diag exp(q_log_var)), both [B, D]."""
+
+    q_mean: Any
+    q_log_var: Any
 
 
 class Terms(NamedTuple):
-    """What the bounds are made of: log p(x|z_k), nats, [B, K], and the analytic KL, nats, [B]."""
+    """What the bounds are made of, nats.
+
+    Attributes:
+        log_likelihood: log p(x|z_k), [B, K].
+        log_ratio: log p(z_k) - log q(z_k|x), [B, K].
+        kl: the analytic KL( q(z|x) || p(z) ), [B].
+    """
 
     log_likelihood: Any
+    log_ratio: Any
     kl: Any
+
+    @property
+    def log_weights(self) -> Any:
+        """log p(x, z_k) - log q(z_k|x), [B, K]."""
+        return self.log_likelihood + self.log_ratio
 
 
 def dense(units: int, seed: int, name: str, activation: str | None = None) -> keras.layers.Dense:
@@ -34,21 +54,26 @@ def build_encoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, acti
 
 
 def build_decoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
-    """z [B, K, D] -> logits [B, K, pixels]; every layer acts on the last axis, so the draws pass through."""
+    """z [B, K, D] -> output [B, K, pixels], logits or means; layers act on the last axis, so the draws pass through."""
     z = hidden = keras.Input((None, latent_dim), name="z")
     for i, units in enumerate(reversed(hidden_dims)):
         hidden = dense(units, seed, f"decoder_{i}", activation)(hidden)
-    return keras.Model(z, dense(pixels, seed, "logits")(hidden), name="decoder")
+    return keras.Model(z, dense(pixels, seed, "output")(hidden), name="decoder")
 
 
-def reparameterize(q_mean: Any, q_log_var: Any, eps: Any) -> Any:
-    """z = q_mean + exp(q_log_var / 2) eps; [B, D], [B, D], [B, K, D] -> [B, K, D]."""
-    return q_mean[:, None, :] + ops.exp(0.5 * q_log_var)[:, None, :] * eps
+def reparameterize(q: Posterior, eps: Any) -> Any:
+    """z = q_mean + exp(q_log_var / 2) eps: eps [B, K, D] -> z [B, K, D]."""
+    return q.q_mean[:, None, :] + ops.exp(0.5 * q.q_log_var)[:, None, :] * eps
+
+
+def whiten(q: Posterior, z: Any) -> Any:
+    """The inverse of `reparameterize`: eps = (z - q_mean) exp(-q_log_var / 2), [B, K, D]."""
+    return (z - q.q_mean[:, None, :]) * ops.exp(-0.5 * q.q_log_var)[:, None, :]
 
 
 @keras.saving.register_keras_serializable("vae_mc_samples")
 class VAE(keras.Model):
-    """Gaussian latents, Bernoulli pixels, K draws per image.
+    """Gaussian latents, K draws per image.
 
     `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]; `encoder` and
     `decoder` are ordinary Keras models. Training draws its own noise: see `src.training`.
@@ -59,6 +84,7 @@ class VAE(keras.Model):
         hidden_dims: units of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: D.
         activation: activation of the hidden layers.
+        likelihood: bernoulli, continuous_bernoulli or gaussian; the last learns one variance for all pixels.
         seed: root of the initial weights and of the draws of `call`.
     """
 
@@ -69,6 +95,7 @@ class VAE(keras.Model):
         hidden_dims: Sequence[int] = (256,),
         latent_dim: int = 2,
         activation: str = "relu",
+        likelihood: str = "bernoulli",
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -79,11 +106,14 @@ class VAE(keras.Model):
             "hidden_dims": list(hidden_dims),
             "latent_dim": latent_dim,
             "activation": activation,
+            "likelihood": likelihood,
             "seed": seed,
         }
         layout = (pixels, tuple(hidden_dims), latent_dim, activation, seed)
         self.mc_samples = mc_samples
         self.latent_dim = latent_dim
+        self.likelihood = LIKELIHOODS[likelihood]
+        self.log_var = self.add_weight(name="log_var", initializer="zeros") if self.likelihood.has_variance else None
         self.encoder = build_encoder(*layout)
         self.decoder = build_decoder(*layout)
         self.seed_generator = keras.random.SeedGenerator(noise.stream_key(seed, "predict") % 2**31)
@@ -98,23 +128,40 @@ class VAE(keras.Model):
             hidden_dims=config.model.hidden_dims,
             latent_dim=config.model.latent_dim,
             activation=config.model.activation,
+            likelihood=config.likelihood,
             seed=config.seed,
         )
 
+    @property
+    def decoder_variables(self) -> list[Any]:
+        """The trainable variables of p(x|z)."""
+        return self.decoder.trainable_variables + ([] if self.log_var is None else [self.log_var])
+
+    def encode(self, x: Any) -> Posterior:
+        """q(z|x): x [B, pixels] -> two of [B, D]."""
+        return Posterior(*self.encoder(x))
+
     def call(self, x: Any) -> Any:
         """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
-        q_mean, q_log_var = self.encoder(x)
         eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
-        return ops.sigmoid(self.decoder(reparameterize(q_mean, q_log_var, eps)))
+        return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), eps)))
 
-    def terms(self, x: Any, eps: Any) -> Terms:
-        """The terms of the bounds at given draws: x [B, pixels] in [0, 1], eps [B, K, D].
+    def log_likelihood(self, x: Any, z: Any) -> Any:
+        """log p(x|z_k), nats, [B, K]: x [B, pixels], z [B, K, D].
 
         The target is x as [B, 1, pixels], broadcast over the draws: nothing is tiled.
         """
-        q_mean, q_log_var = self.encoder(x)
-        logits = self.decoder(reparameterize(q_mean, q_log_var, eps))
-        return Terms(bernoulli_log_prob(x[:, None, :], logits), gaussian_kl(q_mean, q_log_var))
+        return self.likelihood.log_prob(x[:, None, :], self.decoder(z), self.log_var)
+
+    def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any) -> Terms:
+        """The terms of the bounds: x [B, pixels], z [B, K, D] and its `whiten`ed form, which is eps if drawn from q."""
+        log_ratio = gaussian_log_ratio(z, whitened, q.q_log_var[:, None, :])
+        return Terms(self.log_likelihood(x, z), log_ratio, gaussian_kl(*q))
+
+    def terms(self, x: Any, eps: Any) -> Terms:
+        """The terms of the bounds at given draws: x [B, pixels], eps [B, K, D]."""
+        q = self.encode(x)
+        return self.terms_at(x, q, reparameterize(q, eps), eps)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}

@@ -38,6 +38,18 @@ def words(key: int, counter: Any, count: int) -> Any:
     return tf.random.stateless_uniform((count,), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
 
 
+def normal_quantile(word: Any) -> Any:
+    """The standard normal quantile of (word + 1/2) / 2^32 for uint32 words, float32, at 24 bits; |result| <= 5.3."""
+    import tensorflow as tf
+
+    upper = tf.bitwise.right_shift(word, 31) == 1
+    body = tf.bitwise.bitwise_and(tf.bitwise.right_shift(word, 8), 2**23 - 1)
+    distance = tf.where(upper, body, 2**23 - 1 - body)
+    # 23 bits and a half are exact in float32, so the argument is never 0 or 1.
+    magnitude = math.sqrt(2.0) * tf.math.erfinv((tf.cast(distance, tf.float32) + 0.5) * 2.0**-23)
+    return tf.where(upper, magnitude, -magnitude)
+
+
 def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Standard normal eps for one step, nested over K.
 
@@ -49,15 +61,12 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
         key: key of the stream, from `stream_key`.
         counter: int64 scalar, the step's counter; a tensor inside a compiled loop.
     Returns:
-        eps, float32, [B, K, D], independent over all three axes; at most 5.3 in size, by 24 bits a draw.
+        eps, float32, [B, K, D], independent over all three axes.
     """
     import tensorflow as tf
 
-    word = tf.reshape(words(key, counter, mc_samples * batch_size * latent_dim), (mc_samples, batch_size, latent_dim))
-    sign = 1.0 - 2.0 * tf.cast(tf.bitwise.bitwise_and(word, 1), tf.float32)
-    # 23 bits and a half, so that the quantile is exact in float32 and never 0 or 1.
-    magnitude = (tf.cast(tf.bitwise.right_shift(word, 9), tf.float32) + 0.5) * 2.0**-23
-    return tf.transpose(sign * math.sqrt(2.0) * tf.math.erfinv(magnitude), (1, 0, 2))
+    drawn = words(key, counter, mc_samples * batch_size * latent_dim)
+    return tf.transpose(normal_quantile(tf.reshape(drawn, (mc_samples, batch_size, latent_dim))), (1, 0, 2))
 
 
 def uniform_draws(key: int, counter: Any, shape: tuple[int, ...]) -> Any:

@@ -14,16 +14,16 @@ def ink(axes: Axes, pixels: np.ndarray) -> None:
 
 
 def tiles(images: np.ndarray, columns: int) -> np.ndarray:
-    """Square images [n, pixels] as one array, row by row, with blank tiles at the end."""
-    side = math.isqrt(images.shape[1])
-    rows = math.ceil(len(images) / columns)
-    padded = np.zeros((rows * columns, side, side), images.dtype)
-    padded[: len(images)] = images.reshape(-1, side, side)
-    return padded.reshape(rows, columns, side, side).swapaxes(1, 2).reshape(rows * side, columns * side)
+    """Images [n, height, width] as one array, row by row, with blank tiles at the end."""
+    count, height, width = images.shape
+    rows = math.ceil(count / columns)
+    padded = np.zeros((rows * columns, height, width), images.dtype)
+    padded[:count] = images
+    return padded.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
 
 
 def reconstructions(image: np.ndarray, means: np.ndarray) -> Figure:
-    """A test image [pixels] beside its K predictive means [K, pixels]: the post's figure."""
+    """A test image [height, width] beside its K predictive means [K, height, width]: the post's figure."""
     columns = math.ceil(math.sqrt(len(means)))
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -37,17 +37,20 @@ def reconstructions(image: np.ndarray, means: np.ndarray) -> Figure:
     return figure
 
 
-def latent(q_mean: np.ndarray, labels: np.ndarray) -> Figure:
-    """Posterior means of the test images [n, 2], coloured by class [n]."""
+def latent(q_mean: np.ndarray, labels: np.ndarray | None) -> Figure:
+    """Posterior means of the test images [n, 2], coloured by class [n] where it is known."""
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
-    classes = int(labels.max()) + 1
-    colours = matplotlib.colormaps["tab10"].resampled(classes)
-    points = axes.scatter(
-        q_mean[:, 0], q_mean[:, 1], c=labels, s=3, cmap=colours, vmin=-0.5, vmax=classes - 0.5, linewidths=0
-    )
-    figure.colorbar(points, label="class", ticks=range(classes))
-    axes.set(xlabel="posterior mean of $z_1$", ylabel="posterior mean of $z_2$", title=f"{len(labels)} test images")
+    if labels is None:
+        axes.scatter(q_mean[:, 0], q_mean[:, 1], s=3, linewidths=0)
+    else:
+        classes = int(labels.max()) + 1
+        colours = matplotlib.colormaps["tab10"].resampled(classes)
+        points = axes.scatter(
+            q_mean[:, 0], q_mean[:, 1], c=labels, s=3, cmap=colours, vmin=-0.5, vmax=classes - 0.5, linewidths=0
+        )
+        figure.colorbar(points, label="class", ticks=range(classes))
+    axes.set(xlabel="posterior mean of $z_1$", ylabel="posterior mean of $z_2$", title=f"{len(q_mean)} test images")
     axes.set_aspect("equal", "datalim")
     return figure
 
@@ -62,7 +65,7 @@ def manifold_grid(count: int) -> np.ndarray:
 
 
 def manifold(means: np.ndarray) -> Figure:
-    """Predictive means [count^2, pixels] at the points of `manifold_grid`."""
+    """Predictive means [count^2, height, width] at the points of `manifold_grid`."""
     count = math.isqrt(len(means))
     figure = Figure(figsize=(6, 6.3), layout="constrained")
     axes = figure.subplots()

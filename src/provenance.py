@@ -17,8 +17,6 @@ PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
 ALIASES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 NUMERIC_PACKAGES = ("tensorflow", "keras", "numpy")
-# Settings that say where things are or what they are called, not what is computed.
-MACHINERY = ("data.path", "model.name", "tracking.uri", "tracking.experiment")
 
 
 def package_version(name: str) -> str:
@@ -34,12 +32,12 @@ def package_version(name: str) -> str:
 def fingerprint(config: Config) -> str:
     """A run's identity: equal for two runs whose numbers must be equal, on machines that round alike.
 
-    The hexadecimal SHA-256 of the settings without machinery, the data set's checksums, the version of the
+    The hexadecimal SHA-256 of the settings without machinery, what determines the data, the version of the
     numerics (`schema.NUMERICS`) and of the packages that compute.
     """
     identity = {
-        "settings": {key: value for key, value in flatten(config).items() if key not in MACHINERY},
-        "data": data.CHECKSUMS[config.data.name],
+        "settings": {key: value for key, value in flatten(config).items() if key not in schema.MACHINERY},
+        "data": data.identity(config.data),
         "numerics": schema.NUMERICS,
         "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},
     }

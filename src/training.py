@@ -19,10 +19,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from src import bounds, noise, schema
+from src import gradients, noise, schema
 from src.config import Config
 from src.data import Dataset
+from src.gradients import Estimator
 from src.model import VAE
+from src.samplers import SAMPLERS
 
 PADDING = -1
 STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
@@ -64,8 +66,8 @@ class EpochTrainer(keras.Model):
 
     Args:
         vae: the model to train.
-        dataset: its training images stay resident, as bytes.
-        config: mc_samples, batch_size and seed are read.
+        dataset: its training data stay resident, as they are: images as bytes.
+        config: mc_samples, noise, the estimator's names and the seed are read.
     """
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
@@ -74,13 +76,20 @@ class EpochTrainer(keras.Model):
         self.images = tf.constant(dataset.train)
         self.redraw = dataset.redraw
         self.mc_samples = config.mc_samples
+        self.draw = SAMPLERS[config.noise]
+        self.estimator = Estimator(config.objective, config.kl, config.gradient)
         self.noise_key = noise.stream_key(config.seed, "train")
         self.binarize_key = noise.stream_key(config.seed, "binarize/train")
         self.built = True
 
     def batch(self, rows: Any, counter: Any) -> Any:
-        """The images of a step, float32 in [0, 1], [B, pixels]; binarised anew where the data set asks for it."""
-        x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32") / 255.0
+        """The data of a step, float32, [B, pixels].
+
+        Bytes become intensities in [0, 1], binarised anew where the data set asks for it; real values stay as they are.
+        """
+        x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32")
+        if self.images.dtype == tf.uint8:
+            x = x / 255.0
         if not self.redraw:
             return x
         return ops.cast(noise.uniform_draws(self.binarize_key, counter, tuple(x.shape)) < x, "float32")
@@ -90,15 +99,10 @@ class EpochTrainer(keras.Model):
         x = self.batch(rows, counter)
         present = ops.cast(rows != PADDING, "float32")
         weights = present / ops.sum(present)
-        eps = noise.normal_draws(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
-        variables = self.vae.trainable_variables
-        with tf.GradientTape() as tape:
-            terms = self.vae.terms(x, eps)
-            loss = -ops.sum(weights * bounds.elbo(terms.log_likelihood, terms.kl))
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply(gradients, variables)
-        kl = ops.sum(weights * terms.kl)
-        return ops.stack([loss, loss - kl, kl, tf.linalg.global_norm(gradients)])
+        eps = self.draw(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
+        estimate = gradients.estimate(self.estimator, self.vae, x, weights, eps)
+        self.optimizer.apply(estimate.gradients, gradients.variables_of(self.vae))
+        return ops.stack([estimate.loss, estimate.nll, estimate.kl, tf.linalg.global_norm(estimate.gradients)])
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """One epoch.
@@ -171,7 +175,7 @@ def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
     """A trainer that is compiled and warmed up: the first epoch costs what every other does."""
     trainer = EpochTrainer(vae, dataset, config)
     trainer.compile(optimizer=make_optimizer(config), jit_compile=True)
-    trainer.optimizer.build(vae.trainable_variables)
+    trainer.optimizer.build(gradients.variables_of(vae))
     trainer.make_train_function()
     warm_up = epochs_from(0, config, len(dataset.train)).map(lambda order, plan: (order, tf.zeros_like(plan)))
     trainer.train_function(iter(warm_up))

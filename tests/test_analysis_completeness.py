@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from analysis import load, statistics
-from analysis.completeness import count, mark, missing, select_sweeps, set_aside, unfinished, varying
+from analysis.completeness import count, mark, missing, scoreless, select_sweeps, set_aside, unfinished, varying
 from analysis.tidy import COUNTED, RUN, SETTING, ReportError
+from analysis.wording import lost_table
 from src import schema
 from tests.stores import EXPERIMENT, Store, Study, study
 
@@ -89,6 +90,16 @@ def test_counts_add_up_to_the_runs(runs):
     columns = [name for name in count(runs) if name.startswith("n_") and name not in ("n_seeds", "n_missing")]
     assert count(runs)[columns].to_numpy().sum() == len(runs)
     assert len(unfinished(runs)) == 4
+
+
+def test_a_finished_run_without_a_finite_score_is_listed(tmp_path):
+    store = Store(tmp_path)
+    store.record(1, 100, 0)
+    broken = store.record(1, 100, 1, nll=float("nan"))
+    runs = read(store)
+    assert list(scoreless(runs)["run_id"]) == [broken]
+    assert len(scoreless(runs.drop(columns=schema.FINAL_TEST_NLL.key))) == 2
+    assert [broken, "finished without a finite test score"] in [row[:3:-1] for row in lost_table(runs).rows]
 
 
 def test_a_cell_that_was_never_started_is_a_row(tmp_path):

@@ -132,14 +132,18 @@ def test_one_seed_gets_no_interval_and_is_told_so(tmp_path):
 
 
 def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tmp_path):
-    output = tmp_path / "reports"
-    stale = output / "grid" / "figures" / "setting7_cost.png"
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    assert report.main(["--store", study().uri, "--output", str(output), "--sweep", "grid"]) == 0
-    assert not stale.exists()
-    assert (output / "grid" / "figures" / "cost.png").exists()
-    assert "BCE pseudo-NLL" not in Page(output / "grid" / "report.html").text
+    store = Store(tmp_path / "store")
+    inside = store.record(1, 100, 0, parent=store.parent("grid"))
+    outside = store.record(1, 100, 0, params=GRAYSCALE)
+    figures = tmp_path / "grid" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "setting7_cost.png").touch()
+    assert report.main(["--store", store.uri, "--output", str(tmp_path), "--sweep", "grid"]) == 0
+    assert not (figures / "setting7_cost.png").exists()
+    assert (figures / "cost.png").exists()
+    page = Page(tmp_path / "grid" / "report.html").text
+    assert inside in page
+    assert outside not in page
 
 
 def test_an_nll_of_unrecorded_kind_is_called_that(tmp_path):

@@ -1,17 +1,16 @@
-"""MNIST as embedded: verified, cut, binarised; damage is one clear error."""
+"""Data sets as arrays: verified, cut, binarised; damage and misfits are one clear error."""
 
-import gzip
 import lzma
 import shutil
 
 import numpy as np
 import pytest
 
-from src import data
+from src import data, provenance, synthetic
 from src.config import Config, DataConfig
+from src.data_problems import problems
 from tests.conftest import small
-
-MNIST = data.ROOT / "data" / "mnist"
+from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
 
 
 def copied(folder, **changed: bytes) -> DataConfig:
@@ -47,30 +46,15 @@ def test_a_changed_byte_is_found(tmp_path):
     content[1000] ^= 1
     config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
     with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
-        data.read_idx(config, "test_labels")
+        data.read(config, "test_labels")
 
 
 @pytest.mark.parametrize("content", [b"not xz at all", None])
 def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
     truncated = data.find(DataConfig(), "test_labels").read_bytes()[:1000]
     config = copied(tmp_path, test_labels=content or truncated)
-    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be unpacked.*git checkout"):
-        data.read_idx(config, "test_labels")
-
-
-def test_gz_and_plain_files_are_read_too(tmp_path):
-    labels = lzma.decompress((MNIST / "t10k-labels-idx1-ubyte.xz").read_bytes())
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
-    read = data.read_idx(DataConfig(path=str(tmp_path)), "test_labels")
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels)
-    np.testing.assert_array_equal(read, data.read_idx(DataConfig(path=str(tmp_path)), "test_labels"))
-
-
-def test_something_else_than_idx_is_refused(tmp_path):
-    config = copied(tmp_path, train_images=lzma.compress(b"GIF89a" + bytes(100)))
-    (problem,) = data.problems(Config(data=config))
-    assert "is not an IDX file" in problem
-    assert "47 49 46 38" in problem
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be read.*git checkout"):
+        data.read(config, "test_labels")
 
 
 def test_subsets_repeat_are_nested_and_mixed():
@@ -110,13 +94,13 @@ def test_dynamic_pixels_keep_probabilities_for_training_and_fix_the_test_set():
 
 
 def test_problems_are_found_from_headers_alone():
-    assert data.problems(small()) == []
-    (problem,) = data.problems(Config(batch_size=60_001))
+    assert problems(small()) == []
+    (problem,) = problems(Config(batch_size=60_001))
     assert problem == (
         "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
         "Lower batch_size or raise data.train_size."
     )
-    (problem,) = data.problems(Config(data=DataConfig(test_size=10_001)))
+    (problem,) = problems(Config(data=DataConfig(test_size=10_001)))
     assert problem.startswith("data.test_size must be a positive integer of at most 10000")
 
 

@@ -93,3 +93,42 @@ def test_elbo_is_the_mean_of_logs_not_the_log_of_the_mean():
     log_likelihood = np.log(np.array([[0.2, 0.8]]))
     assert float(bounds.elbo(log_likelihood, np.zeros(1))[0]) == pytest.approx(np.log([0.2, 0.8]).mean())
     assert float(bounds.elbo(log_likelihood, np.zeros(1))[0]) < np.log(0.5)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01, 0.099, 0.101, 3.0, 50.0])
+def test_continuous_bernoulli_is_scipys_density_and_mean(scale):
+    x = RNG.random((4, 1, 30)).astype(np.float32)
+    logits = (RNG.choice([-1.0, 1.0], size=(4, 3, 30)) * scale).astype(np.float64)
+    # In float64 the truncated exponential: exp(l x) over its integral, (exp(l) - 1) / l.
+    with np.errstate(divide="ignore"):
+        log_normaliser = np.where(logits == 0, 0.0, np.log(np.expm1(logits) / np.where(logits == 0, 1.0, logits)))
+    expected = (x * logits - log_normaliser).sum(-1)
+    computed = densities.continuous_bernoulli_log_prob(x, logits.astype(np.float32))
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-4)
+    grid = (np.arange(20_000) + 0.5) / 20_000
+    weights = np.exp(grid * scale - scale)
+    mean = (grid * weights).sum() / weights.sum()
+    np.testing.assert_allclose(densities.continuous_bernoulli_mean(np.float32([scale])), mean, rtol=1e-5)
+
+
+def test_the_continuous_bernoulli_constant_has_a_gradient_everywhere():
+    logits = tf.constant([0.0, 1e-6, -0.05, 0.2, 30.0])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_sum(densities.continuous_bernoulli_log_constant(logits))
+    values = logits.numpy().astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = np.where(np.abs(values) < 1e-3, values / 6, 1 / values - 1 / np.sinh(values))
+    np.testing.assert_allclose(tape.gradient(total, logits), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gaussian_log_prob_is_scipys():
+    x, mean = (RNG.normal(size=shape).astype(np.float32) for shape in ((4, 1, 30), (4, 3, 30)))
+    expected = stats.norm.logpdf(x, mean, np.exp(-0.35)).sum(-1)
+    np.testing.assert_allclose(densities.gaussian_log_prob(x, mean, np.float32(-0.7)), expected, rtol=1e-5)
+
+
+def test_a_density_on_grayscale_exceeds_the_cross_entropy_by_784_ln_2_at_least():
+    x, logits = RNG.random((3, 784)).astype(np.float32), RNG.normal(size=(3, 784)).astype(np.float32)
+    gap = np.asarray(densities.continuous_bernoulli_log_prob(x, logits) - densities.bernoulli_log_prob(x, logits))
+    assert (gap >= 784 * np.log(2)).all()

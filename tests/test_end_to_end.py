@@ -20,7 +20,7 @@ REFUSALS = [
     (["batch_size=-1"], ["batch_size must be a positive integer", "Received: batch_size=-1"]),
     (["batch_size=251"], ["at most the number of training images, 250", "Received: batch_size=251"]),
     (["optimizer=rmsprp"], ["optimizer must be one of rmsprop, adam, sgd", "Received: optimizer=rmsprp"]),
-    (["data=mnits"], ["data has no option mnits", "Expected one of mnist", "Received: data=mnits"]),
+    (["data=mnits"], ["data has no option mnits", "idx, linear_gaussian, mnist", "Received: data=mnits"]),
     (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "Received: data.path=nowhere"]),
     (["+more=1"], ["more is not a key"]),
     (["seed"], ["seed is not an override", "Expected key=value"]),

@@ -60,8 +60,8 @@ def test_scores_depend_neither_on_mc_samples_nor_on_the_runs_seed():
 def test_nll_falls_with_the_draws_and_stays_below_the_negative_elbo():
     """With a decoder so steep that its log-weights spread over many nats, which makes the gaps wide."""
     vae = VAE(seed=4)
-    kernel, bias = vae.decoder.get_layer("logits").get_weights()
-    vae.decoder.get_layer("logits").set_weights([30 * kernel, bias])
+    kernel, bias = vae.decoder.get_layer("output").get_weights()
+    vae.decoder.get_layer("output").set_weights([30 * kernel, bias])
     evaluator = evaluation.Evaluator(vae, IMAGES)
     one, some, many = (evaluator.score(draws).nll.mean() for draws in (1, 10, 200))
     assert one > some + 1 > many + 2
@@ -81,8 +81,8 @@ def test_importance_weights_average_to_the_evidence():
     assert not agrees(evidence_samples(0.9) * 0.9, 1.0)  # power: a factor of 0.9 is rejected
 
 
-def test_an_untrained_model_scores_784_ln_2_plus_kl_within_a_nat():
-    scores = evaluation.Evaluator(VAE(), IMAGES).score(20)
+def test_an_untrained_model_scores_784_ln_2_plus_kl_within_a_nat(digits):
+    scores = evaluation.Evaluator(VAE(), digits.test).score(20)
     assert scores.neg_elbo.mean() == pytest.approx(784 * np.log(2) + scores.kl.mean(), abs=1.0)
 
 

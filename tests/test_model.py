@@ -6,7 +6,7 @@ import pytest
 
 from src import bounds, noise
 from src.config import Config
-from src.model import VAE, reparameterize
+from src.model import VAE, Posterior, reparameterize
 
 IMAGES = np.random.default_rng(1).random((6, 784)).astype(np.float32)
 
@@ -55,7 +55,7 @@ def test_noise_is_broadcast_over_draws_not_over_the_batch():
     q_mean = np.arange(6, dtype=np.float32).reshape(3, 2)
     q_log_var = np.log(np.full((3, 2), 4.0, np.float32))
     eps = np.random.default_rng(0).normal(size=(3, 3, 2)).astype(np.float32)
-    z = np.asarray(reparameterize(q_mean, q_log_var, eps))
+    z = np.asarray(reparameterize(Posterior(q_mean, q_log_var), eps))
     np.testing.assert_allclose(z, q_mean[:, None] + 2 * eps, rtol=1e-6)
 
 

@@ -50,7 +50,8 @@ def test_compiled_epochs_are_the_steps_that_plain_keras_takes(digits, optimizer)
             x = digits.train[rows].astype(np.float32) / 255
             eps = noise.normal_draws(key, noise.counter_of(epoch, step), 100, 3, 2)[: len(rows)]
             with tf.GradientTape() as tape:
-                loss = -tf.reduce_mean(bounds.elbo(*reference.terms(x, eps)))
+                terms = reference.terms(x, eps)
+                loss = -tf.reduce_mean(bounds.elbo(terms.log_likelihood, terms.kl))
             update.apply(tape.gradient(loss, reference.trainable_variables), reference.trainable_variables)
             losses.append(float(loss))
     compiled = np.concatenate([record.steps["loss"] for record in records])

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src import config, data
+from src import config, data_problems
 from src.config import Config, ConfigError
 from src.sweep.usage import GROUPS, unknown_key, wrong_type
 
@@ -68,7 +68,7 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 
 def problems(cell: Config) -> list[str]:
     """All that is wrong with a cell; the data set's files are looked at only where its settings are sound."""
-    return config.problems(cell) or data.problems(cell)
+    return config.problems(cell) or data_problems.problems(cell)
 
 
 def check(cell: Config) -> Config:

@@ -5,6 +5,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from src import data
 from src.config import ConfigError
 from src.sweep.compose import check, typed
 
@@ -14,6 +15,6 @@ class RefuseFirst(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            check(typed(config))
+            data.ensure(check(typed(config)).data)
         except ConfigError as error:
             raise SystemExit(str(error)) from None

@@ -1,6 +1,7 @@
 """What the cells of one study know of it: its run, their number and their predicted costs."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ def predicted_cost(config: Config) -> float:
     """
     train = config.data.train_size or data.available(config.data, "train_images")
     test = config.data.test_size or data.available(config.data, "test_images")
-    widths = [784, *config.model.hidden_dims, config.model.latent_dim]
+    pixels = math.prod(data.shape(config.data, "train_images")[1:])
+    widths = [pixels, *config.model.hidden_dims, config.model.latent_dim]
     passes = sum(a * b for a, b in pairwise(widths))
     draws = config.epochs * config.evaluation.iw_samples + config.evaluation.final_iw_samples
     return passes * (config.epochs * train * 3 * (1 + config.mc_samples) + test * draws)

@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from src import schema
+from src import data, schema
 from src.config import Config, ConfigError
 from src.sweep.compose import composer, problems
 from src.sweep.study import Study, UnfinishedError, clock, predicted_cost
@@ -33,7 +33,8 @@ class StudySweeper(BasicSweeper):
         """Run every cell of the grid.
 
         Raises:
-            ConfigError: some cells cannot be run; each distinct reason once. Nothing has been started.
+            ConfigError: some cells cannot be run, each distinct reason once, or their data cannot be had. Nothing has
+                been started.
             UnfinishedError: some cells did not finish.
         """
         assert self.config is not None
@@ -42,6 +43,8 @@ class StudySweeper(BasicSweeper):
         loader = self.hydra_context.config_loader
         cells = self.expand(loader, arguments)
         configs = self.check(composer(loader, self.config), cells)
+        for config in configs:
+            data.ensure(config.data)
         from src import tracking
 
         store = tracking.Store(configs[0].tracking)

@@ -1,0 +1,116 @@
+"""IDX files, the format that MNIST is published in: found, unpacked, read and hashed. Damage is one clear error."""
+
+import gzip
+import hashlib
+import io
+import lzma
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from src.config import ConfigError
+
+# The labels of the training set are not read: nothing here is supervised.
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+AXES = {"train_images": 3, "test_images": 3, "test_labels": 1}
+OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, "": open}
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, struct.error)
+
+
+class DataError(ConfigError):
+    """Data that is missing or not what it should be."""
+
+
+class Part(NamedTuple):
+    """The content of an IDX file: its values, uint8, and the SHA-256 of the unpacked file."""
+
+    values: np.ndarray
+    checksum: str
+
+
+def locate(folder: Path, part: str) -> Path | None:
+    """The file of a part of a data set, packed or not; None where the folder has none."""
+    paths = (folder / (FILES[part] + suffix) for suffix in OPENERS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """The unpacked content of a file as a stream. Raises DataError where it cannot be read to the end."""
+    try:
+        with OPENERS[path.suffix](path, "rb") as stream:
+            yield stream
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read. Expected an intact IDX file. Received: {error}.") from error
+
+
+def read_header(stream: IO[bytes], path: Path, part: str) -> tuple[int, ...]:
+    """The shape in an IDX file's header. Raises DataError for anything but the bytes of such a part."""
+    head = stream.read(4)
+    magic = bytes([0, 0, 8, AXES[part]])
+    if head != magic:
+        raise DataError(
+            f"{path} is not an IDX file of bytes with {AXES[part]} axes. "
+            f"Expected magic {magic.hex(' ')}. Received: {head.hex(' ') or 'nothing'}."
+        )
+    shape = struct.unpack(f">{AXES[part]}I", stream.read(4 * AXES[part]))
+    if min(shape) < 1:
+        raise DataError(f"{path} is empty. Expected at least one item. Received: shape {list(shape)}.")
+    return shape
+
+
+def shape(path: Path, part: str) -> tuple[int, ...]:
+    """The shape of a part, images [n, rows, columns] or labels [n], from the file's header alone."""
+    return _shape(path, part, stamp(path))
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of the unpacked file, which does not depend on how it is packed."""
+    return _checksum(path, stamp(path))
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes where a file's content does: modification time and size."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@cache
+def _shape(path: Path, part: str, _: tuple[int, int]) -> tuple[int, ...]:
+    with unpacked(path) as stream:
+        return read_header(stream, path, part)
+
+
+@cache
+def _checksum(path: Path, _: tuple[int, int]) -> str:
+    with unpacked(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def read(path: Path, part: str) -> Part:
+    """A part in the shape of its header: images [n, rows, columns] or labels [n].
+
+    Raises:
+        DataError: the file cannot be unpacked, is no IDX file of such a part, or is shorter or longer than it says.
+    """
+    with unpacked(path) as stream:
+        content = stream.read()
+        expected = read_header(io.BytesIO(content), path, part)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(expected))
+    if len(values) != math.prod(expected):
+        raise DataError(
+            f"{path} is incomplete. Expected {math.prod(expected)} bytes after its header, for shape "
+            f"{list(expected)}. Received: {len(values)}."
+        )
+    return Part(values.reshape(expected), hashlib.sha256(content).hexdigest())
