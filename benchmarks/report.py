@@ -11,10 +11,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(3, *map(len, column)) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = (f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(cells, widths)))
-        return "| " + " | ".join([first, *others]) + " |"
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return " | ".join([f"| {first.strip():<{widths[0]}}", *others]) + " |"
 
-    rule = "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths))
+    rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
     return "\n".join([line(header), f"|{rule}|", *map(line, rows)])
 
 

@@ -18,11 +18,12 @@ from benchmarks.options import positive, positives
 from benchmarks.report import markdown, write
 from benchmarks.statistics import Spread, paired_ratio, spread
 from benchmarks.trial import Measurement, Trial, TrialFailed, measure_apart
-from src import config as settings
 from src import data
+from src.config import DataConfig
+from src.sweep.compose import problems
 
-# Keras keeps two copies of what `fit` is given, NumPy's and TensorFlow's.
-COPIES = 2
+# What `fit` is given lies in memory three times: as NumPy's array, as TensorFlow's, and in its input pipeline.
+COPIES = 3
 TILED_LIMIT = 2 * 2**30
 PROCESS_BYTES = 1.5 * 2**30
 
@@ -86,7 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="file for settings, machine and every measurement, as JSON")
     options = parser.parse_args(arguments)
     config = Trial(BASELINE, 1, options.batch_size, options.images, options.epochs, 0).config()
-    if found := [*settings.problems(config), *data.problems(config)]:
+    if found := problems(config):
         parser.error("\n".join(found))
     return options
 
@@ -187,12 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine.prepare()
     description = machine.describe()
     say(machine.sentence(description))
-    images = options.images or data.available(settings.DataConfig(), "train_images")
+    images = options.images or data.available(DataConfig(), "train_images")
     measurements: Measurements = {}
     failures = run(options, plan(options, images), measurements)
     rows = summarize(measurements)
-    print(f"\n{images} images, B={options.batch_size}, {options.epochs} timed epochs, {options.rounds} rounds; ", end="")
-    print(f"median [lowest..highest]\n\n{markdown(HEADER, [row.show() for row in rows])}")
+    setting = f"{images} images, B={options.batch_size}, {options.epochs} timed epochs, {options.rounds} rounds"
+    print(f"\n{setting}; median [lowest..highest]\n\n{markdown(HEADER, [row.show() for row in rows])}")
     raw = [
         {"contender": cell[0], "mc_samples": cell[1], "round": number, **measurement._asdict()}
         for cell, rounds in measurements.items()

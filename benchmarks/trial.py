@@ -1,9 +1,12 @@
 """One contender trained once in a process of its own: `python -m benchmarks.trial JSON`, started by the others."""
 
 import json
+import os
+import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import NamedTuple
 
 from benchmarks import machine
@@ -59,7 +62,8 @@ class Measurement(NamedTuple):
 
     @property
     def seconds_per_epoch(self) -> float:
-        return sum(self.epoch_seconds) / len(self.epoch_seconds)
+        """The median: Keras spends up to two seconds more at the start of some epochs, most often of epoch 2."""
+        return statistics.median(self.epoch_seconds)
 
     @property
     def images_per_second(self) -> float:
@@ -68,8 +72,6 @@ class Measurement(NamedTuple):
 
 def measure(trial: Trial) -> Measurement:
     """Train in this process. The clock is read by the same few lines for every contender."""
-    import os
-
     load_average = os.getloadavg()[0]
     config = trial.config()
     dataset = data.load(config.data, config.seed)
@@ -82,7 +84,7 @@ def measure(trial: Trial) -> Measurement:
         marks.append(time.perf_counter())
 
     train(config, dataset, report)
-    first, *others = (end - start for start, end in zip(marks, marks[1:]))
+    first, *others = (end - start for start, end in pairwise(marks))
     return Measurement(len(dataset.train), first, others, losses, machine.peak_rss_bytes(), load_average)
 
 

@@ -17,6 +17,7 @@ from src.config import Config, flatten
 from src.data import Dataset
 from src.evaluation import Evaluator, standard_error
 from src.model import VAE
+from src.probe import Probe, is_due
 from src.progress import EpochBar
 from src.sweep.study import RunFailed, Study, clock
 from src.training import Diverged, EpochRecord, make_trainer, train
@@ -77,21 +78,28 @@ def train_and_evaluate(
     tracked.log_artifact(folder / schema.CONFIG_FILE)
     dataset = data.load(config.data, config.seed)
     vae = VAE.from_settings(config, dataset.train.shape[1])
+    if config.model.output_bias == "pixel_means":
+        vae.predict_from_the_start(dataset.train.mean(axis=0) / (255 if dataset.train.dtype == np.uint8 else 1))
     evaluator = Evaluator(vae, dataset.test)
+
+    probe = Probe(vae, dataset, config)
 
     def on_epoch(record: EpochRecord) -> None:
         metrics = {**training_metrics(record), **test_metrics(evaluator, config.evaluation.iw_samples)}
         history.append({schema.EPOCH.key: record.epoch, **metrics})
-        tracked.log(metrics, record.epoch)
+        tracked.log(metrics | probed(probe, record.epoch, config), record.epoch)
         bar.show(record.epoch, metrics)
 
     try:
         with bar:
+            tracked.log(probed(probe, 0, config), 0)
             train(make_trainer(vae, dataset, config), config, on_epoch)
     finally:
         save_history(history, folder, tracked)
     save_artifacts(vae, dataset, folder, tracked)
     final = final_metrics(evaluator, config.evaluation.final_iw_samples)
+    if config.evaluation.quadrature and config.model.latent_dim == 2:
+        final |= quadrature_metrics(evaluator)
     final |= {
         schema.RUN_SECONDS.key: time.perf_counter() - started,
         schema.RUN_PEAK_RSS_BYTES.key: peak_rss_bytes(),
@@ -125,6 +133,14 @@ def test_metrics(evaluator: Evaluator, draws: int) -> dict[str, float]:
     }
 
 
+def probed(probe: Probe, epoch: int, config: Config) -> dict[str, float]:
+    """The probe's metrics where it is due after this epoch, with its time; the first one compiles."""
+    if not is_due(epoch, config):
+        return {}
+    started = time.perf_counter()
+    return {**probe(epoch), schema.PROBE_SECONDS.key: time.perf_counter() - started}
+
+
 def final_metrics(evaluator: Evaluator, draws: int) -> dict[str, float]:
     scores = evaluator.score(draws)
     return {
@@ -134,6 +150,15 @@ def final_metrics(evaluator: Evaluator, draws: int) -> dict[str, float]:
         schema.FINAL_TEST_KL.key: float(scores.kl.mean()),
         schema.FINAL_ACTIVE_UNITS.key: float(evaluator.active_units()),
     }
+
+
+def quadrature_metrics(evaluator: Evaluator) -> dict[str, float]:
+    """The NLL by quadrature; nothing, with a warning, where the posteriors are too narrow for a grid."""
+    try:
+        return {schema.FINAL_TEST_NLL_QUADRATURE.key: evaluator.quadrature().nll}
+    except RuntimeError as error:
+        log.warning("No quadrature: %s", error)
+        return {}
 
 
 def peak_rss_bytes() -> int:

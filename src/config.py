@@ -77,6 +77,9 @@ class ModelConfig:
     )
     latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
     activation: str = setting("relu", "activation of the hidden layers", one_of(*ACTIVATIONS))
+    output_bias: str = setting(
+        "zeros", "initial bias of the output; pixel_means: what predicts their means", one_of("zeros", "pixel_means")
+    )
 
 
 @dataclass
@@ -85,6 +88,24 @@ class EvaluationConfig:
 
     iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
     final_iw_samples: int = setting(100, "draws per test image at the end", at_least(1, "The default is 100."))
+    quadrature: bool = setting(True, "at the end, the NLL by quadrature too where latent_dim is 2")
+
+
+@dataclass
+class ProbeConfig:
+    """When and how the variance of loss and gradient is taken apart at frozen weights. It changes no other number."""
+
+    epochs: list[int] = setting(
+        [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+        "epochs after which to probe, 0 for before training, and the last one; [] for never",
+        Domain("a list of non-negative integers", lambda epochs: all(e >= 0 for e in epochs), "For example [0,1,5]."),
+    )
+    images: int = setting(256, "training images in the fixed probe set, at most", at_least(3, "The default is 256."))
+    draws: int = setting(
+        8,
+        "draws per image, whatever mc_samples is; at least two whole sets where draws are not independent",
+        at_least(2, "The default is 8."),
+    )
 
 
 @dataclass
@@ -125,12 +146,16 @@ class Config:
         "reparam", "estimator of the gradient; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
     )
     noise: str = setting("iid", "how the K draws of an image are made", one_of("iid", "antithetic", "sobol"))
+    learning_rate_schedule: str = setting(
+        "constant", "burda: eight stages of 3^i shares of the epochs at 10^(-i/7)", one_of("constant", "burda")
+    )
     likelihood: str = setting(
         "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
     )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
@@ -159,89 +184,11 @@ def refusal(key: str, domain: Domain, received: Any) -> str:
 
 
 def problems(config: Config) -> list[str]:
-    """What is wrong with a configuration by itself; empty where nothing is."""
-    outside = [
+    """The settings outside of their domains, each by itself; empty where there are none."""
+    return [
         refusal(leaf.key, leaf.domain, leaf.value)
         for leaf in settings(config)
         if leaf.domain is not None and not leaf.domain.admits(leaf.value)
-    ]
-    return outside or contradictions(config)
-
-
-class Contradiction(NamedTuple):
-    """Two settings that make no sense together: when, what to expect of which key, and why."""
-
-    holds: Callable[[Config], bool]
-    key: str
-    expected: str
-    remedy: str
-
-
-CONTRADICTIONS = (
-    Contradiction(
-        lambda c: c.objective == "iwae" and c.kl == "analytic",
-        "kl",
-        "sampled with objective=iwae, whose importance weights contain log q(z|x)",
-        "Set kl=sampled.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "stl" and c.kl == "analytic",
-        "gradient",
-        "reparam with kl=analytic: stl drops the score of q from a sampled log q(z|x)",
-        "Set kl=sampled or gradient=reparam.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "stl" and c.objective == "iwae" and c.mc_samples > 1,
-        "gradient",
-        "reparam or dreg with objective=iwae and mc_samples above 1, where stl is biased",
-        "Set gradient=dreg.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "dreg" and c.objective == "elbo",
-        "gradient",
-        "reparam or stl with objective=elbo: dreg rewrites the gradient of importance weights",
-        "Set objective=iwae kl=sampled, or gradient=stl.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "dreg" and c.noise != "iid",
-        "noise",
-        "iid with gradient=dreg, which is derived for independent draws",
-        "Set noise=iid.",
-    ),
-    Contradiction(
-        lambda c: c.noise == "antithetic" and c.mc_samples % 2 == 1,
-        "mc_samples",
-        "even with noise=antithetic, whose draws come in pairs",
-        "Use mc_samples=2, 4, 6, ...",
-    ),
-    Contradiction(
-        lambda c: c.noise == "sobol" and (c.mc_samples < 2 or c.mc_samples & (c.mc_samples - 1) != 0),
-        "mc_samples",
-        "a power of 2 from 2 on with noise=sobol, whose balance needs it",
-        "Use mc_samples=2, 4, 8, ...",
-    ),
-    Contradiction(
-        lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static"),
-        "likelihood",
-        "bernoulli with binarised pixels, which have no density",
-        "Set likelihood=bernoulli or data.pixels=grayscale.",
-    ),
-    Contradiction(
-        lambda c: c.likelihood != "gaussian" and c.data.pixels == "real",
-        "likelihood",
-        "gaussian with real values, which lie outside of [0, 1]",
-        "Set likelihood=gaussian.",
-    ),
-)
-
-
-def contradictions(config: Config) -> list[str]:
-    """Settings that are sound one by one and make no sense together."""
-    values = flatten(config)
-    return [
-        refusal(found.key, Domain(found.expected, lambda _: False, found.remedy), values[found.key])
-        for found in CONTRADICTIONS
-        if found.holds(config)
     ]
 
 

@@ -28,6 +28,10 @@ def kind_problems(data: DataConfig) -> list[str]:
             f"data.pixels must be one of grayscale, dynamic, static with data.name={data.name}, which holds "
             f"images. Received: data.pixels=real. Use data={MADE} for real values."
         )
+    if data.name == "idx" and data.path is None:
+        found.append(
+            f"data.path must be a folder of IDX files with data.name=idx. Received: data.path=null. {IDX_REMEDY}"
+        )
     if data.name == MADE and data.path is not None:
         found.append(
             f"data.path must be null with data.name={MADE}, which is made and not read. "

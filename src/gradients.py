@@ -52,16 +52,18 @@ def variables_of(vae: VAE) -> list[Any]:
     return vae.encoder.trainable_variables + vae.decoder_variables
 
 
-def terms_for(estimator: Estimator, vae: VAE, x: Any, q: Posterior, z: Any, eps: Any) -> Terms:
+def terms_for(
+    estimator: Estimator, vae: VAE, x: Any, q: Posterior, z: Any, eps: Any, output: Any, log_var: Any
+) -> Terms:
     """Terms whose values are those of the bound and whose derivatives are those that the estimator wants.
 
     stl and dreg hold q's parameters constant inside log q, so that its score, whose mean is 0, drops out.
     Source: Roeder, Wu, Duvenaud (2017), section 3; Tucker et al. (2019), section 4.
     """
     if estimator.gradient == "reparam":
-        return vae.terms_at(x, q, z, eps)
+        return vae.terms_at(x, q, z, eps, output, log_var)
     held = Posterior(*map(ops.stop_gradient, q))
-    return vae.terms_at(x, held, z, whiten(held, z))
+    return vae.terms_at(x, held, z, whiten(held, z), output, log_var)
 
 
 def estimate(estimator: Estimator, vae: VAE, x: Any, weights: Any, eps: Any) -> Estimate:
@@ -82,7 +84,7 @@ def estimate(estimator: Estimator, vae: VAE, x: Any, weights: Any, eps: Any) -> 
     with tf.GradientTape(persistent=True) as tape:
         q = vae.encode(x)
         z = reparameterize(q, eps)
-        terms = terms_for(estimator, vae, x, q, z, eps)
+        terms = terms_for(estimator, vae, x, q, z, eps, vae.decoder(z), vae.log_var)
         loss = -ops.sum(weights * estimator.bound(terms))
     if estimator.gradient == "dreg":
         by_z = tape.gradient(loss, z) * ops.softmax(terms.log_weights, axis=1)[..., None]

@@ -110,7 +110,7 @@ def read(path: Path, part: str) -> Part:
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(expected))
     if len(values) != math.prod(expected):
         raise DataError(
-            f"{path} is incomplete. Expected {math.prod(expected)} bytes after its header, for shape "
+            f"{path} is not as long as it says. Expected {math.prod(expected)} bytes after its header, for shape "
             f"{list(expected)}. Received: {len(values)}."
         )
     return Part(values.reshape(expected), hashlib.sha256(content).hexdigest())

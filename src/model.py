@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from src import noise
@@ -37,28 +38,38 @@ class Terms(NamedTuple):
         """log p(x, z_k) - log q(z_k|x), [B, K]."""
         return self.log_likelihood + self.log_ratio
 
+    def grouped(self, set_size: int) -> "Terms":
+        """Terms of single draws, [M, 1] and [M], as those of sets of consecutive rows, [M / size, size]."""
+        shape = (-1, set_size)
+        kl = ops.mean(ops.reshape(self.kl, shape), axis=1)
+        return Terms(ops.reshape(self.log_likelihood, shape), ops.reshape(self.log_ratio, shape), kl)
 
-def dense(units: int, seed: int, name: str, activation: str | None = None) -> keras.layers.Dense:
-    """A Dense layer whose initial weights depend on the seed and its name only."""
+
+def dense(x: Any, units: int, seed: int, name: str) -> Any:
+    """A linear layer on x whose initial weights depend on the seed and its name only."""
     initializer = keras.initializers.GlorotUniform(seed=noise.stream_key(seed, f"init/{name}") % 2**31)
-    return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name)
+    return keras.layers.Dense(units, kernel_initializer=initializer, name=name)(x)
+
+
+def perceptron(x: Any, hidden_dims: Sequence[int], activation: str, seed: int, name: str) -> Any:
+    """Hidden layers on x. Linear part and activation are layers apart, so that a probe finds what lies between."""
+    for i, units in enumerate(hidden_dims):
+        x = keras.layers.Activation(activation)(dense(x, units, seed, f"{name}_{i}"))
+    return x
 
 
 def build_encoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
     """x [B, pixels] -> q_mean [B, D], q_log_var [B, D]."""
-    x = hidden = keras.Input((pixels,), name="x")
-    for i, units in enumerate(hidden_dims):
-        hidden = dense(units, seed, f"encoder_{i}", activation)(hidden)
-    heads = [dense(latent_dim, seed, name)(hidden) for name in ("q_mean", "q_log_var")]
-    return keras.Model(x, heads, name="encoder")
+    x = keras.Input((pixels,), name="x")
+    hidden = perceptron(x, hidden_dims, activation, seed, "encoder")
+    return keras.Model(x, [dense(hidden, latent_dim, seed, head) for head in Posterior._fields], name="encoder")
 
 
 def build_decoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
     """z [B, K, D] -> output [B, K, pixels], logits or means; layers act on the last axis, so the draws pass through."""
-    z = hidden = keras.Input((None, latent_dim), name="z")
-    for i, units in enumerate(reversed(hidden_dims)):
-        hidden = dense(units, seed, f"decoder_{i}", activation)(hidden)
-    return keras.Model(z, dense(pixels, seed, "output")(hidden), name="decoder")
+    z = keras.Input((None, latent_dim), name="z")
+    hidden = perceptron(z, hidden_dims[::-1], activation, seed, "decoder")
+    return keras.Model(z, dense(hidden, pixels, seed, "output"), name="decoder")
 
 
 def reparameterize(q: Posterior, eps: Any) -> Any:
@@ -132,6 +143,17 @@ class VAE(keras.Model):
             seed=config.seed,
         )
 
+    def predict_from_the_start(self, means: Any) -> None:
+        """Set the output's bias so that the untrained decoder's mean is about these means of the pixels, [pixels].
+
+        Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
+        """
+        means = np.asarray(means, np.float64)
+        clipped = np.clip(means, 0.001, 0.999)
+        kernel, _ = self.decoder.get_layer("output").get_weights()
+        bias = means if self.likelihood.has_variance else np.log(clipped / (1 - clipped))
+        self.decoder.get_layer("output").set_weights([kernel, bias])
+
     @property
     def decoder_variables(self) -> list[Any]:
         """The trainable variables of p(x|z)."""
@@ -146,22 +168,27 @@ class VAE(keras.Model):
         eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
         return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), eps)))
 
-    def log_likelihood(self, x: Any, z: Any) -> Any:
-        """log p(x|z_k), nats, [B, K]: x [B, pixels], z [B, K, D].
+    def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
+        """The terms of the bounds of z, from the decoder's output for it.
 
         The target is x as [B, 1, pixels], broadcast over the draws: nothing is tiled.
-        """
-        return self.likelihood.log_prob(x[:, None, :], self.decoder(z), self.log_var)
 
-    def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any) -> Terms:
-        """The terms of the bounds: x [B, pixels], z [B, K, D] and its `whiten`ed form, which is eps if drawn from q."""
+        Args:
+            x: [B, pixels].
+            z: [B, K, D].
+            whitened: `whiten(q, z)`, or the eps that z was made from, which is the same.
+            output: decoder(z), [B, K, pixels].
+            log_var: of the pixels, where the likelihood has one; broadcast against the output.
+        """
+        log_likelihood = self.likelihood.log_prob(x[:, None, :], output, log_var)
         log_ratio = gaussian_log_ratio(z, whitened, q.q_log_var[:, None, :])
-        return Terms(self.log_likelihood(x, z), log_ratio, gaussian_kl(*q))
+        return Terms(log_likelihood, log_ratio, gaussian_kl(*q))
 
     def terms(self, x: Any, eps: Any) -> Terms:
         """The terms of the bounds at given draws: x [B, pixels], eps [B, K, D]."""
         q = self.encode(x)
-        return self.terms_at(x, q, reparameterize(q, eps), eps)
+        z = reparameterize(q, eps)
+        return self.terms_at(x, q, z, eps, self.decoder(z), self.log_var)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}

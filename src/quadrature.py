@@ -162,25 +162,45 @@ def integrate(
     )
 
 
+def affine_log_likelihood(
+    decode: Callable[[Array], tuple[Array, Array]], images: Array, base: Array | float = 0.0
+) -> LogLikelihood:
+    """log p(x_i | z_g) = x_i . natural(z_g) + offset(z_g) + base(x_i), float32: one decoder pass serves all.
+
+    Args:
+        decode: [G, 2] float32 -> natural parameters [G, pixels] and offsets [G].
+        images: [n, pixels] or [n, ...].
+        base: [n], or a constant.
+    """
+    pixels = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
+    lit = pixels.any(axis=0)  # a pixel that is 0 in all images is in the offset alone
+    pixels = pixels[:, lit]
+    base = np.broadcast_to(np.float32(base), len(pixels))[:, None]
+
+    def log_likelihood(z: Array) -> Array:
+        natural, offset = decode(z.astype(np.float32))
+        products: Array = pixels @ np.asarray(natural, dtype=np.float32)[:, lit].T
+        products += np.asarray(offset, dtype=np.float32)
+        products += base
+        return products
+
+    return log_likelihood
+
+
 def bernoulli_log_likelihood(decode_logits: Callable[[Array], Array], images: Array) -> LogLikelihood:
-    """log p(x_i | z_g) = x_i . logits(z_g) - sum_pixels softplus(logits(z_g)), float32: one decoder pass serves all.
+    """log p(x_i | z_g) = x_i . logits(z_g) - sum_pixels softplus(logits(z_g)), float32.
 
     Args:
         decode_logits: the decoder, [G, 2] float32 -> logits [G, pixels].
         images: binary, [n, pixels] or [n, ...]; grey levels give a pseudo-likelihood.
     """
-    pixels = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
-    lit = pixels.any(axis=0)  # a pixel that no image lights is in the softplus alone
-    pixels = pixels[:, lit]
 
-    def log_likelihood(z: Array) -> Array:
-        logits = np.asarray(decode_logits(z.astype(np.float32)), dtype=np.float32)
+    def decode(z: Array) -> tuple[Array, Array]:
+        logits = np.asarray(decode_logits(z), dtype=np.float32)
         softplus = np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
-        products: Array = pixels @ logits[:, lit].T
-        products -= softplus.sum(axis=1, dtype=np.float64).astype(np.float32)
-        return products
+        return logits, -softplus.sum(axis=1, dtype=np.float64)
 
-    return log_likelihood
+    return affine_log_likelihood(decode, images)
 
 
 def quadrature_nll(

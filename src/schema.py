@@ -51,11 +51,32 @@ FINAL_TEST_NLL = Quantity("final/test_nll", "NLL", "nats/image", "final test NLL
 FINAL_TEST_NLL_SEM = Quantity(
     "final/test_nll_sem", "SE", "nats/image", "standard error of the final test NLL over images"
 )
+FINAL_TEST_NLL_QUADRATURE = Quantity("final/test_nll_quadrature", "NLL", "nats/image", "final test NLL by quadrature")
 FINAL_TEST_NEG_ELBO = Quantity("final/test_neg_elbo", "-ELBO", "nats/image", "final test negative ELBO")
 FINAL_TEST_KL = Quantity("final/test_kl", "KL", "nats/image", "final test KL")
 FINAL_ACTIVE_UNITS = Quantity("final/active_units", "AU", "units", "active latent units")
 RUN_SECONDS = Quantity("run/seconds", "t", "s", "run time")
 RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "", "bytes", "peak resident memory")
+
+# Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model.
+PROBE_PARTS = ("loss", "encoder", "decoder", "all")
+PROBE_QUANTITIES = {
+    "var_data": Quantity("var_data", "V_data", "", "variance between images"),
+    "var_data_sem": Quantity("var_data_sem", "SE", "", "standard error of the variance between images"),
+    "var_mc": Quantity("var_mc", "V_mc", "", "Monte Carlo variance of one draw"),
+    "var_mc_sem": Quantity("var_mc_sem", "SE", "", "standard error of the Monte Carlo variance"),
+    "square_mean": Quantity("square_mean", "|G|^2", "", "squared norm of the mean"),
+    "snr": Quantity("snr", "SNR", "", "signal-to-noise ratio of a step"),
+    "b_eq": Quantity("b_eq", "B_eq", "images", "batch size at which K=1 is as quiet"),
+    "noise_scale": Quantity("noise_scale", "B_simple", "images", "noise scale"),
+}
+PROBE_SECONDS = Quantity("probe/seconds", "t", "s", "time of a probe")
+
+
+def probe_key(part: str, quantity: str) -> str:
+    """The key of a probed quantity, such as probe/encoder/var_mc."""
+    return f"probe/{part}/{quantity}"
+
 
 EPOCH_METRICS = (
     TRAIN_LOSS,
@@ -71,6 +92,7 @@ EPOCH_METRICS = (
     TEST_NLL_SEM,
     TEST_KL,
 )
+# FINAL_TEST_NLL_QUADRATURE stands beside them for two latent dimensions.
 FINAL_METRICS = (
     FINAL_TEST_NLL,
     FINAL_TEST_NLL_SEM,

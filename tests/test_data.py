@@ -2,6 +2,7 @@
 
 import lzma
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,3 +109,91 @@ def test_take_keeps_the_files_order_for_everything():
     images = np.arange(12).reshape(6, 2)
     assert data.take(images, None, "train") is images
     assert sorted(data.take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
+
+
+def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
+    config = DataConfig(name="idx", path=str(write_folder(tmp_path, ".gz")))
+    loaded = data.load(config, seed=0)
+    np.testing.assert_array_equal(loaded.train.reshape(TRAIN.shape), TRAIN)
+    np.testing.assert_allclose(loaded.test.reshape(TEST.shape), TEST / 255, rtol=1e-6)
+    np.testing.assert_array_equal(loaded.test_labels, LABELS)
+    assert loaded.image_shape == (6, 9)
+    assert problems(Config(data=config)) == []
+    (problem,) = problems(Config(data=replace(config, train_size=301)))
+    assert problem.startswith("data.train_size must be a positive integer of at most 300")
+
+
+def test_labels_of_ones_own_folder_may_be_left_out(tmp_path):
+    config = DataConfig(name="idx", path=str(write_folder(tmp_path, labels=False)))
+    assert problems(Config(data=config)) == []
+    assert data.load(config, seed=0).test_labels is None
+
+
+def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
+    config = Config(data=DataConfig(name="idx", path=str(write_folder(tmp_path))))
+    write_idx(tmp_path, "test_images", TEST[:100, :5])
+    write_idx(tmp_path, "test_labels", LABELS[:90])
+    shapes, labels = problems(config)
+    assert shapes.startswith(
+        "test images must have the shape of the training images, [6, 9]. "
+        f"Received: [5, 9] with data.path={tmp_path}. Set data.path"
+    )
+    assert labels.startswith("test labels must be as many as the test images, 100. Received: 90")
+
+
+def test_idx_without_a_folder_is_refused_with_the_remedy():
+    (problem,) = problems(Config(data=DataConfig(name="idx")))
+    assert problem == (
+        "data.path must be a folder of IDX files with data.name=idx. Received: data.path=null. "
+        "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
+        "(the last may be left out)."
+    )
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_folder(tmp_path / "digits")
+    assert data.available(DataConfig(name="idx", path="~/digits"), "train_images") == 300
+
+
+def test_linear_gaussian_data_are_real_vectors():
+    config = DataConfig(name="linear_gaussian", pixels="real", train_size=500)
+    loaded = data.load(config, seed=3)
+    assert loaded.train.shape == (500, 16)
+    assert loaded.train.dtype == loaded.test.dtype == np.float32
+    assert loaded.train.min() < 0 < 1 < loaded.train.max()
+    np.testing.assert_array_equal(loaded.test, synthetic.linear_gaussian("test_images"))
+    assert loaded.test_labels is None
+    assert loaded.image_shape is None
+    assert problems(Config(data=config)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DataConfig(name="linear_gaussian"), "data.pixels must be real with data.name=linear_gaussian"),
+        (DataConfig(pixels="real"), "data.pixels must be one of grayscale, dynamic, static with data.name=mnist"),
+        (DataConfig(name="linear_gaussian", pixels="real", path="x"), "data.path must be null"),
+    ],
+)
+def test_settings_of_another_kind_of_data_are_refused(config, message):
+    (problem,) = problems(Config(data=config))
+    assert problem.startswith(message)
+
+
+def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_path):
+    def fingerprint(folder, **changes):
+        return provenance.fingerprint(Config(data=DataConfig(name="idx", path=str(folder), **changes)))
+
+    plain = write_folder(tmp_path / "plain")
+    first = fingerprint(plain)
+    assert first == fingerprint(write_folder(tmp_path / "packed", ".xz", labels=False))
+    assert first != fingerprint(plain, pixels="static")
+    write_idx(plain, "test_images", TEST[::-1])
+    assert first != fingerprint(plain)
+
+
+def test_every_data_set_has_an_identity_of_its_own(tmp_path):
+    names = ("mnist", "fashion_mnist", "idx", "linear_gaussian")
+    found = [data.identity(DataConfig(name=name, path=str(write_folder(tmp_path)))) for name in names]
+    assert len({str(identity) for identity in found}) == 4

@@ -89,7 +89,10 @@ def test_metrics_are_exactly_the_designs(grid):
     place, _ = grid
     history = place.history(place.runs()[1][0])
     per_epoch = {(metric.key, epoch) for metric in schema.EPOCH_METRICS for epoch in (1, 2)}
-    assert set(history) == per_epoch | {(metric.key, 2) for metric in schema.FINAL_METRICS}
+    final = {(metric.key, 2) for metric in (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE)}
+    names = [schema.probe_key(part, name) for part in schema.PROBE_PARTS for name in schema.PROBE_QUANTITIES]
+    probed = {(key, epoch) for key in (*names, schema.PROBE_SECONDS.key) for epoch in (0, 1, 2)}
+    assert set(history) == per_epoch | final | probed
     assert 500 < history[schema.TRAIN_LOSS.key, 1] < 543.4 + 20
     assert history[schema.TRAIN_LOSS.key, 2] < history[schema.TRAIN_LOSS.key, 1]
     assert history[schema.TEST_NLL.key, 2] < history[schema.TEST_NEG_ELBO.key, 2]
@@ -138,7 +141,7 @@ def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
     done = place.train("mc_samples=3", "tracking.experiment=again")
     assert done.returncode == 0, done.stderr
     timed = {schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.RUN_SECONDS.key}
-    timed |= {schema.RUN_PEAK_RSS_BYTES.key}
+    timed |= {schema.RUN_PEAK_RSS_BYTES.key, schema.PROBE_SECONDS.key}
     runs = [place.runs()[2][0], place.runs()[-1][0]]
     first, second = ({k: v for k, v in place.history(run).items() if k[0] not in timed} for run in runs)
     assert first == second

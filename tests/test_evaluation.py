@@ -6,6 +6,7 @@ from scipy.special import logsumexp
 
 from src import evaluation, noise
 from src.config import Config
+from src.likelihoods import LIKELIHOODS
 from src.model import VAE
 from tests.statistics import agrees
 
@@ -98,3 +99,24 @@ def test_active_units_are_those_whose_mean_moves():
 def test_the_standard_error_is_that_of_a_mean():
     assert evaluation.standard_error(np.array([1.0, 3.0])) == pytest.approx(1.0)
     assert np.isnan(evaluation.standard_error(np.array([1.0])))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
+def test_quadrature_lies_below_importance_weighting_which_falls_towards_it(likelihood):
+    """On an untrained model, whose posterior is wide, 2000 draws come within their own standard error of it."""
+    evaluator = evaluation.Evaluator(VAE(seed=4, likelihood=likelihood), IMAGES)
+    exact = evaluator.quadrature()
+    few, many = evaluator.score(2), evaluator.score(2000)
+    assert few.nll.mean() > exact.nll
+    np.testing.assert_allclose(many.nll, exact.per_image, atol=0.2)
+    assert abs(many.nll.mean() - exact.nll) < 0.05
+
+
+def test_the_affine_form_of_every_likelihood_is_its_log_probability():
+    rng = np.random.default_rng(0)
+    x, output = rng.random((4, 9)).astype(np.float32), rng.normal(size=(4, 9)).astype(np.float32)
+    for likelihood in LIKELIHOODS.values():
+        log_var = np.float32(-0.4)
+        affine = np.asarray(x * likelihood.natural(output, log_var)).sum(-1) + likelihood.offset(output, log_var)
+        expected = likelihood.log_prob(x, output, log_var)
+        np.testing.assert_allclose(affine + likelihood.base(x, log_var), expected, rtol=1e-4)

@@ -5,27 +5,28 @@ import pytest
 import tensorflow as tf
 
 from src import gradients, noise
-from src.config import CONTRADICTIONS, Config, DataConfig, contradictions
+from src.config import Config, DataConfig
+from src.contradictions import CONTRADICTIONS, contradictions
 from src.gradients import Estimator
 from src.model import VAE
 from src.oracle import LinearGaussianVAE
 from tests.statistics import agrees
 
-RNG = np.random.default_rng(5)
 IMAGES, PIXELS, LATENT, DRAWS = 6, 5, 2, 4000
 
 
 def linear_vae() -> tuple[VAE, LinearGaussianVAE, np.ndarray]:
     """A linear VAE whose weights are those of an oracle away from any optimum, and data for both."""
-    W, V = RNG.normal(size=(PIXELS, LATENT)), 0.3 * RNG.normal(size=(LATENT, PIXELS))
-    mu, delta, s2 = RNG.normal(size=PIXELS), np.array([0.6, 0.9]), 0.7
+    rng = np.random.default_rng(5)
+    W, V = rng.normal(size=(PIXELS, LATENT)), 0.3 * rng.normal(size=(LATENT, PIXELS))
+    mu, delta, s2 = rng.normal(size=PIXELS), np.array([0.6, 0.9]), 0.7
     oracle = LinearGaussianVAE(W=W, mu=mu, s2=s2, V=V, delta=delta)
     vae = VAE(pixels=PIXELS, hidden_dims=(), latent_dim=LATENT, likelihood="gaussian")
     vae.encoder.get_layer("q_mean").set_weights([V.T, -V @ mu])
     vae.encoder.get_layer("q_log_var").set_weights([np.zeros((PIXELS, LATENT)), 2 * np.log(delta)])
     vae.decoder.get_layer("output").set_weights([W.T, mu])
     vae.log_var.assign(np.log(s2))
-    return vae, oracle, (mu + 1.5 * RNG.normal(size=(IMAGES, PIXELS))).astype(np.float32)
+    return vae, oracle, (mu + 1.5 * rng.normal(size=(IMAGES, PIXELS))).astype(np.float32)
 
 
 VAE_, ORACLE, X = linear_vae()
@@ -114,7 +115,7 @@ REFUSED = [
     (Config(noise="sobol", mc_samples=6), "mc_samples", "a power of 2"),
     (Config(noise="sobol", mc_samples=1), "mc_samples", "a power of 2"),
     (Config(likelihood="gaussian", data=DataConfig(pixels="dynamic")), "likelihood", "data.pixels=grayscale"),
-    (Config(data=DataConfig(pixels="real")), "likelihood", "likelihood=gaussian"),
+    (Config(data=DataConfig(name="linear_gaussian", pixels="real")), "likelihood", "likelihood=gaussian"),
 ]
 
 

@@ -41,8 +41,11 @@ WRONG = {
     "floats": (b"\x00\x00\x0d\x03" + bytes(100), "not an IDX file of bytes.*Received: 00 00 0d 03"),
     "half a header": (idx_bytes(TEST)[:9], "cannot be read"),
     "no images": (idx_bytes(TEST[:0]), r"is empty.*Received: shape \[0, 6, 9\]"),
-    "half its images": (idx_bytes(TEST)[:4066], r"is incomplete. Expected 8100 bytes.*\[150, 6, 9\]. Received: 4050"),
-    "more than its images": (idx_bytes(TEST) + b"x", "is incomplete. Expected 8100 bytes.*Received: 8101"),
+    "half its images": (
+        idx_bytes(TEST)[:4066],
+        r"is not as long as it says. Expected 8100 bytes.*\[150, 6, 9\]. Received: 4050",
+    ),
+    "more than its images": (idx_bytes(TEST) + b"x", "is not as long as it says. Expected 8100 bytes.*Received: 8101"),
 }
 
 
@@ -57,12 +60,12 @@ def test_anything_else_is_refused(tmp_path, kind, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
-@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: b"not packed", lambda packed: b""])
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: b"not packed"])
 def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, suffix, damage):
     path = write_idx(tmp_path, "test_images", TEST, suffix)
     path.write_bytes(damage(path.read_bytes()))
     for reading in (lambda: idx.read(path, "test_images"), lambda: idx.checksum(path)):
-        with pytest.raises(idx.DataError, match=rf"t10k-images-idx3-ubyte\{suffix} (cannot be read|is not an IDX)"):
+        with pytest.raises(idx.DataError, match=rf"t10k-images-idx3-ubyte\{suffix} cannot be read"):
             reading()
 
 

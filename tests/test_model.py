@@ -73,3 +73,21 @@ def test_an_untrained_model_scores_784_ln_2_plus_its_kl():
     terms = vae.terms(IMAGES, noise.normal_draws(1, 0, 6, 25, 2))
     reconstruction = -np.asarray(bounds.elbo(terms.log_likelihood, terms.kl)) - np.asarray(terms.kl)
     assert reconstruction.mean() == pytest.approx(784 * np.log(2), abs=1.0)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_a_decoder_may_start_from_the_pixel_means(likelihood):
+    vae = VAE(mc_samples=50, likelihood=likelihood)
+    means = np.linspace(0.0, 1.0, 784)
+    vae.predict_from_the_start(means)
+    clipped = np.clip(means, 0.001, 0.999)
+    drawn = vae.likelihood.mean(vae.decoder(np.zeros((1, 1, 2), np.float32))).numpy()[0, 0]
+    np.testing.assert_allclose(drawn, clipped if likelihood == "bernoulli" else means, atol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["continuous_bernoulli", "gaussian"])
+def test_other_likelihoods_are_saved_and_loaded_too(tmp_path, likelihood):
+    vae = VAE(mc_samples=2, likelihood=likelihood)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), vae.predict(IMAGES, verbose=0))

@@ -128,3 +128,20 @@ def test_a_run_that_diverges_says_where_and_keeps_its_epochs(digits):
         training.train(trainer, config, records.append)
     assert raised.value.status == "diverged"
     assert len(records) < 5
+
+
+def test_burdas_schedule_has_eight_stages_of_powers_of_three():
+    config = Config(epochs=3280, learning_rate=1e-3, learning_rate_schedule="burda")
+    rates = [training.learning_rate(config, epoch) for epoch in range(3280)]
+    values, counts = np.unique(rates, return_counts=True)
+    np.testing.assert_allclose(values[::-1], [1e-3 * 10 ** (-i / 7) for i in range(8)])
+    assert counts[::-1].tolist() == [3**i for i in range(8)]
+    assert training.learning_rate(Config(epochs=10), 9) == 1e-3
+
+
+def test_the_schedule_reaches_the_optimizer(digits):
+    config = small(epochs=2, optimizer="sgd", learning_rate=1e-3, learning_rate_schedule="burda")
+    trainer = training.make_trainer(VAE.from_settings(config, 784), digits, config)
+    training.train(trainer, config, lambda record: None)
+    np.testing.assert_allclose(float(trainer.optimizer.learning_rate), training.learning_rate(config, 1), rtol=1e-6)
+    assert training.learning_rate(config, 1) < 1e-3

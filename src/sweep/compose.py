@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src import config, data_problems
 from src.config import Config, ConfigError
+from src.contradictions import contradictions
 from src.sweep.usage import GROUPS, unknown_key, wrong_type
 
 
@@ -67,8 +68,8 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 
 
 def problems(cell: Config) -> list[str]:
-    """All that is wrong with a cell; the data set's files are looked at only where its settings are sound."""
-    return config.problems(cell) or data_problems.problems(cell)
+    """All that is wrong with a cell: its settings one by one, then with their data set, then with each other."""
+    return config.problems(cell) or data_problems.problems(cell) or contradictions(cell)
 
 
 def check(cell: Config) -> Config:
