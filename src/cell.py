@@ -23,7 +23,6 @@ from src.sweep.study import RunFailed, Study, clock
 from src.training import Diverged, EpochRecord, make_trainer, train
 
 log = logging.getLogger(__name__)
-History = list[dict[str, float]]
 
 
 def run(config: Config, folder: Path, number: int | None) -> None:
@@ -42,15 +41,19 @@ def run(config: Config, folder: Path, number: int | None) -> None:
     store = tracking.Store(config.tracking)
     try:
         with store.run(name, params(config), tags(config, study)) as tracked:
-            history: History = []
-            final = train_and_evaluate(config, folder, tracked, EpochBar(config, study, number), history, started)
+            final = train_and_evaluate(config, folder, tracked, EpochBar(config, study, number))
+            ended = {
+                schema.RUN_SECONDS.key: time.perf_counter() - started,
+                schema.RUN_PEAK_RSS_BYTES.key: peak_rss_bytes(),
+            }
+            tracked.log(final | ended, config.epochs)
     except Diverged as error:
         log.error("%s diverged: %s", name, error)
         raise RunFailed(name) from error
     except Exception as error:
         log.exception("%s failed", name)
         raise RunFailed(name) from error
-    log.info("%s", summary(config, study, number, final))
+    log.info("%s", summary(config, study, number, final | ended))
 
 
 def params(config: Config) -> dict[str, object]:
@@ -70,9 +73,7 @@ def tags(config: Config, study: Study | None) -> dict[str, str]:
     return {**provenance.tags(config), **threads, **parent}
 
 
-def train_and_evaluate(
-    config: Config, folder: Path, tracked: tracking.Run, bar: EpochBar, history: History, started: float
-) -> dict[str, float]:
+def train_and_evaluate(config: Config, folder: Path, tracked: tracking.Run, bar: EpochBar) -> dict[str, float]:
     """The run proper; returns its final metrics."""
     OmegaConf.save(OmegaConf.structured(config), folder / schema.CONFIG_FILE)
     tracked.log_artifact(folder / schema.CONFIG_FILE)
@@ -80,9 +81,8 @@ def train_and_evaluate(
     vae = VAE.from_settings(config, dataset.train.shape[1])
     if config.model.output_bias == "pixel_means":
         vae.predict_from_the_start(dataset.train.mean(axis=0) / (255 if dataset.train.dtype == np.uint8 else 1))
-    evaluator = Evaluator(vae, dataset.test)
-
-    probe = Probe(vae, dataset, config)
+    evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
+    history: list[dict[str, float]] = []
 
     def on_epoch(record: EpochRecord) -> None:
         metrics = {**training_metrics(record), **test_metrics(evaluator, config.evaluation.iw_samples)}
@@ -100,11 +100,6 @@ def train_and_evaluate(
     final = final_metrics(evaluator, config.evaluation.final_iw_samples)
     if config.evaluation.quadrature and config.model.latent_dim == 2:
         final |= quadrature_metrics(evaluator)
-    final |= {
-        schema.RUN_SECONDS.key: time.perf_counter() - started,
-        schema.RUN_PEAK_RSS_BYTES.key: peak_rss_bytes(),
-    }
-    tracked.log(final, config.epochs)
     return final
 
 
@@ -169,7 +164,7 @@ def peak_rss_bytes() -> int:
     return peak if psutil.MACOS else peak * 1024
 
 
-def save_history(history: History, folder: Path, tracked: tracking.Run) -> None:
+def save_history(history: list[dict[str, float]], folder: Path, tracked: tracking.Run) -> None:
     """The metrics of the epochs so far, one row each."""
     pd.DataFrame(history).to_parquet(folder / schema.HISTORY_FILE)
     tracked.log_artifact(folder / schema.HISTORY_FILE)
