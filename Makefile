@@ -21,6 +21,7 @@ setup: $(STAMP)
 $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  "Python %d.%d cannot run this project. Expected 3.11 to 3.13. Name one: make setup PYTHON=python3.11" % v[:2])'
+	@echo "Installing the locked packages into $(VENV): about a minute, 2.3 GB."
 	$(PYTHON) -m venv --clear $(VENV)
 ifdef UV
 	$(UV) pip install --quiet --python $(RUN) --compile-bytecode --require-hashes -r requirements.lock
@@ -56,6 +57,7 @@ bench: setup
 
 # One worker, no job runner: two processes instead of fifteen.
 ui: setup
+	@echo "The runs: http://127.0.0.1:5000/#/experiments/1/runs (in about ten seconds; Ctrl-C ends it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1 --port 5000 --workers 1
 

@@ -110,6 +110,7 @@ def training_metrics(record: EpochRecord) -> dict[str, float]:
         schema.TRAIN_LOSS.key: moments.epoch_mean(losses, images),
         schema.TRAIN_LOSS_VARIANCE.key: moments.loss_variance(losses, images),
         schema.TRAIN_LOSS_VARIANCE_DETRENDED.key: moments.loss_variance_detrended(losses, images),
+        schema.TRAIN_SPIKES.key: moments.spikes(losses, images),
         schema.TRAIN_NLL.key: moments.epoch_mean(record.steps["nll"], images),
         schema.TRAIN_KL.key: moments.epoch_mean(record.steps["kl"], images),
         schema.TRAIN_GRAD_NORM.key: moments.epoch_mean(record.steps["grad_norm"], images),

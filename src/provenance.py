@@ -73,6 +73,8 @@ def tags(config: Config) -> dict[str, str]:
     return {
         schema.FINGERPRINT: fingerprint(config),
         "numerics": str(schema.NUMERICS),
+        "mlflow.source.name": "python -m src.train",
+        "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD") or "unknown",
         "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
         "version.python": platform.python_version(),

@@ -36,6 +36,7 @@ TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "Var(L)", "nats^2", "varia
 TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
     "train/loss_variance_detrended", "Var(L)", "nats^2", "variance of minibatch losses around their trend"
 )
+TRAIN_SPIKES = Quantity("train/spikes", "", "steps", "spikes of the minibatch loss")
 TRAIN_NLL = Quantity("train/nll", "-E log p(x|z)", "nats/image", "training reconstruction term")
 TRAIN_KL = Quantity("train/kl", "KL", "nats/image", "training KL")
 TRAIN_GRAD_NORM = Quantity("train/grad_norm", "|g|", "nats/image", "mean norm of the minibatch gradient")
@@ -82,6 +83,7 @@ EPOCH_METRICS = (
     TRAIN_LOSS,
     TRAIN_LOSS_VARIANCE,
     TRAIN_LOSS_VARIANCE_DETRENDED,
+    TRAIN_SPIKES,
     TRAIN_NLL,
     TRAIN_KL,
     TRAIN_GRAD_NORM,

@@ -52,22 +52,21 @@ def test_keras_minimises_what_this_project_does_at_equal_weights(name, digits):
 
     config = Config(mc_samples=400)
     vae = VAE.from_settings(config, 784)
-    weights = [3.0 * value for value in [*vae.encoder.get_weights(), *vae.decoder.get_weights()]]
-    vae.encoder.set_weights(weights[:6])
-    vae.decoder.set_weights(weights[6:])
+    # Larger than at the start, so that the KL is some nats.
+    vae.encoder.set_weights([2.0 * value for value in vae.encoder.get_weights()])
     x = digits.test[:20]
     terms = vae.terms(x, np.random.default_rng(0).standard_normal((20, 400, 2), dtype=np.float32))
     log_likelihood, kl = np.asarray(terms.log_likelihood, np.float64), float(np.mean(terms.kl))
 
     model = keras_fit.build(config, 784)
-    model.set_weights(weights)
+    model.set_weights([*vae.encoder.get_weights(), *vae.decoder.get_weights()])
     model.compile(loss=getattr(keras_fit, name))
     y = np.tile(x[:, None], (1, 400 if name == "nll" else 1, 1))
     loss = model.evaluate(x, y, batch_size=10, verbose=0)
     error = np.sqrt(2 * log_likelihood.var(axis=1).sum() / 400) / 20
     assert loss == pytest.approx(kl - log_likelihood.mean(), abs=5 * error)
-    # The test can fail: without the KL, or with one image's draws for all, it would.
-    assert kl > 10 * error
+    # So the test can fail: for want of the KL, or of half of it.
+    assert kl > 20 * error
 
 
 def test_the_loss_reported_is_the_mean_over_images_where_the_last_batch_is_smaller():
