@@ -44,9 +44,9 @@ class Workplace:
             text=True,
         )
 
-    def train(self, *overrides: str) -> subprocess.CompletedProcess[str]:
+    def train(self, *overrides: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         process = self.start(*overrides)
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def query(self, sql: str, *values: object) -> list[tuple]:
