@@ -4,6 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Named after the lock's content: an unchanged lock is not installed again, whatever its time stamp.
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
+# Tests of one file share what they have run; a worker takes a gigabyte.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: setup study train test test-all lint ui report bench clean help
@@ -47,10 +49,10 @@ lint: setup
 	$(VENV)/bin/lint-imports
 
 test: lint
-	$(RUN) -m pytest -m "not slow" $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 test-all: lint
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) $(ARGS)
 
 bench: setup
 	$(RUN) -m benchmarks.speed $(ARGS)

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.statistics import CONFIDENCE, DECODER_EVALUATIONS, finished, intervals
-from analysis.tidy import CELL, COUNTED, RUN, SETTING
 from analysis.threshold import default_thresholds, reached, time_to_threshold
+from analysis.tidy import CELL, COUNTED, RUN, SETTING
 from src import schema
 from src.schema import Quantity
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.statistics import DECODER_EVALUATIONS, finished, intervals
+from analysis.statistics import finished, intervals
 from analysis.tidy import CELL, SETTING
 from src import schema
 from src.schema import Quantity
@@ -31,8 +31,13 @@ def default_thresholds(runs: pd.DataFrame) -> dict[int, float]:
     """
     means = intervals(finished(runs), [SETTING, *CELL], schema.TEST_NLL.key)
     return {
-        setting: math.ceil(worst * 100 - 1e-9) / 100 for setting, worst in means.groupby(SETTING)["mean"].max().items()
+        int(setting): rounded_up(cells["mean"].max()) for setting, cells in means.groupby(means[SETTING].astype(int))
     }
+
+
+def rounded_up(value: float) -> float:
+    """To 0.01, as it is printed."""
+    return math.ceil(value * 100 - 1e-9) / 100
 
 
 def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold: float) -> dict[str, float]:

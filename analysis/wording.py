@@ -1,12 +1,12 @@
 """Numbers as the report writes them: display tables and sentences. Nothing is computed here but their layout."""
 
-import math
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
 from analysis.completeness import missing, scoreless, set_aside, unfinished
+from analysis.display import NONE, Table, capitalised, decimals, interval, significant, table
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.tidy import COUNTED, RUN, SETTING, STATUSES, param_columns
 from src import schema
@@ -16,42 +16,6 @@ K, B, SEED = RUN
 NLL = schema.FINAL_TEST_NLL
 VARIANCE = schema.TRAIN_LOSS_VARIANCE
 UNRECORDED_NLL = "NLL of unrecorded kind"
-NONE = "–"
-
-
-class Table(NamedTuple):
-    """A table to show: its caption, its column heads and its rows of text."""
-
-    caption: str
-    heads: list[str]
-    rows: list[list[str]]
-
-
-def table(caption: str, rows: Iterable[dict[str, str]]) -> Table:
-    """A table of rows that map each column's head to its text."""
-    rows = list(rows)
-    return Table(caption, list(rows[0]) if rows else [], [list(row.values()) for row in rows])
-
-
-def decimals(value: float, digits: int = 2) -> str:
-    """A value with fixed decimals; a dash where there is none."""
-    return NONE if pd.isna(value) else f"{value:,.{digits}f}".replace("-", "−")
-
-
-def significant(value: float) -> str:
-    """A value with three significant digits; a dash where there is none."""
-    if pd.isna(value) or value == 0:
-        return decimals(value, 0)
-    return decimals(value, max(0, 2 - math.floor(math.log10(abs(value)))))
-
-
-def interval(low: float, high: float, write: Callable[[float], str] = decimals) -> str:
-    """An interval; a dash where there is none."""
-    return NONE if pd.isna(low) else f"{write(low)} to {write(high)}"
-
-
-def capitalised(label: str) -> str:
-    return label[0].upper() + label[1:]
 
 
 def nll_kind(runs: pd.DataFrame) -> str:
@@ -97,7 +61,8 @@ def lacking(cell: dict[Hashable, Any]) -> str:
 
 def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     """statistics.summary of one setting, by its main columns."""
-    nll = labelled(NLL, kind)
+    nll, quadrature = labelled(NLL, kind), labelled(schema.FINAL_TEST_NLL_QUADRATURE, kind)
+    exact = cells[f"{quadrature.key}_n"].any()
 
     def row(cell: dict[Hashable, Any]) -> dict[str, str]:
         return {
@@ -108,6 +73,7 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
             nll.axis: decimals(cell[f"{NLL.key}_mean"]),
             "sd over seeds": decimals(cell[f"{NLL.key}_sd"]),
             "95 % interval": interval(cell[f"{NLL.key}_ci_low"], cell[f"{NLL.key}_ci_high"]),
+            **({quadrature.axis: decimals(cell[f"{quadrature.key}_mean"])} if exact else {}),
             f"{VARIANCE.axis}, last epoch": significant(cell[f"{VARIANCE.key}_mean"]),
             EPOCH_SECONDS.axis: significant(cell[f"{EPOCH_SECONDS.key}_mean"]),
             DECODER_EVALUATIONS.axis: decimals(cell[DECODER_EVALUATIONS.key], 0),
