@@ -36,7 +36,7 @@ def significant(value: float) -> str:
     if pd.isna(value) or math.isinf(value) or value == 0:
         return decimals(value, 0)
     exponent = math.floor(math.log10(abs(value)))
-    return scientific(value, exponent) if abs(exponent) > 5 else decimals(value, max(0, 2 - exponent))
+    return scientific(value, exponent) if not -6 < exponent < 10 else decimals(value, max(0, 2 - exponent))
 
 
 def scientific(value: float, exponent: int) -> str:
@@ -45,8 +45,12 @@ def scientific(value: float, exponent: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with two significant digits below ten; a dash where there is none."""
-    return NONE if pd.isna(share) else f"{decimals(100 * share, 0 if abs(share) >= 0.0995 or share == 0 else 1)} %"
+    """A share, not negative, in per cent with two significant digits; a dash where there is none."""
+    value = 100 * share
+    if 0 < value < 0.01:
+        return "< 0.01 %"
+    digits = 2 if 0 < value < 0.995 else 1 if 0 < value < 9.95 else 0
+    return NONE if pd.isna(share) else f"{decimals(value, digits)} %"
 
 
 def interval(low: float, high: float, write: Callable[[float], str] = decimals) -> str:

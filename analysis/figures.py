@@ -36,7 +36,7 @@ def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> F
         quantity: which variance, for its label and unit.
         data: what the runs were trained on, for the title.
     """
-    figure, axes = _facets(curves, [quantity], f"{_sentence(quantity.label)} by epoch", data)
+    figure, axes = _facets(curves, [quantity], f"{sentence(quantity.label)} by epoch", data)
     for ax, (_, facet) in zip(axes[0], curves.groupby(B.key), strict=True):
         _curves(ax, facet, style.sequential(curves[K.key]))
         _log_if_wide(ax, curves["mean"])
@@ -53,7 +53,7 @@ def plot_learning_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: 
     quantities = [quantity for quantity, _ in curves]
     everything = pd.concat([table for _, table in curves])
     title = " and ".join(quantity.label for quantity in quantities[:2])
-    figure, axes = _facets(everything, quantities, f"{_sentence(title)} by epoch", data)
+    figure, axes = _facets(everything, quantities, f"{sentence(title)} by epoch", data)
     for row, (_, table) in zip(axes, curves, strict=True):
         for ax, batch_size in zip(row, sorted(everything[B.key].unique()), strict=True):
             _curves(ax, table[table[B.key] == batch_size], style.sequential(everything[K.key]))
@@ -70,7 +70,7 @@ def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data
         data: what the runs were trained on, for the title.
     """
     colours = style.sequential(cells[K.key])
-    figure, axes = _facets(cells, [quantity], f"{_sentence(quantity.label)} by K and B", data, legend=False)
+    figure, axes = _facets(cells, [quantity], f"{sentence(quantity.label)} by K and B", data, legend=False)
     for ax, (batch_size, facet) in zip(axes[0], cells.groupby(B.key), strict=True):
         seeds = runs[runs[B.key] == batch_size]
         look = {"color": style.SEED_LINE, "linewidth": 0.9, "marker": "o", "markersize": 3.5, "markeredgewidth": 0}
@@ -105,10 +105,10 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
     if not _log_if_wide(ax, cells["mean"]):
         ax.set_ylim(bottom=0)
     ax.set(xlabel=K.axis, ylabel=quantity.axis)
-    ax.set_title(_seeds(cells["n"]))
+    ax.set_title(seed_count(cells["n"]))
     handles = [Line2D([], [], color=colours[b], marker=markers[b], label=b) for b in colours]
     figure.legend(handles=handles, title=f"B [{B.unit}]", loc="outside right upper", alignment="left")
-    figure.suptitle(f"{_sentence(quantity.label)} against K\n{data}", x=0.01, ha="left")
+    figure.suptitle(f"{sentence(quantity.label)} against K\n{data}", x=0.01, ha="left")
     return figure
 
 
@@ -144,7 +144,7 @@ def _facets(
     axes = figure.subplots(len(quantities), len(batch_sizes), sharex=True, sharey="row", squeeze=False)
     for ax, batch_size in zip(axes[0], batch_sizes, strict=True):
         cells = table[table[B.key] == batch_size].groupby(K.key)["n"].max()
-        ax.set_title(f"B = {batch_size}, {_seeds(cells)}")
+        ax.set_title(f"B = {batch_size}, {seed_count(cells)}")
     for row, quantity in zip(axes, quantities, strict=True):
         row[0].set_ylabel(quantity.axis)
     if legend:
@@ -200,7 +200,7 @@ def _log_if_wide(ax: Axes, values: pd.Series) -> bool:
     return wide
 
 
-def _seeds(n: pd.Series) -> str:
+def seed_count(n: pd.Series) -> str:
     """How many seeds stand behind the means."""
     low, high = n.min(), n.max()
     return (
@@ -210,5 +210,5 @@ def _seeds(n: pd.Series) -> str:
     )
 
 
-def _sentence(label: str) -> str:
+def sentence(label: str) -> str:
     return label[0].upper() + label[1:]

@@ -1,6 +1,6 @@
 """What the probe found, as the report writes it."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -48,7 +48,7 @@ def row(point: dict[Hashable, Any]) -> dict[str, str]:
         f"ceiling 1 + V_mc/V_data{', against one set' if of_set else ''}": defined(point[probes.CEILING.key]),
         "SNR of a step": defined(point["snr"]),
         "B_eq [images]": NONE if of_set else defined(point["b_eq"]),
-        "K* for least variance × time": best if pd.isna(integer) else f"{best}, run {integer:.0f}",
+        "K* for least variance × time": best if pd.isna(integer) else f"{best}, so {integer:.0f}",
     }
 
 
@@ -92,35 +92,26 @@ def cost_note(points: pd.DataFrame) -> str:
 
 def answers(points: pd.DataFrame) -> list[str]:
     """A sentence per B: the share of Monte Carlo noise in a gradient at the smallest K, and what no K can beat."""
-    latest = probes.last(points)
     sentences = []
-    for batch_size, group in latest.groupby(B):
-        lowest = group[group[K] == group[K].min()].set_index(PART).to_dict("index")
-        found = {part: lowest[part] for part in ("encoder", "decoder") if part in lowest}
-        if found:
-            sentences.append(f"B = {batch_size}: " + sentence(found))
+    for batch_size, group in probes.last(points).groupby(B):
+        cell = group[group[K] == group[K].min()].set_index(PART).to_dict("index")
+        parts = [part for part in ("encoder", "decoder") if part in cell]
+        if parts:
+            point = cell[parts[0]]
+            what = "K = 1 gradient" if point[INDEPENDENT] else f"gradient from a set of {point[K]} draws"
+            seeds = f"{point['n']} {'seed' if point['n'] == 1 else 'seeds'} trained at K = {point[K]}"
+            text = " and ".join(finding(part, cell[part], first=part == parts[0]) for part in parts)
+            sentences.append(
+                f"B = {batch_size}, probe at epoch {point[EPOCH]} ({seeds}): of the variance of a {what}, Monte Carlo "
+                f"noise is {text}."
+            )
     return sentences
 
 
-def sentence(found: dict[str, dict[Hashable, Any]]) -> str:
-    """Of the gradients of one cell's encoder and decoder at its last probe."""
-    point = next(iter(found.values()))
-    alone = point[INDEPENDENT]
-    key = probes.SHARE_SINGLE.key if alone else probes.SHARE.key
-    seeds = f"{point['n']} {'seed' if point['n'] == 1 else 'seeds'}"
-    shares = both(f"{defined(p[key], percent)} at the {part}" for part, p in found.items())
-    limits = both(defined(p[probes.CEILING.key]) for p in found.values())
-    text = (
-        f"at the last probed epoch, {point[EPOCH]} (weights of the K = {point[K]} runs, {seeds}), Monte Carlo noise is "
-        f"{shares} of the variance of a {'K = 1 gradient' if alone else f'gradient from one set of {point[K]} draws'}; "
-        f"no {'K' if alone else 'number of such sets'} can reduce that variance by more than a factor {limits}"
-    )
-    best = [p[probes.BEST_INTEGER] for p in found.values()]
-    if any(pd.isna(value) for value in best):
-        return text + "."
-    return text + f". Per second of training, K = {both(f'{value:.0f}' for value in best)} gives the quietest gradient."
-
-
-def both(texts: Iterable[str]) -> str:
-    """One text, or two that differ."""
-    return " and ".join(dict.fromkeys(texts))
+def finding(part: str, point: dict[Hashable, Any], first: bool) -> str:
+    """The share at one part, its ceiling, and the K that is quietest for its time where that is known."""
+    alone, limit, best = point[INDEPENDENT], point[probes.CEILING.key], point[probes.BEST_INTEGER]
+    share = defined(point[probes.SHARE_SINGLE.key if alone else probes.SHARE.key], percent)
+    cannot = f"no {'K' if alone else 'number of such sets'} can reduce that variance by more than a factor"
+    text = f"{share} at the {part} ({cannot if first else 'at most a factor'} {defined(limit)}"
+    return text + (")" if pd.isna(best) else f"; least variance × time at K = {best:.0f})")

@@ -34,7 +34,11 @@ RATIOS = [STEP_MC.key, SHARE.key, SHARE_SINGLE.key, CEILING.key, "snr", "noise_s
 
 
 def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per finished run, probed epoch and part: run_id, POINT, seed and schema.PROBE_QUANTITIES."""
+    """One row per finished run, probed epoch and part.
+
+    Returns:
+        run_id, POINT, seed, schema.PROBE_QUANTITIES, step_mc (nats^2) and mc_share.
+    """
     usable = finished(runs)
     usable = usable.assign(**{INDEPENDENT: independent(usable)})
     wide = history.merge(usable[["run_id", SETTING, INDEPENDENT]], on="run_id")
@@ -51,7 +55,10 @@ def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         .assign(**{PART: part})
         for part, names in keys.items()
     ]
-    return pd.concat(tables).sort_values([*POINT, schema.SEED.key], ignore_index=True)
+    table = pd.concat(tables).sort_values([*POINT, schema.SEED.key], ignore_index=True)
+    table[STEP_MC.key] = table["var_mc"] * table[SET_SIZE] / table[K]
+    table[SHARE.key] = [share(*values) for values in zip(table[STEP_MC.key], table["var_data"], strict=True)]
+    return table
 
 
 def independent(runs: pd.DataFrame) -> pd.Series:
@@ -92,8 +99,8 @@ def ratios(point: dict[Hashable, Any]) -> dict[str, float]:
     """What the components of a point imply, RATIOS; nan where an estimate below zero or a set leaves it undefined.
 
     step_mc = var_mc set_size / K and mc_share = step_mc / (var_data + step_mc) are of the run's own K; snr,
-    noise_scale and b_eq too. ceiling is against one observation. mc_share_single and K* are of single draws, so there are
-    none where an observation is a set; K* takes its costs from costs().
+    noise_scale and b_eq too. ceiling is against one observation. mc_share_single and K* are of single draws: none
+    where an observation is a set. K* takes its costs from costs().
     """
     single = bool(point[INDEPENDENT])
     size, k, batch = int(point[SET_SIZE]), int(point[K]), int(point[B])
@@ -146,3 +153,10 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
 def last(table: pd.DataFrame) -> pd.DataFrame:
     """The points of the last probed epoch of each setting, K and B."""
     return table[table[EPOCH] == table.groupby([SETTING, *CELL])[EPOCH].transform("max")]
+
+
+def step_noise(points: pd.DataFrame) -> dict[tuple[int, int], float]:
+    """Monte Carlo sd of a minibatch's loss at the last probe, sqrt(V_mc / (B K)), nats/image, by (B, K)."""
+    losses = last(points)[lambda table: table[PART] == "loss"]
+    noise = np.sqrt(losses[STEP_MC.key] / losses[B])
+    return dict(zip(zip(losses[B], losses[K], strict=True), noise, strict=True))

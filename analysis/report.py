@@ -1,15 +1,18 @@
 """Rebuild every table and figure from the store: python -m analysis.report
 
 Reads what the runs recorded, trains nothing, and writes reports/NAME/: runs.parquet (a row per run), history.parquet
-(a row per run and epoch), summary.csv (a row per cell), differences.csv (paired seeds), figures/ (PNG and SVG) and
+(a row per run and epoch), probe.parquet (a row per run, probed epoch and part), summary.csv and stability.csv (a row
+per cell), differences.csv (paired seeds), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG) and
 report.html, one file that opens from disk.
 """
 
 import argparse
 import base64
+import math
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jinja2
@@ -17,7 +20,8 @@ import matplotlib
 import pandas as pd
 
 from analysis import completeness, load, statistics, style, wording
-from analysis.sections import Picture, Section, section
+from analysis.pictures import Picture
+from analysis.sections import Findings, Section, find, section
 from analysis.tidy import SETTING, ReportError, Tables
 from src import schema
 
@@ -43,11 +47,25 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SWEEP",
         help="only these sweeps: a parent's run id or name, or a name",
     )
+    parser.add_argument(
+        "--threshold",
+        type=nats,
+        metavar="NATS",
+        help="test NLL whose reaching is timed (default: by setting, what the worst cell's mean reaches at the end)",
+    )
     parser.add_argument("--name", help="folder of the report (default: the sweep's or the experiment's name)")
     parser.add_argument(
         "--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go (default: %(default)s)"
     )
     return parser.parse_args(arguments)
+
+
+def nats(text: str) -> float:
+    """A threshold, as argparse wants its errors."""
+    with suppress(ValueError):
+        if math.isfinite(float(text)):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be a finite number of nats per image. Received: {text}. For example 150.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,25 +98,21 @@ def write(tables: Tables, folder: Path, options: argparse.Namespace) -> tuple[st
     runs = completeness.mark(tables.runs)
     history = tables.history[tables.history["run_id"].isin(runs["run_id"])]
     runs = runs.merge(statistics.cost(history), "left", "run_id")
-    cells, gains = statistics.summary(runs), statistics.gains(runs)
+    findings = find(runs, history, options.threshold)
     varying = completeness.varying(runs)
 
     clear(folder)
-    written = [folder / "runs.parquet", folder / "history.parquet"]
-    runs.to_parquet(written[0], index=False)
-    history.to_parquet(written[1], index=False)
-    written += write_csv(folder, runs, varying, summary=cells, differences=gains)
-
+    written = write_tables(folder, runs, history, findings, varying)
     sections, summary = [], []
     for setting, mine in runs.groupby(SETTING):
         images = load.reconstructions(options.store, statistics.finished(mine))
-        my_cells = cells[cells[SETTING] == setting]
-        content = section(mine, my_cells, gains[gains[SETTING] == setting], history, images, varying)
+        found = findings.of(mine[SETTING].iloc[0])
+        content = section(mine, found, history, images, varying, options.threshold)
         prefix = f"setting{setting}_" if runs[SETTING].nunique() > 1 else ""
         stems = [folder / "figures" / f"{prefix}{picture.stem}" for picture in content.pictures]
         uris = [save(picture, stem) for picture, stem in zip(content.pictures, stems, strict=True)]
         sections.append((content, uris))
-        summary.append(f"{content.heading}\n{wording.plain(my_cells, content.kind)}")
+        summary.append(f"{content.heading}\n{wording.plain(found.cells, content.kind)}")
         written += [stem.with_suffix(suffix) for stem in stems for suffix in (".png", ".svg")]
     written.append(write_page(folder, runs, sections, options))
     return "\n\n".join([*summary, wording.totals(runs)]), written
@@ -107,12 +121,26 @@ def write(tables: Tables, folder: Path, options: argparse.Namespace) -> tuple[st
 def clear(folder: Path) -> None:
     """Take away what an earlier report of that name wrote: it may have had other settings and figures."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    for pattern in ("summary*.csv", "differences*.csv", "figures/*.png", "figures/*.svg"):
+    tables = ("summary*.csv", "differences*.csv", "stability*.csv", "probe*.csv", "probe.parquet")
+    for pattern in (*tables, "figures/*.png", "figures/*.svg"):
         for stale in folder.glob(pattern):
             stale.unlink()
 
 
-def write_csv(folder: Path, runs: pd.DataFrame, varying: list[str], **tables: pd.DataFrame) -> list[Path]:
+def write_tables(
+    folder: Path, runs: pd.DataFrame, history: pd.DataFrame, findings: Findings, varying: list[str]
+) -> list[Path]:
+    """Runs, histories and probes as Parquet, what was computed from them as CSV; without probes no file of them."""
+    tidy = {"runs": runs, "history": history}
+    tables = {"summary": findings.cells, "differences": findings.gains, "stability": findings.stability}
+    if len(findings.points):
+        tidy["probe"], tables["probe"] = findings.observed, findings.points
+    for name, table in tidy.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False)
+    return [*(folder / f"{name}.parquet" for name in tidy), *write_csv(folder, runs, varying, tables)]
+
+
+def write_csv(folder: Path, runs: pd.DataFrame, varying: list[str], tables: dict[str, pd.DataFrame]) -> list[Path]:
     """Each table as CSV, with what tells its settings apart. A pseudo-NLL and an NLL never share a file."""
     kinds = {setting: wording.nll_kind(mine) for setting, mine in runs.groupby(SETTING)}
     settings = runs.drop_duplicates(SETTING)[[SETTING, *varying]]
@@ -151,6 +179,7 @@ def write_page(
         template.render(
             experiment=options.experiment,
             sweeps=options.sweep,
+            threshold=options.threshold,
             period=[f"{time:%Y-%m-%d}" for time in (runs["start_time"].min(), runs["start_time"].max())],
             totals=wording.totals(runs),
             lost=wording.lost_table(runs),

@@ -1,27 +1,16 @@
 """What the report says and shows of one setting: its answers, tables and pictures."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from analysis import figures, statistics, wording
-from analysis.tidy import CELL
-from analysis.wording import Table
+from analysis import probe_tables, probes, stability, stability_tables, statistics, wording
+from analysis.display import Table
+from analysis.pictures import Picture, picture_of_images, pictures_of_probes, pictures_of_runs
+from analysis.tidy import SETTING
 from src import schema
 
 K = schema.MC_SAMPLES.key
-BANDS = "95 % t-intervals over seeds, none where a cell has one seed"
-
-
-class Picture(NamedTuple):
-    """A figure to draw: the stem of its file names, the table behind it, how to draw it, and its caption."""
-
-    stem: str
-    table: pd.DataFrame
-    draw: Callable[[], Figure]
-    caption: str
 
 
 class Section(NamedTuple):
@@ -36,103 +25,94 @@ class Section(NamedTuple):
     details: list[Table]
 
 
+class Findings(NamedTuple):
+    """The tables that sections are made of, each with a column `setting`.
+
+    cells, gains: statistics.summary and statistics.gains. stability: stability.summary. points, observed:
+    probes.summary and probes.observations, with no rows where nobody probed.
+    """
+
+    cells: pd.DataFrame
+    gains: pd.DataFrame
+    stability: pd.DataFrame
+    points: pd.DataFrame
+    observed: pd.DataFrame
+
+    def of(self, setting: int) -> "Findings":
+        """Those of one setting."""
+        return Findings(*(table[table[SETTING] == setting] for table in self))
+
+
+def find(runs: pd.DataFrame, history: pd.DataFrame, threshold: float | None) -> Findings:
+    """Everything there is to compute from marked runs with the columns of statistics.cost()."""
+    observed = probes.observations(history, runs)
+    return Findings(
+        statistics.summary(runs),
+        statistics.gains(runs),
+        stability.summary(runs, history, threshold),
+        probes.summary(observed, runs),
+        observed,
+    )
+
+
 def section(
     runs: pd.DataFrame,
-    cells: pd.DataFrame,
-    gains: pd.DataFrame,
+    findings: Findings,
     history: pd.DataFrame,
     images: pd.DataFrame,
     varying: list[str],
+    threshold: float | None = None,
 ) -> Section:
     """The section of a setting.
 
     Args:
         runs: marked runs of one setting, with the columns of statistics.cost().
-        cells, gains: statistics.summary and statistics.gains of these runs.
+        findings: of these runs.
         history: the history of the experiment.
         images: a row per K whose picture of reconstructions was found: mc_samples, batch_size, seed, image.
         varying: the parameters that tell this setting from the others of the report.
+        threshold: the test NLL that the user asked about, nats/image.
     """
     kind, heading = wording.nll_kind(runs), wording.heading(runs, varying)
-    usable = statistics.finished(runs)
-    seeds = wording.seeds(cells)
+    cells, points = findings.cells, findings.points
     pictures = [
-        *_by_epoch(history[history["run_id"].isin(usable["run_id"])], kind, heading, seeds),
-        *_by_cell(usable, kind, heading, seeds),
-        _reconstructions(images, heading),
+        *pictures_of_runs(statistics.finished(runs), history, kind, heading, wording.seeds(cells)),
+        *pictures_of_probes(points, findings.observed, heading),
+        picture_of_images(images, heading),
     ]
-    without = sorted(set(usable[K]) - set(images[K]))
-    absent = [f"{p.stem}: no finished run recorded what it shows." for p in pictures if p.table.empty]
-    if without and len(images):
-        absent.append(f"reconstructions at K = {', '.join(map(str, without))}: the artifact is missing.")
     return Section(
         heading=heading,
         kind=kind,
-        answers=wording.answers(cells, gains, kind),
-        tables=[wording.cell_table(cells, kind), wording.gain_table(gains, kind)],
+        answers=[
+            *wording.answers(cells, findings.gains, kind),
+            *stability_tables.answers(findings.stability, kind),
+            *probe_tables.answers(points),
+        ],
+        tables=[
+            wording.cell_table(cells, kind),
+            wording.gain_table(findings.gains, kind),
+            stability_tables.stability_table(findings.stability, probes.step_noise(points), kind),
+            stability_tables.threshold_table(findings.stability, kind, threshold is not None),
+            probe_tables.probe_table(probes.last(points), probe_tables.caption(points)),
+        ],
         pictures=[picture for picture in pictures if len(picture.table)],
-        absent=absent,
-        details=[wording.run_table(runs), wording.parameter_table(runs)],
+        absent=[*missing(pictures), *without_image(runs, images)],
+        details=[
+            *([probe_tables.probe_table(points, "The probe at every epoch")] if len(points) else []),
+            wording.run_table(runs),
+            wording.parameter_table(runs),
+        ],
     )
 
 
-def _by_epoch(history: pd.DataFrame, kind: str, data: str, seeds: str) -> list[Picture]:
-    variance = statistics.curves(history, schema.TRAIN_LOSS_VARIANCE, log=True)
-    loss, nll = schema.TRAIN_LOSS, wording.labelled(schema.TEST_NLL, kind)
-    gap = nll._replace(label=f"{nll.label}\nminus that at the smallest K")
-    curves = [
-        (loss, statistics.curves(history, loss)),
-        (nll, statistics.curves(history, nll)),
-        (gap, statistics.paired(history, [schema.BATCH_SIZE.key, schema.EPOCH.key], nll)),
-    ]
-    curves = [(quantity, table) for quantity, table in curves if len(table)]
-    return [
-        Picture(
-            "loss_variance",
-            variance,
-            lambda: figures.plot_loss_variance(variance, schema.TRAIN_LOSS_VARIANCE, data),
-            "Stability: variance of the minibatch losses within each epoch, by K and B. Lines are geometric means over "
-            f"seeds ({seeds}); bands are {BANDS}, taken on the logarithm. The variance holds the spread between images "
-            "as well as the Monte Carlo noise, so it cannot fall below the former however large K is.",
-        ),
-        Picture(
-            "learning_curves",
-            pd.concat([table for _, table in curves]) if curves else variance.head(0),
-            lambda: figures.plot_learning_curves(curves, data),
-            f"{wording.capitalised(loss.label)}, {nll.label} and, where at least two seeds have both, its paired "
-            f"difference from the smallest K, by epoch. Lines are means over seeds ({seeds}); bands are {BANDS}. The "
-            f"training loss averages over the moving weights of an epoch; the {nll.label} is taken at its end.",
-        ),
-    ]
+def missing(pictures: list[Picture]) -> list[str]:
+    """The pictures that nobody recorded anything for."""
+    return [f"{p.stem}: no finished run recorded what it shows." for p in pictures if p.table.empty]
 
 
-def _by_cell(usable: pd.DataFrame, kind: str, data: str, seeds: str) -> list[Picture]:
-    nll = wording.labelled(schema.FINAL_TEST_NLL, kind)
-    final, cost = (statistics.intervals(usable, CELL, q.key) for q in (nll, statistics.EPOCH_SECONDS))
-    return [
-        Picture(
-            "final_nll",
-            final,
-            lambda: figures.plot_final(usable, final, nll, data),
-            f"{wording.capitalised(nll.label)} by K and B: means over seeds ({seeds}) with {BANDS}. Grey lines join "
-            "the runs of one seed, which share initial weights, data order and draws: compare along them, as paired "
-            "differences do, rather than by the overlap of bars.",
-        ),
-        Picture(
-            "cost",
-            cost,
-            lambda: figures.plot_cost(cost, statistics.EPOCH_SECONDS, data),
-            "Cost: seconds of training per epoch against K. A run's cost is the median of its epochs, so the first, "
-            f"which compiles, does not weigh; points are means over seeds ({seeds}), bars are {BANDS}. Runs that "
-            "shared a machine slowed each other down.",
-        ),
-    ]
-
-
-def _reconstructions(images: pd.DataFrame, data: str) -> Picture:
-    return Picture(
-        "reconstructions",
-        images,
-        lambda: figures.plot_reconstructions(images, data),
-        "One test digit and its K sampled reconstructions, as recorded at a run's end; one run per K (n = 1).",
-    )
+def without_image(runs: pd.DataFrame, images: pd.DataFrame) -> list[str]:
+    """The K whose picture of reconstructions is missing where others have one."""
+    without = sorted(set(statistics.finished(runs)[K]) - set(images[K]))
+    if not without or images.empty:
+        return []
+    return [f"reconstructions at K = {', '.join(map(str, without))}: the artifact is missing."]

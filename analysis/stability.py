@@ -139,7 +139,8 @@ def wilson(count: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     p = np.asarray(count) / size
     half = z * np.sqrt(p * (1 - p) / size + z**2 / (4 * size**2))
     centre, scale = p + z**2 / (2 * size), 1 + z**2 / size
-    return np.clip((centre - half) / scale, 0, 1), np.clip((centre + half) / scale, 0, 1)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return np.where(p == 0, 0.0, low), np.where(p == 1, 1.0, high)
 
 
 def divergence(ended: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

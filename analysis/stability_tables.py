@@ -79,7 +79,7 @@ def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
         row = {"B": str(cell[B]), "K": str(cell[K]), "runs that reached it": counts}
         row |= {f"median {axis.axis}": when(cell[f"{axis.key}_median"], axis) for axis in threshold.AXES}
         return row | {
-            f"first run's {axis.axis}": written(cell[f"{axis.key}_first"], axis) for axis in threshold.AXES[:2]
+            f"earliest run, {axis.axis}": written(cell[f"{axis.key}_first"], axis) for axis in threshold.AXES[:2]
         }
 
     if cells.empty:

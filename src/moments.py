@@ -128,7 +128,7 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
 
         #{t > W: sqrt(w_t) (L_t - median_t) > 5 MAD_t},   w_t = n_t / max n
 
-    median_t and MAD_t, the median distance from it, are over the W steps before t: 101, or in epochs of fewer than 202
+    median_t and MAD_t, the median distance from it, are over the W steps before t: 101, or in epochs of fewer than 200
     steps about half of them. The first W steps are not judged. The loss of a smaller batch spreads as 1 / sqrt(w_t),
     so a last batch is judged by its rescaled distance, not left out.
 
@@ -137,7 +137,7 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
         images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
         A count; nan for T < 42, where W would fall below 21, and where a loss is not finite. Normal losses at frozen
-        weights have about 0.8 per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
+        weights have about 0.9 per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
     """
     steps, counts = _steps(losses, images)
     smallest, largest = SPIKE_WINDOWS

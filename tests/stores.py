@@ -59,6 +59,27 @@ def template() -> TemporaryDirectory:
     return folder
 
 
+def probe(k: int, b: int, seed: int, epoch: int, scale: float = 1.0) -> dict[tuple[str, int], float]:
+    """What a run's probe logs at an epoch: of the loss, V_data = 90 / scale and V_mc = 10 (1, 1.2 or 0.8 by seed)."""
+    spread = (1.0, 1.2, 0.8)[seed % 3]
+    values = {
+        "var_data": 90.0 * spread / scale,
+        "var_data_sem": 9.0,
+        "var_mc": 10.0 * spread,
+        "var_mc_sem": 1.0,
+        "square_mean": 25.0,
+        "snr": 1.0,
+        "b_eq": float(b),
+        "noise_scale": 2.0,
+    }
+    points = {
+        (schema.probe_key(part, name), epoch): value * (1 + place)
+        for place, part in enumerate(schema.PROBE_PARTS)
+        for name, value in values.items()
+    }
+    return {**points, (schema.PROBE_SECONDS.key, epoch): 0.5}
+
+
 class Store:
     """A new store in a folder, with the experiment in it."""
 
@@ -89,8 +110,12 @@ class Store:
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, list[float]] | None = None,
         nll: float | None = None,
+        more: Mapping[tuple[str, int], float] | None = None,
     ) -> str:
-        """A run of the grid, by default finished. status None leaves the tag out; "running" leaves the run open."""
+        """A run of the grid, by default finished. status None leaves the tag out; "running" leaves the run open.
+
+        metrics are by epoch from 1, more by key and step.
+        """
         self.clock += 1000
         tags = {schema.FINGERPRINT: f"{k}-{b}-{seed}", schema.STATUS: status, schema.PARENT_RUN: parent}
         tags = {key: value for key, value in tags.items() if value is not None}
@@ -102,6 +127,7 @@ class Store:
             for key, values in {**curve(k, b, seed), **(metrics or {})}.items()
             for epoch, value in enumerate(values, start=1)
         ]
+        points += [Metric(key, value, self.clock + step, step) for (key, step), value in (more or {}).items()]
         if status == schema.FINISHED:
             value = final_nll(k, b, seed) if nll is None else nll
             points += [Metric(schema.FINAL_TEST_NLL.key, value, self.clock + 9, 0)]

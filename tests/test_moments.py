@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.moments import Moments, epoch_mean, loss_variance, loss_variance_detrended, merge
+from src.moments import Moments, epoch_mean, loss_variance, loss_variance_detrended, merge, spikes
 from tests.statistics import agrees
 
 REPLICATES = 4000
@@ -136,10 +136,76 @@ def test_epoch_mean_is_the_mean_over_images():
     assert epoch_mean(means, IMAGES) != pytest.approx(np.mean(means), rel=1e-6)
 
 
+def sawtooth(steps: int) -> np.ndarray:
+    """Losses 150 + (0, 1, 2, 3, 4, 0, ...): of whole periods the median is 152, and half are further from it than 1."""
+    return 150.0 + np.arange(steps) % 5
+
+
+def test_spikes_are_counted_by_the_median_and_mad_of_the_steps_before():
+    losses, images = sawtooth(600), np.full(600, 100)
+    assert spikes(losses, images) == 0
+    # The median is 152 (151 or 152 within part of a period), the MAD 1: the limit is 157.
+    losses[[150, 151, 400]] = 157.5
+    assert spikes(losses, images) == 3
+    losses[300] = 156.5  # less than 5 MAD above
+    losses[500] = 100.0  # below
+    losses[50] = 1e6  # among the first steps, which are not judged
+    assert spikes(losses, images) == 3
+
+
+def test_spikes_in_company_do_not_hide_behind_each_other():
+    """Power: limits from mean and sd, or steps after the one judged, would miss or add some."""
+    losses, images = sawtooth(300), np.full(300, 100)
+    losses[200:220] = 400.0
+    assert spikes(losses, images) == 20
+    before = np.stack([losses[t - 101 : t] for t in range(101, 300)])
+    by_sd = losses[101:] > before.mean(axis=1) + 5 * before.std(axis=1)
+    assert by_sd.sum() < 20
+    losses[200:] = 400.0  # a level that stays is one only until it is the usual one
+    assert spikes(losses, images) == 51
+
+
+def test_a_smaller_last_batch_is_judged_by_its_own_spread():
+    losses, images = sawtooth(300), np.full(300, 100)
+    losses[-1] = 160.0
+    assert spikes(losses, images) == 1
+    images[-1] = 25  # half the distance counts: 4 MAD
+    assert spikes(losses, images) == 0
+    losses[-1] = 163.5
+    assert spikes(losses, images) == 1
+
+
+def test_quiet_losses_have_as_many_spikes_as_said():
+    rng, images = np.random.default_rng(9), np.full(600, 100)
+    images[-1] = 4
+    sd = 5.0 / np.sqrt(images / 100)
+    counts = np.array([spikes(rng.normal(150.0, sd), images) for _ in range(1500)])
+    rate = 0.9e-3 * 499
+    assert abs(counts.mean() - rate) < 0.15 * rate
+    raw = np.array([spikes(rng.normal(150.0, sd), np.full(600, 100)) for _ in range(1500)])
+    assert raw.mean() > 1.5 * rate  # the last batch at full weight
+
+
+def test_spikes_ignore_shift_and_scale():
+    rng, images = np.random.default_rng(10), np.full(300, 100)
+    losses = rng.standard_t(2, size=300)
+    assert spikes(losses, images) > 0
+    assert spikes(losses, images) == spikes(1000 + 7 * losses, images)
+
+
+def test_short_and_broken_epochs_have_no_spike_count():
+    assert math.isnan(spikes(sawtooth(41), np.full(41, 10)))
+    assert spikes(sawtooth(42), np.full(42, 10)) == 0
+    broken = sawtooth(300)
+    for bad in (np.nan, np.inf):
+        broken[200] = bad
+        assert math.isnan(spikes(broken, np.full(300, 10)))
+
+
 @pytest.mark.parametrize(
     ("losses", "images"), [([1.0, 2.0], [3]), ([], []), ([[1.0]], [[1]]), ([1.0, 2.0, 3.0], [5, 5, 0])]
 )
 def test_batches_that_cannot_be_are_refused(losses, images):
-    for statistic in (epoch_mean, loss_variance, loss_variance_detrended):
+    for statistic in (epoch_mean, loss_variance, loss_variance_detrended, spikes):
         with pytest.raises(ValueError, match=r"positive number of images in each batch.*Received"):
             statistic(losses, images)

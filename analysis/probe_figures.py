@@ -1,0 +1,111 @@
+"""Figures of the probe: a column per part of the model, a row per B, a colour per K.
+
+Lines are what follows from means over seeds; faint ones are the single seeds. Call inside analysis.style.applied().
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator, PercentFormatter
+
+from analysis import style
+from analysis.figures import LINE_WIDTHS, seed_count
+from analysis.probe_tables import PARTS
+from analysis.probes import EPOCH, INDEPENDENT, PART, SHARE, STEP_MC, B, K
+from analysis.style import Colour
+
+DASHED = (0, (3, 1.6))
+LINEAR_EPOCHS = 12  # up to here an axis of epochs is linear; probes beyond are spaced geometrically
+FAINT = 0.35
+
+
+def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
+    """Variance between images (dashed) and of the Monte Carlo noise (solid) by epoch, on logarithmic axes.
+
+    Args:
+        points: analysis.probes.summary of one setting. A mean at or below zero has no place on the axis.
+        observed: analysis.probes.observations of its runs.
+        data: what the runs were trained on, for the title.
+    """
+    name = "V_mc/K" if points[INDEPENDENT].all() else "V_mc of a set of K"
+    labels = {"-": f"{name}: Monte Carlo", DASHED: "V_data: between images"}
+    handles = [Line2D([], [], color=style.INK, linestyle=dashes, label=label) for dashes, label in labels.items()]
+    figure, axes = _grid(points, "variance per image [nats^2]", "Where the noise comes from", data, handles)
+    means = points.assign(var_data=points["var_data_mean"])
+    for ax, panel in _panels(axes, means):
+        _lines(ax, panel, observed, STEP_MC.key, style.sequential(points[K]), "-")
+        _lines(ax, panel, observed, "var_data", style.sequential(points[K]), DASHED)
+        ax.set_yscale("log", nonpositive="mask")
+    return figure
+
+
+def plot_share(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
+    """Share of Monte Carlo noise in a step's variance by epoch.
+
+    Args:
+        points: analysis.probes.summary of one setting.
+        observed: analysis.probes.observations of its runs.
+        data: what the runs were trained on, for the title.
+    """
+    figure, axes = _grid(points, "share of Monte Carlo noise", "Monte Carlo noise in a step's variance", data, [])
+    top = np.nanmax([*points[SHARE.key], *observed[SHARE.key], 0.01])
+    for ax, panel in _panels(axes, points):
+        _lines(ax, panel, observed, SHARE.key, style.sequential(points[K]), "-")
+        ax.set_ylim(0, 1.05 * top)
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def _grid(points: pd.DataFrame, label: str, title: str, data: str, handles: list[Line2D]) -> tuple[Figure, np.ndarray]:
+    """Empty axes with their titles and legend; the y axis is labelled on the left and names B."""
+    batch_sizes, parts = sorted(points[B].unique()), [part for part in PARTS if part in set(points[PART])]
+    size = (style.PAGE, style.PANEL_HEIGHT * 0.9 * len(batch_sizes) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(batch_sizes), len(parts), sharex=True, sharey="col", squeeze=False)
+    for ax, part in zip(axes[0], parts, strict=True):
+        ax.set_title(PARTS[part])
+    for row, batch_size in zip(axes, batch_sizes, strict=True):
+        row[0].set_ylabel(f"B = {batch_size}\n{label}")
+    for ax in axes[-1]:
+        ax.set_xlabel(EPOCH)
+    _epoch_axis(axes[0, 0], points[EPOCH])
+    lines = [Line2D([], [], color=colour, label=f"K = {k}") for k, colour in style.sequential(points[K]).items()]
+    figure.legend(handles=[*lines, *handles], loc="outside lower left", ncols=len(lines) + len(handles))
+    figure.suptitle(f"{title} by epoch, {seed_count(points['n'])}\n{data}", x=0.01, ha="left")
+    return figure, axes
+
+
+def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
+    """Ticks at probed epochs; early ones stay apart where late ones are far off."""
+    levels = sorted(set(epochs))
+    if levels[-1] > LINEAR_EPOCHS:
+        ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+    ax.set_xticks(levels, [str(level) for level in levels])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _panels(axes: np.ndarray, points: pd.DataFrame) -> list[tuple[Axes, pd.DataFrame]]:
+    """Each axes with its points: B by row, part by column."""
+    parts = [part for part in PARTS if part in set(points[PART])]
+    return [
+        (ax, points[(points[B] == batch_size) & (points[PART] == part)])
+        for row, batch_size in zip(axes, sorted(points[B].unique()), strict=True)
+        for ax, part in zip(row, parts, strict=True)
+    ]
+
+
+def _lines(
+    ax: Axes, panel: pd.DataFrame, observed: pd.DataFrame, value: str, colours: dict[int, Colour], dashes: Any
+) -> None:
+    """A panel's line per K, thinner for later ones; behind it each seed's own where a cell has at least two."""
+    probes = observed.merge(panel[[B, PART]].drop_duplicates(), on=[B, PART])
+    if panel["n"].max() > 1:
+        for _, run in probes.groupby("run_id"):
+            ax.plot(run[EPOCH], run[value], color=colours[run[K].iloc[0]], linestyle=dashes, linewidth=0.7, alpha=FAINT)
+    for (k, colour), width in zip(colours.items(), np.linspace(*LINE_WIDTHS, len(colours)), strict=True):
+        line = panel[panel[K] == k].sort_values(EPOCH)
+        ax.plot(line[EPOCH], line[value], color=colour, linestyle=dashes, linewidth=width, marker="o", markersize=3.5)
