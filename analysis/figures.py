@@ -157,6 +157,9 @@ def _facets(
 def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
     """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
     label = ax.get_ylabel()
+    if facet.empty:  # nothing to compare at this B
+        ax.set_xlabel(EPOCH.axis)
+        return
     marker = "o" if facet[EPOCH.key].max() <= MARKED_EPOCHS else None
     # Later lines are thinner, so that one that runs over another does not hide it.
     widths = dict(zip(colours, np.linspace(*LINE_WIDTHS, len(colours)), strict=True))

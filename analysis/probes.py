@@ -63,8 +63,8 @@ def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def independent(runs: pd.DataFrame) -> pd.Series:
     """Whether the draws of an image are independent and the bound is a mean over them; so by default."""
-    names = runs.reindex(columns=["noise", "objective"]).astype("str")
-    return names["noise"].isin(["iid", "nan", "<NA>"]) & names["objective"].isin(["elbo", "nan", "<NA>"])
+    names = runs.reindex(columns=["noise", "objective"])
+    return (names.isna() | (names == ["iid", "elbo"])).all(axis=1)
 
 
 def summary(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -102,6 +102,14 @@ def test_learning_curves_have_a_row_per_quantity_and_a_zero_line_under_differenc
     assert [0, 0] not in [list(line.get_ydata()) for line in loss.lines]
 
 
+def test_a_batch_size_without_pairs_has_an_empty_facet(history):
+    gap = statistics.paired(history[(history[B] == 100) | (history["seed"] == 0)], [B, "epoch"], schema.TEST_NLL)
+    curves = [(schema.TRAIN_LOSS, statistics.curves(history, schema.TRAIN_LOSS)), (schema.TEST_NLL, gap)]
+    _, _, few, many = figures.plot_learning_curves(curves, DATA).axes
+    assert (len(lines(few)), len(lines(many))) == (0, 2)
+    assert few.get_xlabel() == "epoch"
+
+
 def test_final_draws_each_seed_each_mean_and_no_bar_at_one_seed(runs):
     cells = statistics.intervals(runs, CELL, NLL.key)
     few, many = figures.plot_final(runs, cells, NLL, DATA).axes

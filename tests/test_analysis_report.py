@@ -1,5 +1,6 @@
 """The command itself: what it writes, what it says, what it refuses, and what it never imports."""
 
+import math
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from src import schema
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
 
 ROOT = Path(__file__).parent.parent
+TABLES = ("summary", "differences", "stability")
 FIGURES = ("loss_variance", "learning_curves", "final_nll", "cost")
 
 
@@ -64,7 +66,7 @@ def one_setting(tmp_path: Path, **changes: object) -> Store:
 def test_every_file_is_written_and_named_at_the_end(folder):
     figures = [f"setting{n}_{stem}" for n in (1, 2) for stem in FIGURES] + ["setting2_reconstructions"]
     expected = {f"figures/{stem}.{suffix}" for stem in figures for suffix in ("png", "svg")}
-    expected |= {f"{table}-{kind}.csv" for table in ("summary", "differences") for kind in ("nll", "bce-pseudo-nll")}
+    expected |= {f"{table}-{kind}.csv" for table in TABLES for kind in ("nll", "bce-pseudo-nll")}
     expected |= {"runs.parquet", "history.parquet", "report.html"}
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
     stdout = (folder.parent / "stdout").read_text()
@@ -108,6 +110,12 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "reconstructions: no finished run recorded what it shows." in page  # the grayscale setting
     assert "n = 2, but 3 at K = 1, B = 100, 3 at K = 5, B = 100" in page
     assert "1 at K = 25, B = 30" in page
+    assert "probe_components: no finished run recorded what it shows." in page
+    assert "Stability: the path of the test NLL from epoch to epoch" in page
+    assert "Stability: the path of the test BCE pseudo-NLL" in page
+    assert "1 of 2 (9.5 % to 91 %)" in page  # K = 25, B = 30: one finished, one diverged
+    assert "Time to threshold: training until the test NLL after an epoch is at most" in page
+    assert "compilation, which comes before the first epoch" in page
     for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
         assert run_id in page
 
@@ -144,6 +152,41 @@ def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tm
     page = Page(tmp_path / "grid" / "report.html").text
     assert inside in page
     assert outside not in page
+
+
+def test_the_threshold_is_the_users_where_one_is_given(tmp_path):
+    store = one_setting(tmp_path)
+    assert report.main(["--store", store.uri, "--output", str(tmp_path), "--threshold", "108.5"]) == 0
+    stability = pd.read_csv(tmp_path / EXPERIMENT / "stability.csv").set_index("mc_samples")
+    # The last epoch is final_nll + 10 / 3: 114.4 at K = 1, 106.3 at K = 5, where it is 108.0 after the second.
+    assert stability["threshold/test_nll"].unique().tolist() == [108.5]
+    assert stability["threshold/reached"].to_dict() == {1: 0, 5: 1}
+    assert stability["threshold/epochs_median"].to_dict() == {1: math.inf, 5: 2}
+    page = Page(tmp_path / EXPERIMENT / "report.html").text
+    assert "at most 108.50 nats/image, set on the command line" in page
+    assert "not by half" in page
+    assert "--threshold 108.5" in page
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "low"])
+def test_a_threshold_that_is_no_number_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        report.main(["--threshold", text])
+    assert f"must be a finite number of nats per image. Received: {text}" in capsys.readouterr().err
+
+
+def test_the_nll_by_quadrature_has_a_column_where_it_was_recorded(tmp_path):
+    store = Store(tmp_path / "store")
+    for seed, value in enumerate((98.0, 98.5)):
+        store.record(1, 100, seed, more={(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): value}, params=GRAYSCALE)
+    assert report.main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    text = Page(tmp_path / EXPERIMENT / "report.html").text
+    assert "final test BCE pseudo-NLL by quadrature [nats/image]" in text
+    assert "98.25" in text
+    summary = pd.read_csv(tmp_path / EXPERIMENT / "summary.csv")
+    assert summary["final/test_nll_quadrature_mean"].tolist() == [98.25]
+    assert report.main(["--store", study().uri, "--output", str(tmp_path)]) == 0
+    assert "by quadrature" not in Page(tmp_path / EXPERIMENT / "report.html").text
 
 
 def test_an_nll_of_unrecorded_kind_is_called_that(tmp_path):

@@ -1,0 +1,279 @@
+"""The probe over seeds: ratios of means by hand, what sets of draws leave undefined, and what is drawn."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import completeness, load, probe_figures, probes, report, statistics, style
+from analysis.probe_tables import answers, caption, probe_table
+from analysis.probes import CEILING, EPOCH, INDEPENDENT, PART, SET_SIZE, SHARE, SHARE_SINGLE, STEP_MC
+from analysis.tidy import CELL, SETTING
+from src import schema
+from tests.stores import EXPERIMENT, Store, probe, study
+
+K, B = CELL
+T2 = 4.3027  # Student's t, 97.5 %, two degrees of freedom
+DATA = "mnist, dynamic pixels"
+
+
+def read(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Marked runs with their costs, observations and points."""
+    tables = load.read(store.uri, EXPERIMENT)
+    runs = completeness.mark(tables.runs).merge(statistics.cost(tables.history), "left", "run_id")
+    observed = probes.observations(tables.history, runs)
+    return runs, observed, probes.summary(observed, runs)
+
+
+def point(points: pd.DataFrame, k: int, epoch: int, part: str = "loss") -> pd.Series:
+    [row] = [row for _, row in points.iterrows() if (row[K], row[EPOCH], row[PART]) == (k, epoch, part)]
+    return row
+
+
+def probed(folder, ks=(1, 5, 25), seeds=3, params=None) -> Store:
+    """Probes before training and after epochs 1 and 3, where V_data has grown ninefold."""
+    store = Store(folder)
+    for k in ks:
+        for seed in range(seeds):
+            more = probe(k, 100, seed, 0, 9.0) | probe(k, 100, seed, 1, 9.0) | probe(k, 100, seed, 3)
+            store.record(k, 100, seed, params=params, more=more)
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return probed(tmp_path_factory.mktemp("probed"))
+
+
+def test_an_observation_is_a_row_per_run_epoch_and_part(store):
+    runs, observed, _ = read(store)
+    assert len(observed) == 9 * 3 * len(schema.PROBE_PARTS)
+    assert not observed.duplicated(["run_id", EPOCH, PART]).any()
+    assert set(observed[EPOCH]) == {0, 1, 3}
+    assert (observed[SET_SIZE] == 1).all()
+    row = observed[(observed[K] == 5) & (observed["seed"] == 1) & (observed[EPOCH] == 3)].set_index(PART).loc["encoder"]
+    assert (row["var_data"], row["var_mc"]) == (pytest.approx(90 * 1.2 * 2), pytest.approx(10 * 1.2 * 2))
+    assert row[STEP_MC.key] == pytest.approx(24 / 5)
+    assert row[SHARE.key] == pytest.approx(4.8 / (216 + 4.8))
+    assert set(runs["run_id"]) == set(observed["run_id"])
+
+
+def test_points_by_hand(store):
+    _, _, points = read(store)
+    five = point(points, 5, 3)
+    assert (five["n"], five["var_data_mean"], five["var_mc_mean"]) == (3, pytest.approx(90), pytest.approx(10))
+    half = T2 * 18.0 / 3**0.5  # of 90, 108 and 72 the sd is 18
+    assert (five["var_data_ci_low"], five["var_data_ci_high"]) == (
+        pytest.approx(90 - half, rel=1e-4),
+        pytest.approx(90 + half, rel=1e-4),
+    )
+    assert five["var_data_sem"] == 9.0  # of one probe: no less for three seeds, which share the images
+    assert five[STEP_MC.key] == pytest.approx(2.0)
+    assert five[SHARE.key] == pytest.approx(2 / 92)
+    assert five[SHARE_SINGLE.key] == pytest.approx(0.1)
+    assert five[CEILING.key] == pytest.approx(1 + 10 / 90)
+    assert five["b_eq"] == pytest.approx(100 * 100 / 92)
+    assert five["snr"] == pytest.approx((25 / (92 / 100)) ** 0.5)
+    assert five["noise_scale"] == pytest.approx(92 / 25)
+    assert point(points, 1, 0)[SHARE_SINGLE.key] == pytest.approx(0.5)
+
+
+def test_the_best_k_takes_its_cost_from_the_seconds_of_the_runs(store):
+    runs, _, points = read(store)
+    # Median seconds are 1.2 + 0.1 K whatever the seed: the line is exact.
+    [cost] = probes.costs(runs).to_dict("records")
+    assert (cost["seconds_fixed"], cost["seconds_per_draw"]) == (pytest.approx(1.2), pytest.approx(0.1))
+    early, late = point(points, 1, 0), point(points, 1, 3)
+    assert early["best_mc_samples"] == pytest.approx((10 / 10 * 1.2 / 0.1) ** 0.5)
+    assert early["best_mc_samples_integer"] == 3  # 3 x 4 >= 12 > 2 x 3
+    assert late["best_mc_samples"] == pytest.approx((10 / 90 * 1.2 / 0.1) ** 0.5)
+
+
+@pytest.mark.parametrize("ks", [(1,), (1, 25)])
+def test_two_k_make_no_line_and_no_best_k(tmp_path, ks):
+    runs, _, points = read(probed(tmp_path, ks, 1))
+    assert probes.costs(runs).empty
+    assert points["best_mc_samples"].isna().all()
+    assert "K* needs seconds per epoch at three K or more" in caption(points)
+
+
+def test_a_line_that_costs_nothing_per_epoch_or_draw_gives_no_best_k():
+    base = {SETTING: 1, B: 100, K: 1, SET_SIZE: 1, INDEPENDENT: True, "var_data_mean": 9.0, "var_mc_mean": 1.0}
+    base |= {"square_mean_mean": 1.0, "seconds_fixed": 1.0, "seconds_per_draw": 0.1}
+    assert probes.ratios(base)["best_mc_samples"] == pytest.approx((10 / 9) ** 0.5)
+    for key, value in (("seconds_fixed", -0.1), ("seconds_per_draw", 0.0), ("seconds_per_draw", -0.1)):
+        assert math.isnan(probes.ratios({**base, key: value})["best_mc_samples"])
+
+
+def test_ratios_are_of_means_and_not_means_of_ratios(tmp_path):
+    """Seeds with V_data = 1, 10 and -2 and V_mc = 3: the ceiling is 1 + 3 / 3, of the single seeds 4, 1.3 and none."""
+    store = Store(tmp_path)
+    for seed, var_data in enumerate((1.0, 10.0, -2.0)):
+        more = probe(1, 100, seed, 1) | {("probe/loss/var_data", 1): var_data, ("probe/loss/var_mc", 1): 3.0}
+        store.record(1, 100, seed, more=more)
+    _, observed, points = read(store)
+    row = point(points, 1, 1)
+    assert row["var_data_mean"] == pytest.approx(3.0)  # the negative one is not clipped
+    assert row[CEILING.key] == pytest.approx(2.0)
+    assert row[SHARE_SINGLE.key] == pytest.approx(0.5)
+    single = observed[observed[PART] == "loss"][SHARE.key]
+    assert single.isna().sum() == 1
+    assert single.mean() != pytest.approx(0.5, rel=0.01)
+
+
+def test_ratios_of_means_are_consistent_where_means_of_ratios_are_biased():
+    rng = np.random.default_rng(0)
+    var_data, var_mc = 4.0 * rng.chisquare(3, 20000) / 3, 4.0 * rng.chisquare(3, 20000) / 3
+    base = {SETTING: 1, B: 100, K: 1, SET_SIZE: 1, INDEPENDENT: True, "seconds_fixed": 1.0, "seconds_per_draw": 1.0}
+    means = {"var_data_mean": var_data.mean(), "var_mc_mean": var_mc.mean(), "square_mean_mean": 1.0}
+    assert probes.ratios(base | means)[CEILING.key] == pytest.approx(2.0, rel=0.03)
+    assert (1 + var_mc / var_data).mean() > 3.0
+
+
+@pytest.mark.parametrize(
+    "params", [{"noise": "antithetic", "objective": "elbo"}, {"noise": "iid", "objective": "iwae"}]
+)
+def test_of_a_set_the_variance_is_not_divided_again(tmp_path, params):
+    _, observed, points = read(probed(tmp_path, (2, 4, 8), params=params))
+    four = point(points, 4, 3)
+    assert (four[SET_SIZE], bool(four[INDEPENDENT])) == (4, False)
+    assert four[STEP_MC.key] == pytest.approx(10.0)
+    assert four[SHARE.key] == pytest.approx(0.1)
+    assert four["noise_scale"] == pytest.approx(100 / 25)
+    assert four[CEILING.key] == pytest.approx(1 + 10 / 90)  # against one set
+    assert four[["b_eq", "best_mc_samples", SHARE_SINGLE.key]].isna().all()
+    assert observed[STEP_MC.key].equals(observed["var_mc"])
+    table = probe_table(probes.last(points), caption(points))
+    assert "V_mc of a set of K [nats^2]" in table.heads
+    assert "ceiling 1 + V_mc/V_data, against one set" in table.heads
+    assert "a whole set of K draws" in table.caption
+    assert "a step's variance is (V_data + V_mc)/B" in table.caption
+    [sentence] = answers(points)
+    assert "of the variance of a gradient from a set of 2 draws, Monte Carlo noise is 10 % at the encoder" in sentence
+
+
+def test_iid_draws_are_known_with_and_without_the_parameters(tmp_path):
+    for number, params in enumerate(({"noise": "iid", "objective": "elbo"}, {})):
+        _, observed, _ = read(probed(tmp_path / str(number), (5,), 1, params=params))
+        assert observed[INDEPENDENT].all()
+        assert (observed[SET_SIZE] == 1).all()
+
+
+def test_what_is_not_finite_shows(tmp_path):
+    store = Store(tmp_path)
+    for seed, value in enumerate((math.inf, 5.0)):
+        broken = {("probe/encoder/var_mc", 1): value, ("probe/decoder/var_mc", 1): math.nan if seed else 1.0}
+        store.record(1, 100, seed, more=probe(1, 100, seed, 1) | broken)
+    _, _, points = read(store)
+    encoder, decoder = point(points, 1, 1, "encoder"), point(points, 1, 1, "decoder")
+    assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING.key]) == (2, math.inf, math.inf)
+    assert math.isnan(decoder["var_mc_mean"])  # not the 1 of the other seed
+    table = probe_table(points, "")
+    rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
+    assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
+    assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
+    with style.applied():
+        assert probe_figures.plot_components(points, read(store)[1], DATA).axes
+
+
+def test_the_answer_is_about_the_last_probe_and_the_smallest_k(store):
+    _, _, points = read(store)
+    [sentence] = answers(points)
+    assert sentence == (
+        "B = 100, probe at epoch 3 (3 seeds trained at K = 1): of the variance of a K = 1 gradient, Monte Carlo noise "
+        "is 10 % at the encoder (no K can reduce that variance by more than a factor 1.11; least variance × time at "
+        "K = 1) and 10 % at the decoder (at most a factor 1.11; least variance × time at K = 1)."
+    )
+
+
+def test_one_seed_has_the_probes_own_standard_error(tmp_path):
+    _, _, points = read(probed(tmp_path, (1, 5), 1))
+    table = probe_table(probes.last(points), caption(points))
+    row = dict(zip(table.heads, table.rows[0], strict=True))
+    assert row["V_data, between images [nats^2]"] == "90.0 ± 9.00"
+    assert row["V_mc of one draw [nats^2]"] == "10.0 ± 1.00"
+    assert row["seeds n"] == "1"
+    assert len(table.rows) == 2 * len(schema.PROBE_PARTS)
+
+
+def test_runs_without_probes_have_no_points():
+    runs, observed, points = read(study())
+    assert observed.empty
+    assert points.empty
+    assert answers(points) == []
+    assert probes.step_noise(points) == {}
+    assert len(probes.costs(runs)) == 2
+
+
+def test_step_noise_is_the_monte_carlo_sd_of_a_minibatch_loss(store):
+    noise = probes.step_noise(read(store)[2])
+    assert noise[100, 5] == pytest.approx((10 / (100 * 5)) ** 0.5)
+    assert set(noise) == {(100, 1), (100, 5), (100, 25)}
+
+
+def drawn(ax, dashes: str) -> list[np.ndarray]:
+    """The means' lines of one kind, by K."""
+    return [line.get_ydata() for line in ax.lines if line.get_linestyle() == dashes and line.get_marker() == "o"]
+
+
+def test_components_are_drawn_by_part_on_logarithmic_axes(store):
+    _, observed, points = read(store)
+    with style.applied():
+        figure = probe_figures.plot_components(points, observed, DATA)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "loss", "encoder's gradient", "decoder's gradient", "whole gradient",
+    ]  # fmt: skip
+    for place, ax in enumerate(figure.axes):
+        assert ax.get_yscale() == "log"
+        assert ax.get_xlabel() == "epoch"
+        np.testing.assert_allclose(drawn(ax, "-"), [[(1 + place) * 10 / k] * 3 for k in (1, 5, 25)])
+        np.testing.assert_allclose(drawn(ax, "--"), [[(1 + place) * v for v in (10, 10, 90)]] * 3)
+        assert len(ax.lines) == 2 * (3 + 9)  # and each seed's own
+    assert figure.axes[0].get_ylabel() == "B = 100\nvariance per image [nats^2]"
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "1", "3"]
+    [legend] = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["K = 1", "K = 5", "K = 25", "V_mc/K: Monte Carlo", "V_data: between images"]
+    assert "n = 3 seeds per cell" in figure.get_suptitle()
+    assert DATA in figure.get_suptitle()
+
+
+def test_the_share_is_drawn_in_per_cent(store):
+    _, observed, points = read(store)
+    with style.applied():
+        figure = probe_figures.plot_share(points, observed, DATA)
+    ax = figure.axes[1]
+    np.testing.assert_allclose(drawn(ax, "-"), [[1 / (1 + k), 1 / (1 + k), 1 / (1 + 9 * k)] for k in (1, 5, 25)])
+    assert figure.axes[0].get_ylabel() == "B = 100\nshare of Monte Carlo noise"
+    assert ax.yaxis.get_major_formatter()(0.5) == "50%"
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+
+
+def test_one_seed_is_drawn_once_and_sets_are_named(tmp_path):
+    _, observed, points = read(probed(tmp_path, (2, 4), 1, params={"objective": "iwae"}))
+    with style.applied():
+        figure = probe_figures.plot_components(points, observed, DATA)
+    assert all(len(ax.lines) == 4 for ax in figure.axes)
+    assert "V_mc of a set of K: Monte Carlo" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_late_probes_get_an_axis_on_which_early_ones_stay_apart(store):
+    _, observed, points = read(store)
+    late = points.assign(**{EPOCH: points[EPOCH] * 100})
+    with style.applied():
+        assert probe_figures.plot_share(late, observed, DATA).axes[0].get_xscale() == "symlog"
+        assert probe_figures.plot_share(points, observed, DATA).axes[0].get_xscale() == "linear"
+
+
+def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):
+    arguments = ["--output", str(tmp_path), "--name", "same"]
+    assert report.main(["--store", store.uri, *arguments]) == 0
+    folder = tmp_path / "same"
+    names = {"probe.parquet", "probe.csv", "figures/probe_components.png", "figures/probe_share.svg"}
+    assert all((folder / name).is_file() for name in names)
+    tidy = pd.read_parquet(folder / "probe.parquet")
+    assert {"run_id", K, B, "seed", EPOCH, PART, *schema.PROBE_QUANTITIES} <= set(tidy)
+    assert pd.read_csv(folder / "probe.csv")[CEILING.key].notna().all()
+    assert report.main(["--store", study().uri, *arguments]) == 0
+    assert not any((folder / name).exists() for name in names)

@@ -1,0 +1,170 @@
+"""Times to a threshold with those that never got there."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import completeness, load, stability, statistics
+from analysis.stability_tables import answers, threshold_table
+from analysis.threshold import (
+    AT_RISK,
+    AXES,
+    REACHED,
+    THRESHOLD,
+    TO_EPOCHS,
+    TO_EVALUATIONS,
+    TO_SECONDS,
+    default_thresholds,
+    kaplan_meier_median,
+    reached,
+)
+from analysis.tidy import SETTING
+from src import schema
+from tests.stores import EXPERIMENT, IMAGES, Store, curve, study
+
+INF = math.inf
+NLL, SECONDS = schema.TEST_NLL.key, schema.TRAIN_SECONDS.key
+
+
+def marked(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    read = load.read(store.uri, EXPERIMENT)
+    return completeness.mark(read.runs).merge(statistics.cost(read.history), "left", "run_id"), read.history
+
+
+@pytest.mark.parametrize(
+    ("times", "events", "median"),
+    [
+        ([3, 1, 2], [1, 1, 1], 2),
+        ([1, 2, 3, 4], [1, 1, 1, 1], 2),  # S(2) = 1/2
+        ([7], [1], 7),
+        ([1, 2, 3], [1, 0, 0], INF),  # a third arrived
+        ([2, 10, 10], [1, 0, 0], INF),
+        ([2, 3, 10], [1, 1, 0], 3),
+        # Censored at 1, so of three under way: S(2) = 2/3, S(3) = 1/3.
+        ([1, 2, 3, 4], [0, 1, 1, 1], 3),
+        # The one censored at 2 was under way when the first arrived at 2: S(2) = 3/4, S(5) = 3/8.
+        ([2, 2, 5, 9], [1, 0, 1, 1], 5),
+        ([4, INF, INF], [1, 0, 0], INF),
+        ([4, 5, INF], [1, 1, 0], 5),
+        ([10, 10], [0, 0], INF),
+        ([], [], math.nan),
+        ([1, math.nan], [1, 1], math.nan),
+    ],
+)
+def test_kaplan_meier_medians_by_hand(times, events, median):
+    assert kaplan_meier_median(times, events) == pytest.approx(median, nan_ok=True)
+
+
+def test_kaplan_meier_finds_the_median_through_censoring_where_averages_do_not():
+    rng, n = np.random.default_rng(0), 4000
+    times, ends = rng.exponential(10.0, n), rng.uniform(0.0, 15.0, n)
+    observed, arrived = np.minimum(times, ends), times <= ends
+    truth = 10 * math.log(2)
+    # Greenwood at S = 1/2 is at most sqrt(1/4 / n under way): about 3 % of the median here.
+    assert kaplan_meier_median(observed, arrived) == pytest.approx(truth, rel=0.12)
+    assert np.median(times[arrived]) < 0.7 * truth  # of those that arrived
+    assert np.median(observed) < 0.7 * truth  # as if censoring were arrival
+
+
+def history(nll: list[float], seconds: list[float] | None = None) -> pd.DataFrame:
+    epochs = range(1, len(nll) + 1)
+    return pd.DataFrame({schema.EPOCH.key: epochs, NLL: nll, SECONDS: seconds or [2.0] * len(nll)})
+
+
+@pytest.mark.parametrize(
+    ("nll", "diverged", "expected"),
+    [
+        ([12.0, 10.0, 11.0], False, (1, 2, 5.0, 2000)),  # at most, and the first time
+        ([12.0, 11.0, 10.5], False, (0, 3, 9.0, 3000)),  # censored at its end
+        ([9.0], True, (1, 1, 1.0, 1000)),  # diverged afterwards
+        ([12.0], True, (0, INF, INF, INF)),
+        ([], True, (0, INF, INF, INF)),
+        ([], False, (0, 0, 0.0, 0)),
+        ([math.nan, 10.0], False, (1, 2, 5.0, 2000)),
+    ],
+)
+def test_the_way_to_the_threshold_by_hand(nll, diverged, expected):
+    found = reached(history(nll, [1.0, 4.0, 4.0][: len(nll)]), 1000.0, diverged, 10.0)
+    assert tuple(found[key] for key in (REACHED, *(axis.key for axis in AXES))) == expected
+
+
+def test_a_time_that_was_not_recorded_is_not_zero():
+    found = reached(history([12.0, 9.0], [1.0, math.nan]), 1000.0, False, 10.0)
+    assert math.isnan(found[TO_SECONDS.key])
+    assert found[TO_EPOCHS.key] == 2
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """Threshold 110, K = 1: after 2, 3 and 3 epochs; one failed after 1. K = 5: after 1, never, and one diverged."""
+    store = Store(tmp_path)
+
+    def record(k: int, seed: int, nll: list[float], status: str = schema.FINISHED) -> None:
+        seconds = [1.0, 2.0, 4.0][: len(nll)]
+        metrics = {key: [] for key in curve(k, 100, seed)}
+        metrics |= {NLL: nll, SECONDS: seconds, schema.TRAIN_IMAGES_PER_SECOND.key: [IMAGES / t for t in seconds]}
+        store.record(k, 100, seed, status, metrics=metrics)
+
+    for seed, nll in enumerate(([120, 110, 100], [120, 115, 105], [120, 115, 109])):
+        record(1, seed, nll)
+    record(1, 3, [120], schema.FAILED)
+    for seed, nll in enumerate(([109, 109, 109], [120, 115, 112])):
+        record(5, seed, nll)
+    record(5, 2, [120], schema.DIVERGED)
+    record(25, 0, [], schema.FAILED)
+    return store
+
+
+def test_the_cells_of_a_store(store):
+    found = stability.summary(*marked(store), 110.0).set_index("mc_samples")
+    one, five = found.loc[1], found.loc[5]
+    assert (one[AT_RISK], one[REACHED], five[AT_RISK], five[REACHED]) == (4, 3, 3, 1)
+    # Of three under way after the first epoch one arrives at 2 and two at 3.
+    assert (one[f"{TO_EPOCHS.key}_median"], one[f"{TO_SECONDS.key}_median"]) == (3, 7.0)
+    assert one[f"{TO_EVALUATIONS.key}_median"] == 3 * IMAGES
+    assert (one[f"{TO_EPOCHS.key}_first"], one[f"{TO_SECONDS.key}_first"]) == (2, 3.0)
+    assert five[f"{TO_EPOCHS.key}_median"] == INF  # not 1, the mean of those that arrived
+    assert five[f"{TO_EPOCHS.key}_first"] == 1
+    assert math.isnan(found.loc[25, AT_RISK])
+
+
+def test_table_and_sentence_say_how_many_arrived(store):
+    cells = stability.summary(*marked(store), 110.0)
+    table = threshold_table(cells, schema.TRUE_NLL, chosen=True)
+    rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    assert [row["K"] for row in rows] == ["1", "5"]
+    assert [row["runs that reached it"] for row in rows] == ["3 of 4", "1 of 3"]
+    assert [row["median epochs"] for row in rows] == ["3", "not by half"]
+    assert [row["median training time [s]"] for row in rows] == ["7.00", "not by half"]
+    assert [row["median decoder evaluations"] for row in rows] == ["1,800", "not by half"]
+    assert "at most 110.00 nats/image, set on the command line" in table.caption
+    [sentence] = answers(cells, schema.TRUE_NLL)
+    assert "110.00 nats/image is reached at K = 1 after 3 epochs and 7.00 s (3 of 4 runs)" in sentence
+    assert "at K = 5 not by half of the runs (1 of 3 runs)" in sentence
+
+
+def test_the_default_threshold_is_what_the_worst_cells_mean_reaches(store):
+    runs, _ = marked(store)
+    # Last epochs: K = 1 has (100 + 105 + 109) / 3, K = 5 has (109 + 112) / 2; unfinished runs do not count.
+    assert default_thresholds(runs) == {1: 110.5}
+    assert default_thresholds(runs[runs["status"] != schema.FINISHED]) == {}
+    runs[NLL] += 0.001
+    assert default_thresholds(runs) == {1: 110.51}  # up, so that the mean is there
+
+
+def test_each_setting_has_a_threshold_of_its_own():
+    runs, histories = marked(study())
+    found = stability.summary(runs, histories).groupby(SETTING)[THRESHOLD.key].unique()
+    assert [len(values) for values in found] == [1, 1]
+    assert stability.summary(runs, histories, 50.0)[THRESHOLD.key].unique().tolist() == [50.0]
+    assert stability.summary(runs, histories, 50.0)[REACHED].sum() == 0
+
+
+def test_without_a_finished_run_there_is_no_threshold_and_no_table(tmp_path):
+    store = Store(tmp_path)
+    store.record(1, 100, 0, schema.FAILED)
+    cells = stability.summary(*marked(store))
+    assert threshold_table(cells, schema.TRUE_NLL, chosen=False).rows == []
+    assert answers(cells, schema.TRUE_NLL) == []
