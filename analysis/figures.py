@@ -157,8 +157,9 @@ def _facets(
 def _curves(ax: Axes, facet: pd.DataFrame, colours: dict[int, Colour]) -> None:
     """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
     label = ax.get_ylabel()
-    if facet.empty:  # nothing to compare at this B
+    if facet.empty:
         ax.set_xlabel(EPOCH.axis)
+        ax.text(0.5, 0.5, "fewer than two seeds", transform=ax.transAxes, ha="center", color=style.MUTED)
         return
     marker = "o" if facet[EPOCH.key].max() <= MARKED_EPOCHS else None
     # Later lines are thinner, so that one that runs over another does not hide it.

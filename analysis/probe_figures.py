@@ -20,6 +20,7 @@ from analysis.style import Colour
 
 DASHED = (0, (3, 1.6))
 LINEAR_EPOCHS = 12  # up to here an axis of epochs is linear; probes beyond are spaced geometrically
+APART = 4  # the least ratio of two epochs named on it
 FAINT = 0.35
 
 
@@ -80,11 +81,16 @@ def _grid(points: pd.DataFrame, label: str, title: str, data: str, handles: list
 
 
 def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
-    """Ticks at probed epochs; early ones stay apart where late ones are far off."""
+    """Ticks at probed epochs. Where late ones are far off the axis is logarithmic from 1 on, and not all are named."""
     levels = sorted(set(epochs))
+    names = [str(level) for level in levels]
     if levels[-1] > LINEAR_EPOCHS:
         ax.set_xscale("symlog", linthresh=1, linscale=0.4)
-    ax.set_xticks(levels, [str(level) for level in levels])
+        named = levels[:1]
+        for level in levels[1:]:
+            named += [level] if level >= APART * named[-1] else []
+        names = [name if level in named else "" for name, level in zip(names, levels, strict=True)]
+    ax.set_xticks(levels, names)
     ax.xaxis.set_minor_locator(NullLocator())
 
 

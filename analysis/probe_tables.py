@@ -98,7 +98,9 @@ def answers(points: pd.DataFrame) -> list[str]:
         parts = [part for part in ("encoder", "decoder") if part in cell]
         if parts:
             point = cell[parts[0]]
-            what = "K = 1 gradient" if point[INDEPENDENT] else f"gradient from a set of {point[K]} draws"
+            what = (
+                "K = 1 gradient" if point[INDEPENDENT] or point[K] == 1 else f"gradient from a set of {point[K]} draws"
+            )
             seeds = f"{point['n']} {'seed' if point['n'] == 1 else 'seeds'} trained at K = {point[K]}"
             text = " and ".join(finding(part, cell[part], first=part == parts[0]) for part in parts)
             sentences.append(
@@ -112,6 +114,6 @@ def finding(part: str, point: dict[Hashable, Any], first: bool) -> str:
     """The share at one part, its ceiling, and the K that is quietest for its time where that is known."""
     alone, limit, best = point[INDEPENDENT], point[probes.CEILING.key], point[probes.BEST_INTEGER]
     share = defined(point[probes.SHARE_SINGLE.key if alone else probes.SHARE.key], percent)
-    cannot = f"no {'K' if alone else 'number of such sets'} can reduce that variance by more than a factor"
+    cannot = f"no {'K' if alone else 'number of such gradients'} can reduce that variance by more than a factor"
     text = f"{share} at the {part} ({cannot if first else 'at most a factor'} {defined(limit)}"
     return text + (")" if pd.isna(best) else f"; least variance × time at K = {best:.0f})")

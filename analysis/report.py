@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--threshold",
         type=nats,
         metavar="NATS",
-        help="test NLL whose reaching is timed (default: by setting, what the worst cell's mean reaches at the end)",
+        help="test NLL whose reaching is timed (default: by setting, the worst cell's median at the end)",
     )
     parser.add_argument("--name", help="folder of the report (default: the sweep's or the experiment's name)")
     parser.add_argument(

@@ -83,18 +83,8 @@ def section(
     return Section(
         heading=heading,
         kind=kind,
-        answers=[
-            *wording.answers(cells, findings.gains, kind),
-            *stability_tables.answers(findings.stability, kind),
-            *probe_tables.answers(points),
-        ],
-        tables=[
-            wording.cell_table(cells, kind),
-            wording.gain_table(findings.gains, kind),
-            stability_tables.stability_table(findings.stability, probes.step_noise(points), kind),
-            stability_tables.threshold_table(findings.stability, kind, threshold is not None),
-            probe_tables.probe_table(probes.last(points), probe_tables.caption(points)),
-        ],
+        answers=answers(findings, kind),
+        tables=tables(findings, kind, threshold is not None),
         pictures=[picture for picture in pictures if len(picture.table)],
         absent=[*missing(pictures), *without_image(runs, images)],
         details=[
@@ -103,6 +93,27 @@ def section(
             wording.parameter_table(runs),
         ],
     )
+
+
+def answers(findings: Findings, kind: str) -> list[str]:
+    """The setting in short."""
+    return [
+        *wording.answers(findings.cells, findings.gains, kind),
+        *stability_tables.answers(findings.stability, kind),
+        *probe_tables.answers(findings.points),
+    ]
+
+
+def tables(findings: Findings, kind: str, chosen: bool) -> list[Table]:
+    """What is shown at once; chosen: whether the user chose the threshold."""
+    points = findings.points
+    return [
+        wording.cell_table(findings.cells, kind),
+        wording.gain_table(findings.gains, kind),
+        stability_tables.stability_table(findings.stability, probes.step_noise(points), kind),
+        stability_tables.threshold_table(findings.stability, kind, chosen),
+        probe_tables.probe_table(probes.last(points), probe_tables.caption(points)),
+    ]
 
 
 def missing(pictures: list[Picture]) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.statistics import CONFIDENCE, DECODER_EVALUATIONS, finished, intervals
-from analysis.threshold import default_thresholds, reached, time_to_threshold
+from analysis.threshold import ENDED, default_thresholds, reached, time_to_threshold
 from analysis.tidy import CELL, COUNTED, RUN, SETTING
 from src import schema
 from src.schema import Quantity
@@ -27,7 +27,7 @@ SPIKES = Quantity("stability/spikes", "", "steps", "spikes of the minibatch loss
 SPIKE_RATE = Quantity("stability/spike_rate", "", "1/1000 steps", "spikes of the minibatch loss")
 OF_RUN = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN, SPIKES, SPIKE_RATE)
 
-DIVERGED, ENDED = "diverged", "ended"
+DIVERGED = "diverged"
 NLL, LOSS = schema.TEST_NLL.key, schema.TRAIN_LOSS.key
 LOSS_SD = Quantity("train/loss_sd_detrended", "", "nats/image", "sd of minibatch losses around their trend")
 
@@ -77,15 +77,20 @@ def per_run(runs: pd.DataFrame, history: pd.DataFrame, thresholds: dict[int, flo
         lost, done = run["status"] == schema.DIVERGED, run["status"] == schema.FINISHED
         steps = np.ceil(evaluations / run[schema.MC_SAMPLES.key] / run[schema.BATCH_SIZE.key])
         row = {key: run[key] for key in identity} | path(mine[NLL], lost) | spikes(mine, steps)
-        row |= {DIVERGED: lost or (done and rose(mine[LOSS])), ENDED: lost or done}
+        row |= {DIVERGED: lost or (done and blown(mine[LOSS], mine[NLL])), ENDED: lost or done}
         rows.append(row | reached(mine, evaluations, lost, thresholds.get(run[SETTING], math.nan)))
     return pd.DataFrame(rows)
 
 
-def rose(losses: ArrayLike) -> bool:
-    """Whether the last epoch's training loss is above the first one's, or not a number; False where none is known."""
-    values = np.asarray(losses, dtype=float)
-    return not np.isnan(values).all() and not values[-1] <= values[0]
+def blown(losses: ArrayLike, nll: ArrayLike) -> bool:
+    """Whether a run that finished had diverged all the same.
+
+    So it is where the last epoch's training loss is above the first one's, or it or the last test NLL is not finite.
+    What no epoch recorded says nothing.
+    """
+    train, test = np.asarray(losses, dtype=float), np.asarray(nll, dtype=float)
+    rose = not np.isnan(train).all() and not train[-1] <= min(train[0], np.finfo(float).max)
+    return rose or (not np.isnan(test).all() and not np.isfinite(test[-1]))
 
 
 def path(nll: ArrayLike, diverged: bool) -> dict[str, float]:
@@ -144,8 +149,10 @@ def wilson(count: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def divergence(ended: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Of the runs that came to an end of their own, those that diverged, or whose training loss ended above its first
-    epoch's: ended_n, diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
+    """Of the runs that came to an end of their own, those that diverged or were blown().
+
+    Returns:
+        ended_n, diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
     """
     found = ended.groupby(list(by))[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
     low, high = wilson(found["diverged_n"], found["ended_n"])

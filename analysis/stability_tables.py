@@ -58,16 +58,21 @@ def stability_table(cells: pd.DataFrame, noise: dict[tuple[int, int], float], ki
         }
         return row if noise else {head: text for head, text in row.items() if "V_mc" not in head}
 
+    return table(stability_caption(kind), map(row, cells.sort_values([B, K]).to_dict("records")))
+
+
+def stability_caption(kind: str) -> str:
+    """What the columns of the stability table are."""
     test = labelled(schema.TEST_NLL, kind)
-    caption = (
+    return (
         f"Stability: the path of the {test.label} from epoch to epoch and the losses within epochs. Medians over the "
         "runs that finished or diverged, lowest and highest in brackets; a diverged run's path ends at infinity (∞). "
         "A negative worst step means that every epoch improved. Diverged: stopped as such, or ended with a training "
-        "loss above its first epoch's. A spike is a step's loss above the median of the steps before it by more than "
-        "5 median absolute deviations; about 1 in 1,000 steps of quiet normal losses is one, more in epochs of fewer "
-        "than 200 steps, so compare within a B. Standard deviations and active units are of finished runs."
+        "loss above its first epoch's, or at no finite number. A spike is a step's loss above the median of the steps "
+        "before it by more than 5 median absolute deviations; about 1 in 1,000 steps of quiet normal losses is one, "
+        "more in epochs of fewer than 200 steps, so compare within a B. Standard deviations and active units are of "
+        "finished runs."
     )
-    return table(caption, map(row, cells.sort_values([B, K]).to_dict("records")))
 
 
 def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
@@ -75,8 +80,7 @@ def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
     cells = cells[cells[threshold.AT_RISK] > 0].sort_values([B, K])
 
     def row(cell: dict[Hashable, Any]) -> dict[str, str]:
-        counts = f"{cell[threshold.REACHED]:.0f} of {cell[threshold.AT_RISK]:.0f}"
-        row = {"B": str(cell[B]), "K": str(cell[K]), "runs that reached it": counts}
+        row = {"B": str(cell[B]), "K": str(cell[K]), "runs that reached it": arrivals(cell)}
         row |= {f"median {axis.axis}": when(cell[f"{axis.key}_median"], axis) for axis in threshold.AXES}
         return row | {
             f"earliest run, {axis.axis}": written(cell[f"{axis.key}_first"], axis) for axis in threshold.AXES[:2]
@@ -89,15 +93,22 @@ def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
     origin = (
         "set on the command line"
         if chosen
-        else "chosen from these runs: the worst cell's mean at the last epoch, rounded up, so that every cell's mean "
-        "gets there and about half of the worst cell's runs do"
+        else "chosen from these runs: the worst cell's median at the last epoch, rounded up, so that at least half of "
+        "every cell's finished runs get there"
     )
     caption = (
         f"Time to threshold: training until the {test.label} after an epoch is at most {value} {test.unit}, {origin}. "
         "Medians are Kaplan-Meier's over all runs: one that ended short of it counts as still under way, a diverged "
-        "one as never arriving. Decoder evaluations are N K per epoch."
+        "one as never arriving; one that was cut short (failed, killed or still running) was under way until then. "
+        "Decoder evaluations are N K per epoch."
     )
     return table(caption, map(row, cells.to_dict("records")))
+
+
+def arrivals(cell: dict[Hashable, Any], noun: str = "") -> str:
+    """How many runs reached the threshold, and how many were not seen long enough to tell."""
+    lost = f", {cell[threshold.CUT_SHORT]:.0f} cut short" if cell[threshold.CUT_SHORT] else ""
+    return f"{cell[threshold.REACHED]:.0f} of {cell[threshold.AT_RISK]:.0f}{noun}{lost}"
 
 
 def written(value: float, axis: Quantity) -> str:
@@ -115,10 +126,10 @@ def answers(cells: pd.DataFrame, kind: str) -> list[str]:
     test = labelled(schema.TEST_NLL, kind)
 
     def arrival(cell: dict[Hashable, Any]) -> str:
-        counts = f"{cell[threshold.REACHED]:.0f} of {cell[threshold.AT_RISK]:.0f} runs"
+        counts = arrivals(cell, " runs")
         epochs, seconds = (cell[f"{axis.key}_median"] for axis in (threshold.TO_EPOCHS, threshold.TO_SECONDS))
         if epochs == float("inf"):
-            return f"at K = {cell[K]} not by half of the runs ({counts})"
+            return f"at K = {cell[K]} not by half ({counts})"
         unit = "epoch" if epochs == 1 else "epochs"
         return f"at K = {cell[K]} after {whole(epochs)} {unit} and {significant(seconds)} s ({counts})"
 
@@ -128,5 +139,5 @@ def answers(cells: pd.DataFrame, kind: str) -> list[str]:
         if len(levels) > 1:
             value = decimals(levels[0][threshold.THRESHOLD.key])
             ends = ", ".join(map(arrival, (levels[0], levels[-1])))
-            sentences.append(f"B = {batch_size}: a {test.label} of {value} {test.unit} is reached {ends} (medians).")
+            sentences.append(f"B = {batch_size}: a {test.label} of {value} {test.unit} is reached {ends}; medians.")
     return sentences

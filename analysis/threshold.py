@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.statistics import finished, intervals
+from analysis.statistics import finished
 from analysis.tidy import CELL, SETTING
 from src import schema
 from src.schema import Quantity
@@ -21,18 +21,22 @@ TO_EPOCHS = Quantity("threshold/epochs", "", "", "epochs")
 TO_SECONDS = Quantity("threshold/seconds", "", "s", "training time")
 TO_EVALUATIONS = Quantity("threshold/decoder_evaluations", "", "", "decoder evaluations")
 AXES = (TO_EPOCHS, TO_SECONDS, TO_EVALUATIONS)
-REACHED, AT_RISK = "threshold/reached", "threshold/n"
+REACHED, AT_RISK, CUT_SHORT = "threshold/reached", "threshold/n", "threshold/cut_short"
+ENDED = "ended"
 
 
 def default_thresholds(runs: pd.DataFrame) -> dict[int, float]:
-    """Per setting the worst cell's mean test NLL at the last epoch, over finished seeds, rounded up to 0.01 nats/image.
+    """Per setting the worst cell's median test NLL at the last epoch, over finished seeds, rounded up to 0.01.
 
-    Every cell's mean is there by the end, so the cells differ in how soon. It is chosen after seeing the runs.
+    At least half of every cell's finished runs are there by the end, so every cell has a median time, but for those
+    that diverge. It is chosen after seeing the runs. In nats/image; no entry where no finished run has a finite one.
     """
-    means = intervals(finished(runs), [SETTING, *CELL], schema.TEST_NLL.key)
-    return {
-        int(setting): rounded_up(cells["mean"].max()) for setting, cells in means.groupby(means[SETTING].astype(int))
-    }
+    usable = finished(runs)
+    if schema.TEST_NLL.key not in usable:
+        return {}
+    medians = usable.groupby([SETTING, *CELL])[schema.TEST_NLL.key].median()
+    worst = medians[np.isfinite(medians)].groupby(SETTING).max()
+    return dict(zip(worst.index.astype(int), map(rounded_up, worst), strict=True))
 
 
 def rounded_up(value: float) -> float:
@@ -89,22 +93,22 @@ def time_to_threshold(measured: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame
     """Per group the threshold, how many of how many runs reached it, and how soon.
 
     Args:
-        measured: one row per run: by, diverged, and the columns of reached().
+        measured: one row per run: by, ended (finished or diverged), and the columns of reached().
         by: columns of the groups.
     Returns:
-        threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached, and for each of AXES
-        KEY_median (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest. Runs that failed,
-        were killed or are running are censored where their record ends.
+        threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached, threshold/cut_short
+        (failed, killed or running before, so censored where their record ends), and for each of AXES KEY_median
+        (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest.
     """
     known = measured[measured[THRESHOLD.key].notna() & (measured[TO_EPOCHS.key] > 0)]
     rows = []
     for key, group in known.groupby(list(by)):
         arrived = group[REACHED] > 0
         row = {**dict(zip(by, key, strict=True)), THRESHOLD.key: group[THRESHOLD.key].iloc[0]}
-        row |= {AT_RISK: len(group), REACHED: int(arrived.sum())}
+        row |= {AT_RISK: len(group), REACHED: int(arrived.sum()), CUT_SHORT: int((~arrived & ~group[ENDED]).sum())}
         for axis in AXES:
             row[f"{axis.key}_median"] = kaplan_meier_median(group[axis.key], arrived)
             row[f"{axis.key}_first"] = group.loc[arrived, axis.key].min()
         rows.append(row)
     ends = [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
-    return pd.DataFrame(rows, columns=[*by, THRESHOLD.key, AT_RISK, REACHED, *ends])
+    return pd.DataFrame(rows, columns=[*by, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT, *ends])

@@ -149,6 +149,16 @@ class Store:
             self.client.log_artifact(run_id, str(picture))
 
 
+def probed(folder: Path, ks: tuple[int, ...] = (1, 5, 25), seeds: int = 3, params: dict | None = None) -> Store:
+    """Probes before training and after epochs 1 and 3, where V_data has grown ninefold."""
+    store = Store(folder)
+    for k in ks:
+        for seed in range(seeds):
+            more = probe(k, 100, seed, 0, 9.0) | probe(k, 100, seed, 1, 9.0) | probe(k, 100, seed, 3)
+            store.record(k, 100, seed, params=params, more=more)
+    return store
+
+
 class Study(Store):
     """Every kind of run at once: two settings, whole and broken cells.
 

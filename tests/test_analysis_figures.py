@@ -108,6 +108,8 @@ def test_a_batch_size_without_pairs_has_an_empty_facet(history):
     _, _, few, many = figures.plot_learning_curves(curves, DATA).axes
     assert (len(lines(few)), len(lines(many))) == (0, 2)
     assert few.get_xlabel() == "epoch"
+    assert [text.get_text() for text in few.texts] == ["fewer than two seeds"]
+    assert not many.texts
 
 
 def test_final_draws_each_seed_each_mean_and_no_bar_at_one_seed(runs):

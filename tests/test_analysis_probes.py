@@ -11,11 +11,10 @@ from analysis.probe_tables import answers, caption, probe_table
 from analysis.probes import CEILING, EPOCH, INDEPENDENT, PART, SET_SIZE, SHARE, SHARE_SINGLE, STEP_MC
 from analysis.tidy import CELL, SETTING
 from src import schema
-from tests.stores import EXPERIMENT, Store, probe, study
+from tests.stores import EXPERIMENT, Store, probe, probed, study
 
 K, B = CELL
 T2 = 4.3027  # Student's t, 97.5 %, two degrees of freedom
-DATA = "mnist, dynamic pixels"
 
 
 def read(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -29,16 +28,6 @@ def read(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 def point(points: pd.DataFrame, k: int, epoch: int, part: str = "loss") -> pd.Series:
     [row] = [row for _, row in points.iterrows() if (row[K], row[EPOCH], row[PART]) == (k, epoch, part)]
     return row
-
-
-def probed(folder, ks=(1, 5, 25), seeds=3, params=None) -> Store:
-    """Probes before training and after epochs 1 and 3, where V_data has grown ninefold."""
-    store = Store(folder)
-    for k in ks:
-        for seed in range(seeds):
-            more = probe(k, 100, seed, 0, 9.0) | probe(k, 100, seed, 1, 9.0) | probe(k, 100, seed, 3)
-            store.record(k, 100, seed, params=params, more=more)
-    return store
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +163,7 @@ def test_what_is_not_finite_shows(tmp_path):
     assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
     assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
     with style.applied():
-        assert probe_figures.plot_components(points, read(store)[1], DATA).axes
+        assert probe_figures.plot_components(points, read(store)[1], "data").axes
 
 
 def test_the_answer_is_about_the_last_probe_and_the_smallest_k(store):
@@ -210,60 +199,6 @@ def test_step_noise_is_the_monte_carlo_sd_of_a_minibatch_loss(store):
     noise = probes.step_noise(read(store)[2])
     assert noise[100, 5] == pytest.approx((10 / (100 * 5)) ** 0.5)
     assert set(noise) == {(100, 1), (100, 5), (100, 25)}
-
-
-def drawn(ax, dashes: str) -> list[np.ndarray]:
-    """The means' lines of one kind, by K."""
-    return [line.get_ydata() for line in ax.lines if line.get_linestyle() == dashes and line.get_marker() == "o"]
-
-
-def test_components_are_drawn_by_part_on_logarithmic_axes(store):
-    _, observed, points = read(store)
-    with style.applied():
-        figure = probe_figures.plot_components(points, observed, DATA)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "loss", "encoder's gradient", "decoder's gradient", "whole gradient",
-    ]  # fmt: skip
-    for place, ax in enumerate(figure.axes):
-        assert ax.get_yscale() == "log"
-        assert ax.get_xlabel() == "epoch"
-        np.testing.assert_allclose(drawn(ax, "-"), [[(1 + place) * 10 / k] * 3 for k in (1, 5, 25)])
-        np.testing.assert_allclose(drawn(ax, "--"), [[(1 + place) * v for v in (10, 10, 90)]] * 3)
-        assert len(ax.lines) == 2 * (3 + 9)  # and each seed's own
-    assert figure.axes[0].get_ylabel() == "B = 100\nvariance per image [nats^2]"
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "1", "3"]
-    [legend] = figure.legends
-    names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["K = 1", "K = 5", "K = 25", "V_mc/K: Monte Carlo", "V_data: between images"]
-    assert "n = 3 seeds per cell" in figure.get_suptitle()
-    assert DATA in figure.get_suptitle()
-
-
-def test_the_share_is_drawn_in_per_cent(store):
-    _, observed, points = read(store)
-    with style.applied():
-        figure = probe_figures.plot_share(points, observed, DATA)
-    ax = figure.axes[1]
-    np.testing.assert_allclose(drawn(ax, "-"), [[1 / (1 + k), 1 / (1 + k), 1 / (1 + 9 * k)] for k in (1, 5, 25)])
-    assert figure.axes[0].get_ylabel() == "B = 100\nshare of Monte Carlo noise"
-    assert ax.yaxis.get_major_formatter()(0.5) == "50%"
-    assert len({ax.get_ylim() for ax in figure.axes}) == 1
-
-
-def test_one_seed_is_drawn_once_and_sets_are_named(tmp_path):
-    _, observed, points = read(probed(tmp_path, (2, 4), 1, params={"objective": "iwae"}))
-    with style.applied():
-        figure = probe_figures.plot_components(points, observed, DATA)
-    assert all(len(ax.lines) == 4 for ax in figure.axes)
-    assert "V_mc of a set of K: Monte Carlo" in [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def test_late_probes_get_an_axis_on_which_early_ones_stay_apart(store):
-    _, observed, points = read(store)
-    late = points.assign(**{EPOCH: points[EPOCH] * 100})
-    with style.applied():
-        assert probe_figures.plot_share(late, observed, DATA).axes[0].get_xscale() == "symlog"
-        assert probe_figures.plot_share(points, observed, DATA).axes[0].get_xscale() == "linear"
 
 
 def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):

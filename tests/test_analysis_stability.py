@@ -8,7 +8,7 @@ import pytest
 
 from analysis import completeness, load, stability, statistics
 from analysis.display import percent, significant
-from analysis.stability import DRAWDOWN, SHARE_WORSE, SPIKE_RATE, SPIKES, STEP_TO_STEP, WORST_STEP, path, rose, wilson
+from analysis.stability import DRAWDOWN, SHARE_WORSE, SPIKE_RATE, SPIKES, STEP_TO_STEP, WORST_STEP, blown, path, wilson
 from analysis.stability_tables import stability_table
 from analysis.tidy import CELL, SETTING
 from src import schema
@@ -57,13 +57,22 @@ def test_the_measures_of_a_path_are_not_what_they_are_often_taken_for():
     assert path(nll, False)[DRAWDOWN.key] == 4 > max(nll) - nll[0]
 
 
-def test_a_run_diverged_too_where_its_loss_ended_above_its_first_epochs():
-    assert rose([100.0, 99.0, 101.0])
-    assert rose([100.0, math.nan])
-    assert not rose([100.0, 300.0, 99.0])
-    assert not rose([100.0])
-    assert not rose([])
-    assert not rose([math.nan, math.nan])  # not recorded
+@pytest.mark.parametrize(
+    ("losses", "nll", "expected"),
+    [
+        ([100.0, 99.0, 101.0], [1.0, 1.0, 1.0], True),
+        ([100.0, math.nan], [1.0, 1.0], True),
+        ([INF, INF], [1.0, 1.0], True),
+        ([100.0, 99.0], [1.0, math.nan], True),
+        ([100.0, 99.0], [1.0, INF], True),
+        ([100.0, 300.0, 99.0], [1.0, INF, 1.0], False),
+        ([100.0], [1.0], False),
+        ([], [], False),
+        ([math.nan, math.nan], [math.nan, math.nan], False),  # not recorded
+    ],
+)
+def test_a_finished_run_diverged_too_where_it_ended_above_its_first_epoch_or_at_no_number(losses, nll, expected):
+    assert blown(losses, nll) == expected
 
 
 @pytest.mark.parametrize(("n", "high"), [(5, 0.43), (10, 0.28), (20, 0.16)])
