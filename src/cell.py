@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from src import data, moments, pictures, provenance, schema, tracking
 from src.config import Config, flatten
 from src.data import Dataset
-from src.evaluation import Evaluator, standard_error
+from src.evaluation import Evaluator
 from src.model import VAE
 from src.probe import Probe, is_due
 from src.progress import EpochBar
@@ -80,7 +80,7 @@ def train_and_evaluate(config: Config, folder: Path, tracked: tracking.Run, bar:
     dataset = data.load(config.data, config.seed)
     vae = VAE.from_settings(config, dataset.train.shape[1])
     if config.model.output_bias == "pixel_means":
-        vae.predict_from_the_start(dataset.train.mean(axis=0) / (255 if dataset.train.dtype == np.uint8 else 1))
+        vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
     evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
     history: list[dict[str, float]] = []
 
@@ -124,7 +124,7 @@ def test_metrics(evaluator: Evaluator, draws: int) -> dict[str, float]:
     return {
         schema.TEST_NEG_ELBO.key: float(scores.neg_elbo.mean()),
         schema.TEST_NLL.key: float(scores.nll.mean()),
-        schema.TEST_NLL_SEM.key: standard_error(scores.nll),
+        schema.TEST_NLL_SEM.key: moments.Moments.of(scores.nll).sem,
         schema.TEST_KL.key: float(scores.kl.mean()),
     }
 
@@ -141,7 +141,7 @@ def final_metrics(evaluator: Evaluator, draws: int) -> dict[str, float]:
     scores = evaluator.score(draws)
     return {
         schema.FINAL_TEST_NLL.key: float(scores.nll.mean()),
-        schema.FINAL_TEST_NLL_SEM.key: standard_error(scores.nll),
+        schema.FINAL_TEST_NLL_SEM.key: moments.Moments.of(scores.nll).sem,
         schema.FINAL_TEST_NEG_ELBO.key: float(scores.neg_elbo.mean()),
         schema.FINAL_TEST_KL.key: float(scores.kl.mean()),
         schema.FINAL_ACTIVE_UNITS.key: float(evaluator.active_units()),

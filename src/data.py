@@ -41,6 +41,11 @@ class Dataset:
     redraw: bool
     image_shape: tuple[int, int] | None
 
+    @property
+    def scale(self) -> int:
+        """What `train` is divided by to be in the units of `test`."""
+        return 255 if self.train.dtype == np.uint8 else 1
+
 
 def folders(config: DataConfig) -> tuple[Path, ...]:
     """Where the files of a data set are looked for, in order."""

@@ -28,11 +28,6 @@ class Scores(NamedTuple):
     kl: np.ndarray
 
 
-def standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean over images, ddof=1; nan for a single image."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-
-
 class Evaluator:
     """Scores a VAE on fixed images with fixed draws, in one compiled program for every number of draws.
 

@@ -98,7 +98,7 @@ class Probe:
         images = dataset.train[order[:count]]
         if dataset.redraw:
             images = data.binarize(images, noise.generator(noise.SHARED_SEED, "binarize/probe"))
-        return images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+        return images.astype(np.float32) / dataset.scale
 
     def draws(self, counter: Any) -> Any:
         """eps for every row, [M, 1, D]: independent over images and sets, by the sampler inside a set."""

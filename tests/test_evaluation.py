@@ -8,6 +8,7 @@ from src import evaluation, noise
 from src.config import Config
 from src.likelihoods import LIKELIHOODS
 from src.model import VAE
+from src.moments import Moments
 from tests.statistics import agrees
 
 IMAGES = (np.random.default_rng(3).random((23, 784)) < 0.3).astype(np.float32)
@@ -97,8 +98,8 @@ def test_active_units_are_those_whose_mean_moves():
 
 
 def test_the_standard_error_is_that_of_a_mean():
-    assert evaluation.standard_error(np.array([1.0, 3.0])) == pytest.approx(1.0)
-    assert np.isnan(evaluation.standard_error(np.array([1.0])))
+    assert Moments.of(np.array([1.0, 3.0])).sem == pytest.approx(1.0)
+    assert np.isnan(Moments.of(np.array([1.0])).sem)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
