@@ -1,59 +1,82 @@
 """One run from its configuration to its last artifact: load, train, evaluate, record."""
 
 import logging
+import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import psutil
-import tensorflow as tf
-from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from src import data, moments, pictures, provenance, schema, tracking
+from src import checkpoint, data, moments, provenance, recorder, schema
+from src.artifacts import save_artifacts, save_history
+from src.checkpoint import Keeper
 from src.config import Config, flatten
-from src.data import Dataset
+from src.durations import clock
 from src.evaluation import Evaluator
+from src.ledger import Ledger, Runs, held
 from src.model import VAE
 from src.probe import Probe, is_due
 from src.progress import EpochBar
-from src.sweep.study import RunFailed, Study, clock
+from src.recorder import Run, recording
+from src.sweep.study import RunFailed, Study
+from src.tracking import Store
 from src.training import Diverged, EpochRecord, make_trainer, train
 
 log = logging.getLogger(__name__)
 
+THREADS = {"threads.intra_op": "TF_NUM_INTRAOP_THREADS", "threads.inter_op": "TF_NUM_INTEROP_THREADS"}
 
-def run(config: Config, folder: Path, number: int | None) -> None:
-    """Train and record one cell.
+
+def run(config: Config, number: int | None) -> None:
+    """Train and record one cell, from where an earlier process has left it.
 
     Args:
         config: checked settings.
-        folder: the run's own folder, for its local files.
         number: the cell's number in the current study, from 0; None for a single run.
     Raises:
         RunFailed: the run diverged or raised.
     """
     study = Study.current() if number is not None else None
-    name = f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
-    started = time.perf_counter()
-    store = tracking.Store(config.tracking)
-    try:
-        with store.run(name, params(config), tags(config, study)) as tracked:
-            final = train_and_evaluate(config, folder, tracked, EpochBar(config, study, number))
-            ended = {
-                schema.RUN_SECONDS.key: time.perf_counter() - started,
-                schema.RUN_PEAK_RSS_BYTES.key: peak_rss_bytes(),
-            }
-            tracked.log(final | ended, config.epochs)
-    except Diverged as error:
-        log.error("%s diverged: %s", name, error)
-        raise RunFailed(name) from error
-    except Exception as error:
-        log.exception("%s failed", name)
-        raise RunFailed(name) from error
-    log.info("%s", summary(config, study, number, final | ended))
+    runs = Runs(config.tracking)
+    home = runs.home(config, provenance.fingerprint(config))
+    with held(home):
+        found = attempt(config, runs, home, study)
+        if found is None:
+            log.info("%s was finished by another process meanwhile", label(config))
+            return
+        try:
+            with recording(found, runs, lambda: Store(config.tracking)) as tracked:
+                final = train_and_evaluate(config, tracked, EpochBar(config, study, number))
+        except Diverged as error:
+            log.error("%s diverged: %s", label(config), error)
+            raise RunFailed(label(config)) from error
+        except Exception as error:
+            log.exception("%s failed", label(config))
+            raise RunFailed(label(config)) from error
+        checkpoint.discard(found.folder)
+    log.info("%s", summary(config, study, number, final))
+
+
+def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledger | None:
+    """The ledger to write: a new one, or the one that an earlier process has left; None if the study has what it wants.
+
+    The caller holds the cell's home, so whatever is unfinished there is nobody's.
+    """
+    latest = runs.latest(home)
+    if latest is not None and latest.status in (schema.RUNNING, schema.KILLED):
+        log.info("%s goes on from where it was left (%s)", label(config), latest.folder)
+        return recorder.resume(latest, runs)
+    if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
+        return None
+    number = int(latest.folder.name) + 1 if latest else 1
+    parent = study.key if study else None
+    return runs.begin(home / str(number), label(config), parent, params(config), tags(config, study))
+
+
+def label(config: Config) -> str:
+    """What a person calls a run."""
+    return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
 
 
 def params(config: Config) -> dict[str, object]:
@@ -64,42 +87,44 @@ def params(config: Config) -> dict[str, object]:
 
 
 def tags(config: Config, study: Study | None) -> dict[str, str]:
-    """Provenance, the threads of this process, and the study's run."""
-    threads = {
-        "threads.intra_op": str(tf.config.threading.get_intra_op_parallelism_threads() or "default"),
-        "threads.inter_op": str(tf.config.threading.get_inter_op_parallelism_threads() or "default"),
-    }
-    parent = {schema.PARENT_RUN: study.run_id, schema.SWEEP: study.name} if study else {}
-    return {**provenance.tags(config), **threads, **parent}
+    """Provenance, the threads of this process, and the study's name."""
+    threads = {tag: os.environ.get(variable, "default") for tag, variable in THREADS.items()}
+    return {**provenance.tags(config), **threads, **({schema.SWEEP: study.name} if study else {})}
 
 
-def train_and_evaluate(config: Config, folder: Path, tracked: tracking.Run, bar: EpochBar) -> dict[str, float]:
-    """The run proper; returns its final metrics."""
-    OmegaConf.save(OmegaConf.structured(config), folder / schema.CONFIG_FILE)
-    tracked.log_artifact(folder / schema.CONFIG_FILE)
+def train_and_evaluate(config: Config, tracked: Run, bar: EpochBar) -> dict[str, float]:
+    """The run proper, from its last checkpoint where it has one; returns its final metrics."""
+    OmegaConf.save(OmegaConf.structured(config), tracked.folder / schema.CONFIG_FILE)
+    tracked.log_artifact(tracked.folder / schema.CONFIG_FILE)
     dataset = data.load(config.data, config.seed)
     vae = VAE.from_settings(config, dataset.train.shape[1])
     if config.model.output_bias == "pixel_means":
         vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
     evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
-    history: list[dict[str, float]] = []
+    trainer = make_trainer(vae, dataset, config)
+    keeper = Keeper(tracked.folder, config.checkpoint.every, [*vae.variables, *trainer.optimizer.variables])
 
     def on_epoch(record: EpochRecord) -> None:
         metrics = {**training_metrics(record), **test_metrics(evaluator, config.evaluation.iw_samples)}
-        history.append({schema.EPOCH.key: record.epoch, **metrics})
         tracked.log(metrics | probed(probe, record.epoch, config), record.epoch)
+        keeper.after(record.epoch)
         bar.show(record.epoch, metrics)
 
     try:
         with bar:
-            tracked.log(probed(probe, 0, config), 0)
-            train(make_trainer(vae, dataset, config), config, on_epoch)
+            done = keeper.restore()
+            bar.begin(done)
+            if done == 0:
+                tracked.log(probed(probe, 0, config), 0)
+            train(trainer, config, on_epoch, done)
     finally:
-        save_history(history, folder, tracked)
-    save_artifacts(vae, dataset, folder, tracked)
+        save_history(tracked)
+    save_artifacts(vae, dataset, tracked)
     final = final_metrics(evaluator, config.evaluation.final_iw_samples)
     if config.evaluation.quadrature and config.model.latent_dim == 2:
         final |= quadrature_metrics(evaluator)
+    final |= {schema.RUN_SECONDS.key: tracked.ledger.seconds(), schema.RUN_PEAK_RSS_BYTES.key: peak_rss_bytes()}
+    tracked.log(final, config.epochs)
     return final
 
 
@@ -163,38 +188,6 @@ def peak_rss_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if psutil.MACOS else peak * 1024
-
-
-def save_history(history: list[dict[str, float]], folder: Path, tracked: tracking.Run) -> None:
-    """The metrics of the epochs so far, one row each."""
-    pd.DataFrame(history).to_parquet(folder / schema.HISTORY_FILE)
-    tracked.log_artifact(folder / schema.HISTORY_FILE)
-
-
-def save_artifacts(vae: VAE, dataset: Dataset, folder: Path, tracked: tracking.Run) -> None:
-    """The run's pictures, in the store and its folder; the trained model, in its folder."""
-    vae.save(folder / "model.keras")
-    for name, figure in draw(vae, dataset):
-        figure.savefig(folder / name, dpi=120)
-        tracked.log_artifact(folder / name)
-
-
-def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
-    """The pictures that these latents and these data admit, with their files' names."""
-    if vae.latent_dim == 2:
-        q_mean = vae.encoder.predict(dataset.test, batch_size=1000, verbose=0)[0]
-        yield schema.LATENT_FILE, pictures.latent(q_mean, dataset.test_labels)
-    if dataset.image_shape is None:
-        return
-    shape = (-1, *dataset.image_shape)
-    image = dataset.test[:1]
-    yield (
-        schema.RECONSTRUCTIONS_FILE,
-        pictures.reconstructions(image.reshape(shape)[0], np.asarray(vae(image)).reshape(shape)),
-    )
-    if vae.latent_dim == 2:
-        means = vae.likelihood.mean(vae.decoder(pictures.manifold_grid(20)[None]))
-        yield schema.MANIFOLD_FILE, pictures.manifold(np.asarray(means).reshape(shape))
 
 
 def summary(config: Config, study: Study | None, number: int | None, final: dict[str, float]) -> str:

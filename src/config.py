@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
+from src.durations import is_duration, is_interval
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be run: what was wrong, expected and received, and the remedy."""
@@ -109,10 +111,39 @@ class ProbeConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    """How often a run is saved, to go on after a crash exactly where it was."""
+
+    every: str = setting(
+        "1m",
+        "epochs (a bare number) or time (30s, 2m, 1h) between two checkpoints",
+        Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
+    )
+
+
+@dataclass
+class StudyConfig:
+    """How a grid is gone through. It changes no number of any cell."""
+
+    plan_only: bool = setting(False, "say what a grid would do and cost, and end")
+    rerun: str = setting(
+        "failed",
+        "which cells that ended before are run again: failed or diverged ones, all, none; finished ones only by all",
+        one_of("failed", "all", "none"),
+    )
+    budget: str | None = setting(
+        None,
+        "time for the whole grid, such as 30m or 8h: whole replicates (seeds) that do not fit are left out",
+        Domain("a duration such as 30m or null", lambda text: text is None or is_duration(text), "For example 30m."),
+    )
+
+
+@dataclass
 class TrackingConfig:
     """Where the runs are recorded."""
 
     uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here")
+    runs: str | None = setting(None, "folder of the runs' ledgers, checkpoints and pictures; null: runs/ here")
     experiment: str = setting(
         "vae-mc-samples",
         "MLflow experiment",
@@ -156,6 +187,8 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 

@@ -107,9 +107,12 @@ class Probe:
             sampler = noise.normal_draws
         return ops.reshape(sampler(self.key, counter, len(self.images) * self.sets, self.set_size, dim), (-1, 1, dim))
 
-    def measure(self, counter: Any) -> tuple[Any, ...]:
-        """Losses, [images, sets], and DatumSquares of encoder and decoder, from the draws of a counter."""
-        x = ops.repeat(self.images, self.sets * self.set_size, axis=0)
+    def measure(self, images: Any, counter: Any) -> tuple[Any, ...]:
+        """Losses, [images, sets], and DatumSquares of encoder and decoder, from the draws of a counter.
+
+        The images are an argument, as XLA would compute with constants while it compiles, slowly.
+        """
+        x = ops.repeat(images, self.sets * self.set_size, axis=0)
         eps = self.draws(counter)
         with tf.GradientTape(persistent=True) as tape:
             encoder = self.encoder(x)
@@ -141,7 +144,7 @@ class Probe:
 
     def __call__(self, epoch: int) -> dict[str, float]:
         """Components, standard errors and ratios of every part, by schema key; the ratios are at the run's K and B."""
-        losses, *gradients = self.compiled(tf.constant(epoch, tf.int64))
+        losses, *gradients = self.compiled(tf.constant(self.images), tf.constant(epoch, tf.int64))
         encoder, decoder = (DatumSquares(*(np.asarray(values) for values in found)) for found in gradients)
         both = DatumSquares(*(a + b for a, b in zip(encoder, decoder, strict=True)))
         loss = components.datum_squares(np.asarray(losses, np.float64)[..., None])

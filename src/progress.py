@@ -6,7 +6,8 @@ from tqdm import tqdm
 
 from src import schema
 from src.config import Config
-from src.sweep.study import Study, clock
+from src.durations import clock
+from src.sweep.study import Study
 
 
 class EpochBar:
@@ -30,6 +31,11 @@ class EpochBar:
 
     def __exit__(self, *raised: object) -> None:
         self.bar.close()
+
+    def begin(self, done: int) -> None:
+        """Start after the epochs that an earlier process has done."""
+        self.bar.reset()
+        self.bar.update(done)
 
     def show(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch done, with its metrics by schema key."""

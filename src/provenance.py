@@ -63,13 +63,8 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def boot_id() -> str:
-    """A number that changes when the machine starts, so that a pid of an earlier life is not taken for this one."""
-    return str(int(psutil.boot_time()))
-
-
 def tags(config: Config) -> dict[str, str]:
-    """Code, versions, machine and process of a run, as tags."""
+    """Code, versions and machine of a run, as tags; its process stands in the ledger."""
     return {
         schema.FINGERPRINT: fingerprint(config),
         "numerics": str(schema.NUMERICS),
@@ -79,11 +74,8 @@ def tags(config: Config) -> dict[str, str]:
         "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
         "version.python": platform.python_version(),
         **{f"version.{name}": package_version(name) for name in PACKAGES},
-        "machine.host": platform.node(),
         "machine.system": platform.platform(),
         "machine.cpu": cpu_name(),
         "machine.cores": str(os.cpu_count()),
         "machine.memory_bytes": str(psutil.virtual_memory().total),
-        "process.pid": str(os.getpid()),
-        "process.boot_id": boot_id(),
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 # Raised by one whenever a recorded number changes: an entry of CHANGELOG.md that says
 # "changes recorded numbers: yes". Part of every run's fingerprint.
-NUMERICS = 1
+NUMERICS = 2
 
 
 class Quantity(NamedTuple):
@@ -111,13 +111,28 @@ PSEUDO_NLL = "BCE pseudo-NLL"
 TRUE_NLL = "NLL"
 
 # Parameters that say where things are or what they are called, not what is computed.
-MACHINERY = ("data.path", "model.name", "tracking.uri", "tracking.experiment")
+MACHINERY = (
+    "data.path",
+    "model.name",
+    "checkpoint.every",
+    "study.plan_only",
+    "study.rerun",
+    "study.budget",
+    "tracking.uri",
+    "tracking.runs",
+    "tracking.experiment",
+)
 
 # Tags of a run.
 FINGERPRINT = "fingerprint"
 STATUS = "status"
 SWEEP = "sweep"
 FINISHED, FAILED, DIVERGED, KILLED = "finished", "failed", "diverged", "killed"
+RUNNING = "running"
+# Of the run's ledger: what a ledger and its run in a store know each other by.
+LEDGER = "ledger"
+# Of the process that makes the run.
+HOST, PID, PROCESS_STARTED, BOOT_ID = "machine.host", "process.pid", "process.started", "process.boot_id"
 PARENT_RUN = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
@@ -125,6 +140,7 @@ NOTE = "mlflow.note.content"
 # Artifacts of a run.
 CONFIG_FILE = "config.yaml"
 HISTORY_FILE = "history.parquet"
+MODEL_FILE = "model.keras"
 RECONSTRUCTIONS_FILE = "reconstructions.png"
 LATENT_FILE = "latent.png"
 MANIFOLD_FILE = "manifold.png"

@@ -4,20 +4,23 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 
 import hydra
+import psutil
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from src.config import ConfigError
+from src.config import Config, ConfigError
+from src.ledger import Runs
 from src.sweep import register
 from src.sweep.compose import typed
 from src.sweep.study import RunFailed, UnfinishedError
 from src.sweep.usage import explain
 
 USAGE_ERROR, FAILURE = 2, 1
+# What worker processes are given to close their runs.
+WORKERS_SECONDS = 8
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -26,17 +29,33 @@ def cell(cfg: DictConfig) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Compiled epochs do not use oneDNN, and switching it on is announced on every start.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    config = typed(cfg)
+    number = None
+    if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+        number = HydraConfig.get().job.num
+    else:
+        open_store(config)
     from src.cell import run
 
-    hydra_config = HydraConfig.get()
-    number = hydra_config.job.num if hydra_config.mode == hydra.types.RunMode.MULTIRUN else None
-    run(typed(cfg), Path(hydra_config.runtime.output_dir), number)
+    run(config, number)
+
+
+def open_store(config: Config) -> None:
+    """Make sure of the store before a single run trains, as the sweeper does it for a grid."""
+    from src.recorder import clean_up
+    from src.tracking import Store
+
+    clean_up(Runs(config.tracking), Store(config.tracking))
 
 
 def close_and_leave(received: signal.Signals) -> None:
-    """End the open runs as killed, then the process, with the shell's code for that signal."""
-    if tracking := sys.modules.get("src.tracking"):
-        tracking.end_open_runs(f"ended by {received.name}")
+    """End the workers, then the open runs as killed, then this process, with the shell's code for that signal."""
+    workers = psutil.Process().children()
+    for worker in workers:
+        worker.terminate()
+    psutil.wait_procs(workers, timeout=WORKERS_SECONDS)
+    if recorder := sys.modules.get("src.recorder"):
+        recorder.end_open_runs(f"ended by {received.name}")
     print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)
     os._exit(128 + received)
 

@@ -4,7 +4,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from src.data import ROOT
 
@@ -15,6 +17,12 @@ SMALL = (
     "evaluation.iw_samples=3",
     "evaluation.final_iw_samples=5",
 )
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def with_faults(*faults: str) -> dict[str, str]:
+    """The environment in which these faults happen, see tests/faults/sitecustomize.py."""
+    return {"PYTHONPATH": str(Path(__file__).with_name("faults")), "FAULTS": "\n".join(faults)}
 
 
 class Workplace:
@@ -23,29 +31,33 @@ class Workplace:
     def __init__(self, folder: Path):
         self.folder = folder
         self.database = folder / "mlflow.db"
+        self.runs_folder = folder / "runs"
 
     def command(self, *overrides: str) -> list[str]:
         """The command for small runs in this place; options such as -m may stand among the overrides."""
         options = [item for item in overrides if item.startswith("-")]
         own = [item for item in overrides if not item.startswith("-")]
-        places = (f"tracking.uri=sqlite:///{self.database}", f"hydra.run.dir={self.folder}/run")
-        settings = (*SMALL, *places, f"hydra.sweep.dir={self.folder}/sweep", *own)
+        places = (f"tracking.uri=sqlite:///{self.database}", f"tracking.runs={self.runs_folder}")
+        settings = (*SMALL, *places, *own)
         return [sys.executable, "-m", "src.train", *options, *settings]
 
-    def start(self, *overrides: str) -> subprocess.Popen[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    def start(self, *overrides: str, environment: Mapping[str, str] = NOTHING) -> subprocess.Popen[str]:
+        """The command under way, with variables of its environment beside this process's."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         return subprocess.Popen(
             self.command(*overrides),
             cwd=ROOT,
-            env=environment,
+            env={**inherited, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def train(self, *overrides: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        process = self.start(*overrides)
+    def train(
+        self, *overrides: str, timeout: float = 240, environment: Mapping[str, str] = NOTHING
+    ) -> subprocess.CompletedProcess[str]:
+        process = self.start(*overrides, environment=environment)
         output, errors = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 

@@ -67,6 +67,7 @@ def test_a_grid_is_a_parent_run_with_its_cells_as_children(grid):
     assert done.returncode == 0, done.stderr
     (parent, *cells) = place.runs()
     assert [status for _, status in (parent, *cells)] == ["FINISHED"] * 3
+    cells.reverse()  # the longest was run first
     assert place.pairs("params", parent[0]) == {}
     assert place.pairs("tags", parent[0])[schema.STATUS] == schema.FINISHED
     for (run_id, _), mc_samples in zip(cells, ("1", "3"), strict=True):
@@ -115,11 +116,12 @@ def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
         schema.LATENT_FILE,
         schema.MANIFOLD_FILE,
     }
-    for cell, (run_id, _) in enumerate(place.runs()[1:]):
+    for mc_samples, (run_id, _) in zip((3, 1), place.runs()[1:], strict=True):
+        (own,) = place.runs_folder.glob(f"K{mc_samples}-B100-seed0-*/1")
         ((uri,),) = place.query("select artifact_uri from runs where run_uuid = ?", run_id)
         folder = place.folder / uri.removeprefix("file://")
         assert {path.name for path in folder.iterdir()} == names
-        assert names <= {path.name for path in (place.folder / "sweep" / str(cell)).iterdir()}
+        assert {*names, schema.MODEL_FILE, "ledger.jsonl", "sent.json"} == {path.name for path in own.iterdir()}
         table = pd.read_parquet(folder / schema.HISTORY_FILE)
         assert list(table.columns) == [schema.EPOCH.key, *(metric.key for metric in schema.EPOCH_METRICS)]
         recorded = place.history(run_id)
@@ -130,9 +132,9 @@ def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
 def test_a_pipe_gets_one_line_per_cell_and_no_bar(grid):
     _, done = grid
     lines = done.stderr.strip().splitlines()
-    assert [line for line in lines if "cell 1/2  K=1 B=100 seed=0  finished in" in line]
+    assert [line for line in lines if "cell 1/2  K=3 B=100 seed=0  finished in" in line]
     assert [line for line in lines if "test BCE pseudo-NLL" in line and "cell 2/2" in line]
-    assert "2 of 2 cells finished" in lines[-1]
+    assert "2 of 2 cells finished in" in lines[-1]
     assert "epoch/s" not in done.stderr
 
 
@@ -142,7 +144,7 @@ def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
     assert done.returncode == 0, done.stderr
     timed = {schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.RUN_SECONDS.key}
     timed |= {schema.RUN_PEAK_RSS_BYTES.key, schema.PROBE_SECONDS.key}
-    runs = [place.runs()[2][0], place.runs()[-1][0]]
+    runs = [place.runs()[1][0], place.runs()[-1][0]]
     first, second = ({k: v for k, v in place.history(run).items() if k[0] not in timed} for run in runs)
     assert first == second
     tags = [place.pairs("tags", run) for run in runs]
@@ -154,7 +156,9 @@ def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(tmp_path):
     place = Workplace(tmp_path)
     done = place.train("-m", "optimizer=sgd", "learning_rate=1e9,0.001", "epochs=3")
     assert done.returncode == 1
-    parent, diverged, finished = (run_id for run_id, _ in place.runs())
+    parent = place.runs()[0][0]
+    sql = "select run_uuid from params where key = 'learning_rate' and value = ?"
+    ((diverged,), (finished,)) = (place.query(sql, rate)[0] for rate in ("1000000000.0", "0.001"))
     tags = place.pairs("tags", diverged)
     assert tags[schema.STATUS] == schema.DIVERGED
     assert "not finite in epoch" in tags[schema.NOTE]
@@ -162,8 +166,9 @@ def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(tmp_path):
     assert place.pairs("tags", finished)[schema.STATUS] == schema.FINISHED
     assert place.pairs("tags", parent)[schema.STATUS] == schema.FAILED
     assert (schema.FINAL_TEST_NLL.key, 3) not in place.history(diverged)
-    assert "1 of 2 cells finished" in done.stderr
-    assert "not finished: learning_rate=1000000000.0" in done.stderr
+    assert "1 of 2 cells finished in" in done.stderr
+    assert f"finished  learning_rate=0.001         run {finished}" in done.stderr
+    assert f"diverged  learning_rate=1000000000.0  run {diverged}  Diverged: the loss is not finite" in done.stderr
     assert "Traceback" not in done.stderr
 
 

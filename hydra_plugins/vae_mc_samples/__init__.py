@@ -1,5 +1,6 @@
-"""Where Hydra looks for plugins; the sweeper lives in `src.sweep`."""
+"""Where Hydra looks for plugins; the sweeper and the launcher live in `src.sweep`."""
 
+from src.sweep.pool import PoolLauncher
 from src.sweep.sweeper import StudySweeper
 
-__all__ = ["StudySweeper"]
+__all__ = ["PoolLauncher", "StudySweeper"]

@@ -5,13 +5,17 @@ import os
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from src.config import Config
+from src.config import Config, TrackingConfig
+from src.ledger import Runs
+from src.published import ROOT
 from src.sweep.usage import help_template
 
 
 def register() -> None:
     """Make the typed configuration, the help text and the choice of sweeper known to Hydra."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+    OmegaConf.register_new_resolver("runs", lambda path: str(Runs(TrackingConfig(runs=path)).root), replace=True)
+    OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
     store = ConfigStore.instance()
     store.store(name="base", node=Config)
     store.store(group="hydra/help", name="study", node={"template": help_template()})
@@ -20,3 +24,16 @@ def register() -> None:
         name="study",
         node={"_target_": "hydra_plugins.vae_mc_samples.StudySweeper", "max_batch_size": None, "params": None},
     )
+    store.store(
+        group="hydra/launcher",
+        name="pool",
+        node={
+            "_target_": "hydra_plugins.vae_mc_samples.PoolLauncher",
+            "workers": None,
+            "threads": 1,
+            "time_limit": None,
+            "recycle_gb": 2.0,
+        },
+    )
+    for study in sorted((ROOT / "sweeps").glob("*.yaml")):
+        store.store(group="sweep", name=study.stem, node=OmegaConf.load(study), package="_global_")

@@ -1,71 +1,105 @@
-"""The sweeper: expand the grid, check every cell, open the study's run, launch, sum up."""
+"""The sweeper: expand the grid, check every cell, plan, launch, go on with what was lost, sum up."""
 
 import logging
+import os
+import platform
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import psutil
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src import data, schema
-from src.config import Config, ConfigError
+from src import data, provenance, schema
+from src.config import Config, ConfigError, StudyConfig, TrackingConfig
+from src.durations import duration
+from src.ledger import Runs
+from src.past import Past, latest
 from src.sweep.compose import composer, problems
-from src.sweep.study import Study, UnfinishedError, clock, predicted_cost
+from src.sweep.outcome import Outcome, Scene, conclude, ended_before
+from src.sweep.plan import Cell, Plan, Planned, counted, describe, make_plan, unique
+from src.sweep.pool import TimeLimitExceeded, usable_cores
+from src.sweep.predict import matmul_rate, predict
+from src.sweep.study import Study
 from src.sweep.usage import explain
+
+if TYPE_CHECKING:
+    from src.recorder import Run
+    from src.tracking import Store
 
 log = logging.getLogger(__name__)
 
 
 class StudySweeper(BasicSweeper):
-    """Hydra's basic sweeper, which checks the whole grid before any cell starts and lets no failure stop the rest."""
+    """Hydra's basic sweeper, which knows what has been done before and lets no failure stop the rest."""
 
     # Hydra takes plugins of this package only.
     __module__ = "hydra_plugins.vae_mc_samples"
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run every cell of the grid.
+        """Run every cell of the grid that is not finished yet.
 
         Raises:
-            ConfigError: some cells cannot be run, each distinct reason once, or their data cannot be had. Nothing has
-                been started.
+            ConfigError: some cells cannot be run, each distinct reason once, or their data or store cannot be had.
+                Nothing has been started.
             UnfinishedError: some cells did not finish.
         """
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
+        # Workers are to use this folder, whose name is made of the time and of this process.
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(self.config.hydra.sweep.dir)
         loader = self.hydra_context.config_loader
-        cells = self.expand(loader, arguments)
-        configs = self.check(composer(loader, self.config), cells)
-        for config in configs:
-            data.ensure(config.data)
-        from src import tracking
+        cells = self.cells(loader, arguments)
+        first = cells[0].config
+        for cell in cells:
+            data.ensure(cell.config.data)
+        # MLflow takes seconds to import, so the grid has been checked before.
+        from src import recorder
+        from src.tracking import Store
 
-        store = tracking.Store(configs[0].tracking)
-        sweep_dir = Path(self.config.hydra.sweep.dir)
-        sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
-        name = " ".join(self.config.hydra.overrides.task) or sweep_dir.name
-        started = time.perf_counter()
-        with store.run(name, {}, {schema.SWEEP: sweep_dir.name}) as parent:
-            costs = [predicted_cost(config) for config in configs]
-            with Study(parent.id, sweep_dir.name, costs, time.time()).shared():
-                results = self.launcher.launch(cells, initial_job_idx=0)
-            self.sum_up(results, cells, time.perf_counter() - started)
-        return results
+        store, runs = Store(first.tracking), Runs(first.tracking)
+        recorder.clean_up(runs, store)
+        past = store.past()
+        plan = self.plan(cells, past, first.study)
+        log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
+        if first.study.plan_only:
+            return []
+        ended: list[Outcome] = []
+        started = time.time()
+        if not plan.launch:
+            return conclude(plan, ended, started)
+        with self.parent(runs, store, first.tracking) as parent:
+            ended = self.go(plan.launch, parent, Scene(store, runs, started, ended_before(past)))
+            return conclude(plan, ended, started)
 
-    def expand(self, loader: ConfigLoader, arguments: list[str]) -> list[list[str]]:
-        """The overrides of every cell of the grid, in its order, each cell once."""
+    def cells(self, loader: ConfigLoader, arguments: list[str]) -> list[Cell]:
+        """The checked cells of the grid, in its order, each once. Raises ConfigError for the grid as a whole."""
+        assert self.config is not None
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (cells,) = self.split_arguments(overrides, max_batch_size=None)
-        return [list(cell) for cell in dict.fromkeys(map(tuple, cells))]
+        (expanded,) = self.split_arguments(overrides, max_batch_size=None)
+        configs = self.check(composer(loader, self.config), [list(cell) for cell in expanded])
+        cells, repeated = unique(
+            [
+                Cell(tuple(overrides), config, provenance.fingerprint(config))
+                for overrides, config in zip(expanded, configs, strict=True)
+            ]
+        )
+        if repeated:
+            log.info("%s of the grid left out, being the same as others", counted(repeated, "cell"))
+        return cells
 
     def check(self, compose: Callable[[Sequence[str]], Config], cells: list[list[str]]) -> list[Config]:
         """The checked configuration of every cell. Raises ConfigError for the grid as a whole."""
@@ -82,11 +116,75 @@ class StudySweeper(BasicSweeper):
             raise ConfigError(f"The grid is refused; nothing was started.\n{reasons}")
         return configs
 
-    def sum_up(self, results: Sequence[JobReturn], cells: list[list[str]], seconds: float) -> None:
-        """Say how the cells ended. Raises UnfinishedError where one did not finish."""
-        unfinished = [cell for cell, result in zip(cells, results, strict=True) if result.status != JobStatus.COMPLETED]
-        log.info("%d of %d cells finished in %s", len(cells) - len(unfinished), len(cells), clock(seconds))
-        for cell in unfinished:
-            log.error("not finished: %s", " ".join(item for item in cell if any(item not in other for other in cells)))
-        if unfinished:
-            raise UnfinishedError(f"{len(unfinished)} of {len(cells)} cells did not finish")
+    def plan(self, cells: list[Cell], past: list[Past], study: StudyConfig) -> Plan:
+        """What is to be run, in which order, and what it will take."""
+        assert self.config is not None
+        workers, threads = staff(self.config.hydra.launcher)
+        return make_plan(
+            cells,
+            latest(past),
+            study.rerun,
+            lambda configs: predict(configs, past, platform.node(), lambda: matmul_rate() / workers, threads),
+            duration(study.budget) if study.budget else None,
+            workers,
+        )
+
+    @contextmanager
+    def parent(self, runs: Runs, store: "Store", tracking: TrackingConfig) -> Iterator["Run"]:
+        """The run of the whole grid, in the study's folder, known to the store before any cell starts."""
+        from src import recorder
+
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        name = " ".join(self.config.hydra.overrides.task) or folder.name
+        ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        recorder.deliver(ledger, runs, store)
+        with recorder.recording(ledger, runs, lambda: type(store)(tracking)) as run:
+            yield run
+
+    def go(self, planned: list[Planned], parent: "Run", scene: Scene) -> list[Outcome]:
+        """Launch the cells, and once more those that died with their process; they go on from their checkpoints."""
+        found, late = self.launch(planned, parent, scene)
+        lost = {
+            outcome.cell.fingerprint
+            for outcome in found
+            if outcome.status == schema.KILLED and outcome.cell.fingerprint not in late
+        }
+        if not lost:
+            return found
+        log.warning("%s died with a process: continued once, from the last checkpoint", counted(len(lost), "cell"))
+        again, _ = self.launch([item for item in planned if item.cell.fingerprint in lost], parent, scene)
+        return [outcome for outcome in found if outcome.cell.fingerprint not in lost] + again
+
+    def launch(self, planned: list[Planned], parent: "Run", scene: Scene) -> tuple[list[Outcome], set[str]]:
+        """Run cells on whichever launcher; returns how they ended, and the fingerprints of those over their time."""
+        assert self.launcher is not None
+        study = Study(parent.key, parent.folder.name, [item.prediction.seconds for item in planned], scene.started)
+        results: Sequence[JobReturn] = []
+        with study.shared():
+            try:
+                results = self.launcher.launch([list(item.cell.overrides) for item in planned], initial_job_idx=0)
+            except ConfigError:
+                raise
+            except Exception as error:
+                log.error("The launcher gave up (%s: %s)", type(error).__name__, error)
+        cells = [item.cell for item in planned]
+        late = {
+            cell.fingerprint: f"{result._return_value}"
+            for cell, result in zip(cells, results, strict=bool(results))
+            if isinstance(result._return_value, TimeLimitExceeded)
+        }
+        return scene.after(cells, late), set(late)
+
+
+def staff(launcher: DictConfig) -> tuple[int, str]:
+    """How many cells a launcher runs at once on this machine, and with how many threads each, as their tag has it."""
+    if "workers" not in launcher:
+        return 1, os.environ.get("TF_NUM_INTRAOP_THREADS", "default")
+    return launcher.workers or usable_cores(), str(launcher.threads)
+
+
+def free_disk_bytes(folder: Path) -> float:
+    """Room where a folder is, or will be."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
