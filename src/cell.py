@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from src import checkpoint, data, moments, provenance, recorder, schema
 from src.artifacts import save_artifacts, save_history
 from src.checkpoint import Keeper
-from src.config import Config, flatten
+from src.config import Config, flatten, title
 from src.durations import clock
 from src.evaluation import Evaluator
 from src.ledger import Ledger, Runs, held
@@ -43,17 +43,17 @@ def run(config: Config, number: int | None) -> None:
     with held(home):
         found = attempt(config, runs, home, study)
         if found is None:
-            log.info("%s was finished by another process meanwhile", label(config))
+            log.info("%s was finished by another process meanwhile", title(config))
             return
         try:
             with recording(found, runs, lambda: Store(config.tracking)) as tracked:
                 final = train_and_evaluate(config, tracked, EpochBar(config, study, number))
         except Diverged as error:
-            log.error("%s diverged: %s", label(config), error)
-            raise RunFailed(label(config)) from error
+            log.error("%s diverged: %s", title(config), error)
+            raise RunFailed(title(config)) from error
         except Exception as error:
-            log.exception("%s failed", label(config))
-            raise RunFailed(label(config)) from error
+            log.exception("%s failed", title(config))
+            raise RunFailed(title(config)) from error
         checkpoint.discard(found.folder)
     log.info("%s", summary(config, study, number, final))
 
@@ -65,18 +65,13 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
     """
     latest = runs.latest(home)
     if latest is not None and latest.status in (schema.RUNNING, schema.KILLED):
-        log.info("%s goes on from where it was left (%s)", label(config), latest.folder)
+        log.info("%s goes on from where it was left (%s)", title(config), latest.folder)
         return recorder.resume(latest, runs)
     if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
         return None
     number = int(latest.folder.name) + 1 if latest else 1
     parent = study.key if study else None
-    return runs.begin(home / str(number), label(config), parent, params(config), tags(config, study))
-
-
-def label(config: Config) -> str:
-    """What a person calls a run."""
-    return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
+    return runs.begin(home / str(number), title(config), parent, params(config), tags(config, study))
 
 
 def params(config: Config) -> dict[str, object]:

@@ -192,6 +192,11 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+def title(config: Config) -> str:
+    """What a person calls a run."""
+    return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
+
+
 class Setting(NamedTuple):
     """A leaf of the configuration: its dotted key, value, meaning and domain."""
 

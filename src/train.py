@@ -6,7 +6,6 @@ import signal
 import sys
 
 import hydra
-import psutil
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -19,8 +18,6 @@ from src.sweep.study import RunFailed, UnfinishedError
 from src.sweep.usage import explain
 
 USAGE_ERROR, FAILURE = 2, 1
-# What worker processes are given to close their runs.
-WORKERS_SECONDS = 8
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -50,10 +47,8 @@ def open_store(config: Config) -> None:
 
 def close_and_leave(received: signal.Signals) -> None:
     """End the workers, then the open runs as killed, then this process, with the shell's code for that signal."""
-    workers = psutil.Process().children()
-    for worker in workers:
-        worker.terminate()
-    psutil.wait_procs(workers, timeout=WORKERS_SECONDS)
+    if pool := sys.modules.get("src.sweep.pool"):
+        pool.end_workers()
     if recorder := sys.modules.get("src.recorder"):
         recorder.end_open_runs(f"ended by {received.name}")
     print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)

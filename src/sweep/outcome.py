@@ -11,6 +11,7 @@ from src.durations import clock
 from src.ledger import Runs
 from src.past import Past, latest
 from src.sweep.plan import Cell, Plan, aligned, counted, labelled
+from src.sweep.pool import CellLost
 from src.sweep.study import UnfinishedError
 
 if TYPE_CHECKING:
@@ -83,23 +84,29 @@ class Scene(NamedTuple):
     started: float
     before: set[str]
 
-    def after(self, cells: Sequence[Cell], late: Mapping[str, str]) -> list[Outcome]:
+    def after(self, cells: Sequence[Cell], lost: Mapping[str, CellLost]) -> list[Outcome]:
         """How cells ended that have just been launched.
 
         Args:
             cells: the cells.
-            late: by fingerprint, what to note of those that were ended for their time.
+            lost: by fingerprint, what befell the processes of those that did not end by themselves.
         """
         from src import recorder
 
         for cell in cells:
             ledger = self.runs.latest(self.runs.home(cell.config, cell.fingerprint))
-            if ledger is not None and cell.fingerprint in late:
-                recorder.close(ledger, self.runs, late[cell.fingerprint])
+            if cell.fingerprint in lost and ledger is not None and ledger.status in (schema.RUNNING, schema.KILLED):
+                recorder.close(ledger, self.runs, f"{lost[cell.fingerprint]}")
         recorder.clean_up(self.runs, self.store)
         known = [of_ledger(cell, self.runs, self.started) for cell in cells]
         recorded = {} if all(known) else self.recorded()
-        return [outcome or of_store(cell, recorded) for cell, outcome in zip(cells, known, strict=True)]
+        found = [outcome or of_store(cell, recorded) for cell, outcome in zip(cells, known, strict=True)]
+        return [
+            each._replace(note=f"{lost[each.cell.fingerprint]}")
+            if each.status == schema.KILLED and each.cell.fingerprint in lost
+            else each
+            for each in found
+        ]
 
     def recorded(self) -> dict[str, Past]:
         """The study's runs in the store; none where it does not answer, which costs a cell a look at its ledger."""

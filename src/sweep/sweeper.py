@@ -21,14 +21,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import data, provenance, schema
-from src.config import Config, ConfigError, StudyConfig, TrackingConfig
+from src.config import Config, ConfigError, StudyConfig, TrackingConfig, title
 from src.durations import duration
 from src.ledger import Runs
 from src.past import Past, latest
 from src.sweep.compose import composer, problems
 from src.sweep.outcome import Outcome, Scene, conclude, ended_before
 from src.sweep.plan import Cell, Plan, Planned, counted, describe, make_plan, unique
-from src.sweep.pool import TimeLimitExceeded, usable_cores
+from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.predict import matmul_rate, predict
 from src.sweep.study import Study
 from src.sweep.usage import explain
@@ -146,19 +146,19 @@ class StudySweeper(BasicSweeper):
     def go(self, planned: list[Planned], parent: "Run", scene: Scene) -> list[Outcome]:
         """Launch the cells, and once more those that died with their process; they go on from their checkpoints."""
         found, late = self.launch(planned, parent, scene)
-        lost = {
-            outcome.cell.fingerprint
-            for outcome in found
-            if outcome.status == schema.KILLED and outcome.cell.fingerprint not in late
-        }
-        if not lost:
+        died = [outcome for outcome in found if outcome.status == schema.KILLED and outcome.cell not in late]
+        if not died:
             return found
-        log.warning("%s died with a process: continued once, from the last checkpoint", counted(len(lost), "cell"))
-        again, _ = self.launch([item for item in planned if item.cell.fingerprint in lost], parent, scene)
-        return [outcome for outcome in found if outcome.cell.fingerprint not in lost] + again
+        for outcome in died:
+            log.warning(
+                "%s: %s. It is continued once, from its last checkpoint", title(outcome.cell.config), outcome.note
+            )
+        repeated = [outcome.cell for outcome in died]
+        again, _ = self.launch([item for item in planned if item.cell in repeated], parent, scene)
+        return [outcome for outcome in found if outcome not in died] + again
 
-    def launch(self, planned: list[Planned], parent: "Run", scene: Scene) -> tuple[list[Outcome], set[str]]:
-        """Run cells on whichever launcher; returns how they ended, and the fingerprints of those over their time."""
+    def launch(self, planned: list[Planned], parent: "Run", scene: Scene) -> tuple[list[Outcome], list[Cell]]:
+        """Run cells on whichever launcher; returns how they ended, and which took more than their time."""
         assert self.launcher is not None
         study = Study(parent.key, parent.folder.name, [item.prediction.seconds for item in planned], scene.started)
         results: Sequence[JobReturn] = []
@@ -170,12 +170,10 @@ class StudySweeper(BasicSweeper):
             except Exception as error:
                 log.error("The launcher gave up (%s: %s)", type(error).__name__, error)
         cells = [item.cell for item in planned]
-        late = {
-            cell.fingerprint: f"{result._return_value}"
-            for cell, result in zip(cells, results, strict=bool(results))
-            if isinstance(result._return_value, TimeLimitExceeded)
-        }
-        return scene.after(cells, late), set(late)
+        values = [result._return_value for result in results]
+        lost = [(cell, value) for cell, value in zip(cells, values, strict=False) if isinstance(value, CellLost)]
+        late = [cell for cell, value in lost if isinstance(value, TimeLimitExceeded)]
+        return scene.after(cells, {cell.fingerprint: value for cell, value in lost}), late
 
 
 def staff(launcher: DictConfig) -> tuple[int, str]:
