@@ -1,5 +1,6 @@
 """What a terminal shows of a run: a bar over its epochs, the cell's number and the grid's time left."""
 
+import os
 from collections.abc import Mapping
 
 from tqdm import tqdm
@@ -8,6 +9,11 @@ from src import schema
 from src.config import Config
 from src.durations import clock
 from src.sweep.study import Study
+
+
+def hidden() -> bool | None:
+    """Whether there is no place for a bar: beside other workers; None leaves it to tqdm to look for a terminal."""
+    return True if os.environ.get("TQDM_DISABLE") == "1" else None
 
 
 class EpochBar:
@@ -24,7 +30,7 @@ class EpochBar:
         title = f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
         if study and cell is not None:
             title = f"cell {cell + 1}/{len(study.costs)}  {title}"
-        self.bar = tqdm(total=config.epochs, desc=title, unit="epoch", disable=None, dynamic_ncols=True)
+        self.bar = tqdm(total=config.epochs, desc=title, unit="epoch", disable=hidden(), dynamic_ncols=True)
 
     def __enter__(self) -> "EpochBar":
         return self

@@ -15,9 +15,9 @@ from src.ledger import Runs
 from src.sweep import register
 from src.sweep.compose import typed
 from src.sweep.study import RunFailed, UnfinishedError
-from src.sweep.usage import explain
+from src.sweep.usage import USAGE_ERROR, explain
 
-USAGE_ERROR, FAILURE = 2, 1
+FAILURE = 1
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")

@@ -4,11 +4,16 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
+from src import ledger, schema
+from src.config import TrackingConfig
 from src.data import ROOT
+from src.ledger import Ledger, Runs
 
 SMALL = (
     "data.train_size=250",
@@ -23,6 +28,17 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 def with_faults(*faults: str) -> dict[str, str]:
     """The environment in which these faults happen, see tests/faults/sitecustomize.py."""
     return {"PYTHONPATH": str(Path(__file__).with_name("faults")), "FAULTS": "\n".join(faults)}
+
+
+def wait_until(
+    condition: Callable[[], object], command: subprocess.Popen[str] | None = None, seconds: float = 240
+) -> None:
+    """Wait for what is to happen while a command, if one is given, is under way."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert command is None or command.poll() is None, command.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class Workplace:
@@ -61,11 +77,50 @@ class Workplace:
         output, errors = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
+    def sync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Bring the store up to date with the ledgers."""
+        places = (f"uri=sqlite:///{self.database}", f"runs={self.runs_folder}")
+        command = [sys.executable, "-m", "src.sync", *places, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+
+    def ledgers(self) -> list[Ledger]:
+        """Of all runs, oldest first."""
+        return Runs(TrackingConfig(runs=str(self.runs_folder))).every()
+
+    def cells(self, name: str = "K") -> list[Ledger]:
+        """The ledgers of the cells whose folders' names begin so."""
+        return [found for found in self.ledgers() if found.folder.parent.name.startswith(name)]
+
+    def recorded(self) -> dict[str, tuple[str, list[str]]]:
+        """What the ledgers hold: by their keys, the status and the metrics as text."""
+        return {
+            found.key: (
+                found.status,
+                sorted(
+                    f"{key} {event['step']} {value}"
+                    for event in found.of(ledger.METRICS)
+                    for key, value in event["metrics"].items()
+                ),
+            )
+            for found in self.ledgers()
+        }
+
+    def stored(self) -> dict[str, tuple[str, list[str]]]:
+        """What the store holds, likewise. A row that is there twice is there twice."""
+        keys = self.query("select run_uuid, value from tags where key = ?", schema.LEDGER)
+        assert len({key for _, key in keys}) == len(keys)
+        found = {}
+        for run_id, key in keys:
+            rows = self.query("select key, step, value, is_nan from metrics where run_uuid = ?", run_id)
+            metrics = sorted(f"{name} {step} {float('nan') if is_nan else value}" for name, step, value, is_nan in rows)
+            found[key] = (self.pairs("tags", run_id)[schema.STATUS], metrics)
+        return found
+
     def query(self, sql: str, *values: object) -> list[tuple]:
         """Rows of the store; none where it has not been made yet."""
         if not self.database.exists():
             return []
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection:
             return connection.execute(sql, values).fetchall()
 
     def pairs(self, table: str, run_id: str) -> dict[str, str]:

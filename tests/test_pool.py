@@ -27,7 +27,7 @@ ENDINGS = {
     "peculiar": ["FAILED", "RuntimeError", "Peculiar: no good"],
     "exit_4": ["FAILED", "RuntimeError", "SystemExit: 4"],
     "sleep_0.1": NOTHING,
-    "sleep_600_4": ["FAILED", "TimeLimitExceeded", "over its time limit of 2s"],
+    "sleep_600_4": ["FAILED", "TimeLimitExceeded", "over its time limit of 3s"],
     "leave_3": ["FAILED", "WorkerDied", "the worker process ended with exit code 3"],
     "sleep_0.2": NOTHING,
     "leave_0": ["FAILED", "WorkerDied", "the worker process ended with exit code 0"],
@@ -89,7 +89,7 @@ def begun(folder: Path, count: int) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
     """A grid of every ending; what is said of one is said while another worker is at work."""
     folder = tmp_path_factory.mktemp("ended")
-    limits = ("hydra.launcher.workers=2", "hydra.launcher.time_limit=2")
+    limits = ("hydra.launcher.workers=2", "hydra.launcher.time_limit=3")
     return folder, run(folder, f"do={','.join(ENDINGS)}", *limits)[0]
 
 
@@ -161,9 +161,9 @@ def test_no_worker_is_started_without_a_cell_for_it(tmp_path):
 def two_of_four(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
     """A program with two workers in the midst of the first two of four cells, and those workers.
 
-    The second cell's run takes 2 seconds to close, in which the third could begin.
+    The second cell's run takes 4 seconds to close, in which the third could begin.
     """
-    process = start(tmp_path, "do=sleep_60_0,sleep_60_2,sleep_62,sleep_63", "hydra.launcher.workers=2")
+    process = start(tmp_path, "do=sleep_60_0,sleep_60_4,sleep_62,sleep_63", "hydra.launcher.workers=2")
     begun(tmp_path, 2)
     workers = workers_of(process)
     assert len(workers) == 2
@@ -186,7 +186,7 @@ def two_of_four(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[ps
 def test_workers_close_their_runs_and_go_when_their_program_goes(send, number, reason, two_of_four, tmp_path):
     process, workers = two_of_four
     send(process.pid, number)
-    gone, alive = psutil.wait_procs(workers, timeout=5)
+    gone, alive = psutil.wait_procs(workers, timeout=8)
     assert (len(gone), alive) == (2, [])
     assert process.communicate(timeout=5) == ("", "")
     assert [path.read_text() for path in sweep_of(tmp_path).glob("*/closed")] == [reason, reason]

@@ -4,17 +4,14 @@ Every worker is a Pebble pool of one process, served by a thread of its own. The
 cells begin in their order, a worker's death is the loss of one cell, and one worker can be replaced by itself.
 """
 
-import atexit
-import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import closing
 from multiprocessing import resource_tracker
 from queue import SimpleQueue
 from weakref import WeakSet
@@ -22,7 +19,7 @@ from weakref import WeakSet
 import cloudpickle
 import psutil
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, env_override, run_job
+from hydra.core.utils import JobReturn, env_override, run_job
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -30,11 +27,11 @@ from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from src.config import ConfigError, Domain, refusal
 from src.durations import clock, duration, is_duration
-from src.interrupt import watching
+from src.sweep.worker import described, failed, run_cell, start
 
 # Between Pebble's SIGTERM and SIGKILL: a run that is being killed waits up to 5 seconds for its store.
 CONSTS.term_timeout = 8
-LIVENESS_SECONDS = 1
+LIVENESS_SECONDS = 0.5
 # What `end_workers` ends, and what it shuts behind itself.
 pools: WeakSet[ProcessPool] = WeakSet()
 gate = threading.Lock()
@@ -220,68 +217,3 @@ def exit_code(code: int) -> str:
     """An exit code in words, with the name of the signal that it tells of."""
     names = {-number: f" ({number.name})" for number in signal.Signals}
     return f"exit code {code}{names.get(code, '')}"
-
-
-def failed(overrides: list[str], error: Exception) -> JobReturn:
-    return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
-
-
-# From here on: what runs in a worker.
-launcher: PoolLauncher
-leaving = threading.Lock()
-
-
-def start(packed: bytes) -> None:
-    """Begin a worker: it leaves when told to or when its parent is gone, prints what cells print, and knows its job."""
-    global launcher
-    life = ExitStack()
-    life.enter_context(watching(lambda received: leave(f"ended by {received.name}", 128 + received)))
-    # Before the interpreter stops its threads: the watcher would be waited for in vain.
-    atexit.register(life.close)
-    threading.Thread(target=leave_with_parent, name="parent-watcher", daemon=True).start()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("src").setLevel(logging.INFO)
-    launcher, singletons = cloudpickle.loads(packed)
-    Singleton.set_state(singletons)
-
-
-def leave(reason: str, code: int) -> None:
-    """Close the open runs as killed and end the process; whoever comes second waits for that."""
-    leaving.acquire()
-    try:
-        # Where it has not been imported, no run is open.
-        if recorder := sys.modules.get("src.recorder"):
-            recorder.end_open_runs(reason)
-    finally:
-        os._exit(code)
-
-
-def leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    leave("parent process ended", 1)
-
-
-def run_cell(number: int, overrides: list[str]) -> tuple[bytes, int]:
-    """Run a cell. Returns its pickled `JobReturn`, whatever happens, and the bytes of resident memory after it."""
-    try:
-        result = launcher.run(number, overrides)
-    except BaseException as error:  # SystemExit too: a cell that wants to leave is no reason for its worker to
-        result = failed(overrides, RuntimeError(described(error)))
-    return pickled(result), psutil.Process().memory_info().rss
-
-
-def pickled(result: JobReturn) -> bytes:
-    """A result as bytes that can be read again: some exceptions can be pickled but not restored."""
-    try:
-        packed = cloudpickle.dumps(result)
-        cloudpickle.loads(packed)
-    except Exception:
-        result.return_value = RuntimeError(described(result._return_value))
-        return cloudpickle.dumps(result)
-    return packed
-
-
-def described(value: object) -> str:
-    return f"{type(value).__name__}: {value}"

@@ -46,6 +46,13 @@ class StudySweeper(BasicSweeper):
     # Hydra takes plugins of this package only.
     __module__ = "hydra_plugins.vae_mc_samples"
 
+    def setup(self, **context: Any) -> None:
+        """Take Hydra's context. Raises ConfigError for a launcher that is not installed or not set up as it should."""
+        try:
+            super().setup(**context)
+        except RuntimeError as error:
+            raise ConfigError(explain(error, [])) from error
+
     def sweep(self, arguments: list[str]) -> Any:
         """Run every cell of the grid that is not finished yet.
 

@@ -6,11 +6,15 @@ import re
 from src.config import Config, settings
 
 GROUPS = ("data", "model")
+# The exit code of a command that is refused.
+USAGE_ERROR = 2
 EXAMPLES = """\
 Examples:
   python -m src.train                                    one run with the defaults
-  python -m src.train -m mc_samples=1,5,25               a grid, one run per value
-  python -m src.train -m mc_samples=1,5 batch_size=30,100 'seed=range(0,5)'
+  python -m src.train -m mc_samples=1,5,25               a grid, one run per value; again to go on with what is left
+  python -m src.train -m mc_samples=1,5 batch_size=30,100 'seed=range(0,5)' hydra/launcher=pool
+  python -m src.train -m mc_samples=1,5 study.plan_only=true
+  python -m src.train +sweep=quick                       a named study of sweeps/
 """
 
 
@@ -26,7 +30,9 @@ def help_template() -> str:
     return (
         "Train a VAE for every cell of a grid, to learn what mc_samples buys.\n\n"
         f"{EXAMPLES}\nKeys and their defaults:\n" + "\n".join(lines) + "\n\n"
-        "Presets of several keys: data=NAME from conf/data, model=NAME from conf/model.\n"
+        "Presets of several keys: data=NAME from conf/data, model=NAME from conf/model, +sweep=NAME from sweeps.\n"
+        "Launchers of grids, hydra/launcher=NAME: basic (one cell after the other), pool (hydra.launcher.workers=4,\n"
+        "threads=1, time_limit=2h, recycle_gb=2), ray and submitit_slurm (docs/cluster.md).\n"
         "Hydra's own options: --hydra-help\n"
     )
 
@@ -52,7 +58,13 @@ def explain(error: Exception, overrides: list[str]) -> str:
         options = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
         return (
             f"{match[1]} has no option {match[2]}. Expected one of {', '.join(options)}. "
-            f"Received: {match[1]}={match[2]}. See conf/{match[1]}/."
+            f"Received: {match[1]}={match[2]}. See {'sweeps' if match[1] == 'sweep' else f'conf/{match[1]}'}/."
+        )
+    if "Unknown plugin class" in text:
+        return (
+            "This launcher is not installed. Expected the packages of the extra `cluster`. Received: "
+            f"{text.rsplit(' ', 1)[-1]}. Install them, `pip install --require-hashes -r requirements-cluster.lock`, "
+            "or use hydra/launcher=pool. See docs/cluster.md."
         )
     if match := re.search(r"Error parsing override '([^']*)'", text):
         return f"{match[1]} is not an override. Expected key=value. Received: {match[1]}. See --help."
