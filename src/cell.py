@@ -191,6 +191,6 @@ def summary(config: Config, study: Study | None, number: int | None, final: dict
     kind = params(config)[schema.NLL_KIND]
     nll, sem = final[schema.FINAL_TEST_NLL.key], final[schema.FINAL_TEST_NLL_SEM.key]
     return (
-        f"{place}K={config.mc_samples} B={config.batch_size} seed={config.seed}  finished in "
+        f"{place}{title(config)}  finished in "
         f"{clock(final[schema.RUN_SECONDS.key])}  test {kind} {nll:.2f} +- {sem:.2f} nats/image (SE over images)"
     )

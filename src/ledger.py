@@ -84,8 +84,8 @@ class Ledger:
 
     @property
     def note(self) -> str:
-        """Why the run ended as it did."""
-        return str(self.events[-1].get("note", ""))
+        """Why the run ended as it did; empty while it has not."""
+        return str(self.of(START, RESUME, END)[-1].get("note", ""))
 
     @property
     def run_id(self) -> str:
@@ -101,7 +101,8 @@ class Ledger:
     @property
     def ended(self) -> float:
         """When the run ended, in seconds since the Unix epoch; 0 while it has not."""
-        return self.events[-1]["time"] / 1000 if self.events[-1]["event"] == END else 0
+        last = self.of(START, RESUME, END)[-1]
+        return last["time"] / 1000 if last["event"] == END else 0
 
     def seconds(self) -> float:
         """The time that processes have spent on the run until now; what lies between a crash and a resume apart."""

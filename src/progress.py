@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from tqdm import tqdm
 
 from src import schema
-from src.config import Config
+from src.config import Config, title
 from src.durations import clock
 from src.sweep.study import Study
 
@@ -27,10 +27,10 @@ class EpochBar:
 
     def __init__(self, config: Config, study: Study | None, cell: int | None):
         self.study, self.cell, self.epochs = study, cell, config.epochs
-        title = f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
-        if study and cell is not None:
-            title = f"cell {cell + 1}/{len(study.costs)}  {title}"
-        self.bar = tqdm(total=config.epochs, desc=title, unit="epoch", disable=hidden(), dynamic_ncols=True)
+        place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
+        self.bar = tqdm(
+            total=config.epochs, desc=place + title(config), unit="epoch", disable=hidden(), dynamic_ncols=True
+        )
 
     def __enter__(self) -> "EpochBar":
         return self

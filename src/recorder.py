@@ -108,6 +108,16 @@ def deliver(ledger: Ledger, runs: Runs, store: Store) -> None:
         (runs.unsent / ledger.key).unlink(missing_ok=True)
 
 
+def deliver_if_possible(ledger: Ledger, runs: Runs, store: Store) -> bool:
+    """Send a store what it lacks; returns whether it took it. What it does not take stays for another time."""
+    try:
+        deliver(ledger, runs, store)
+    except Exception as error:
+        log.warning("The store does not take %s (%s). It stays there for another time.", ledger.file, error)
+        return False
+    return True
+
+
 class Run:
     """A run as whoever makes it sees it. Metrics are dictionaries from schema keys to numbers.
 
@@ -187,14 +197,8 @@ def settle(left: Ledger, runs: Runs, store: Store) -> bool:
             fresh = Ledger(left.folder)
             if fresh.status == schema.RUNNING and not fresh.owner.alive():
                 close(fresh, runs, died(fresh.owner))
-            if fresh.status == schema.RUNNING:
-                return False
-            deliver(fresh, runs, store)
-            return True
+            return fresh.status != schema.RUNNING and deliver_if_possible(fresh, runs, store)
     except Timeout:
-        return False
-    except Exception as error:
-        log.warning("The store does not take %s (%s). It stays there for another time.", left.file, error)
         return False
 
 

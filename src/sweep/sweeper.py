@@ -146,7 +146,7 @@ class StudySweeper(BasicSweeper):
         name = " ".join(self.config.hydra.overrides.task) or folder.name
         ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        recorder.deliver(ledger, runs, store)
+        recorder.deliver_if_possible(ledger, runs, store)
         with recorder.recording(ledger, runs, lambda: type(store)(tracking)) as run:
             yield run
 
