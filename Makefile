@@ -8,13 +8,14 @@ STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: setup study train test test-all lint ui report bench clean help
+.PHONY: setup study train test test-all test-cluster lint ui report bench clean help
 
 help:
 	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about six minutes on two cores)"
 	@echo "make test      environment, linters, types, contracts and tests      make test-all  the slow ones too"
 	@echo "make train     one grid: make train ARGS='-m mc_samples=1,5 seed=range(0,3)'"
 	@echo "make report    figures, tables and report.html from the store        make ui        browse the runs"
+	@echo "make test-cluster   grids on Ray and Slurm, with PostgreSQL (docs/cluster.md)"
 	@echo "make bench     speed and memory beside other implementations         make lint      linters and types alone"
 	@echo "make setup     the environment alone                                 make clean     remove what make made, runs apart"
 
@@ -54,6 +55,14 @@ test: lint
 test-all: lint
 	$(RUN) -m pytest $(PARALLEL) $(ARGS)
 
+# In an environment of its own: Ray's plugin holds other packages back. Needs PostgreSQL, docs/cluster.md; Slurm's part
+# is left out where there is no Slurm.
+test-cluster:
+	test -x .venv-cluster/bin/ray || { $(PYTHON) -m venv --clear .venv-cluster && \
+	  .venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes \
+	  -r requirements-cluster.lock; }
+	.venv-cluster/bin/python -m pytest tests/test_cluster.py $(ARGS)
+
 bench: setup
 	$(RUN) -m benchmarks.speed $(ARGS)
 
@@ -64,5 +73,5 @@ ui: setup
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1 --port 5000 --workers 1
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
