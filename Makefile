@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Named after the lock's content: an unchanged lock is not installed again, whatever its time stamp.
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
+CLUSTER_STAMP := .venv-cluster/installed-$(shell cksum < requirements-cluster.lock | tr ' ' '-')
 # Tests of one file share what they have run; a worker takes a gigabyte.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 UV := $(shell command -v uv 2>/dev/null)
@@ -57,10 +58,12 @@ test-all: lint
 
 # In an environment of its own: Ray's plugin holds other packages back. Needs PostgreSQL, docs/cluster.md; Slurm's part
 # is left out where there is no Slurm.
-test-cluster:
-	test -x .venv-cluster/bin/ray || { $(PYTHON) -m venv --clear .venv-cluster && \
-	  .venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes \
-	  -r requirements-cluster.lock; }
+$(CLUSTER_STAMP): requirements-cluster.lock
+	$(PYTHON) -m venv --clear .venv-cluster
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r $<
+	@touch $@
+
+test-cluster: $(CLUSTER_STAMP)
 	.venv-cluster/bin/python -m pytest tests/test_cluster.py $(ARGS)
 
 bench: setup

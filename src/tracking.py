@@ -24,6 +24,8 @@ from src.published import ROOT
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # A server that does not answer is asked again by the recorder, which does not stop the training meanwhile.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -42,6 +44,8 @@ MLFLOW_STATUS = {
     schema.KILLED: "KILLED",
 }
 REQUEST_METRICS = 1000
+# What PostgreSQL has room for; the name of a large grid is all of its overrides.
+NAME_CHARACTERS = 250
 
 
 def store_uri(config: TrackingConfig) -> str:
@@ -133,10 +137,11 @@ class Store:
     def _start(self, key: str, event: Event) -> None:
         if self.run_id(key) is not None:
             return
-        tags = {**event["tags"], schema.RUN_NAME: event["name"], schema.LEDGER: key, **process_tags(event["process"])}
+        name = event["name"][:NAME_CHARACTERS]
+        tags = {**event["tags"], schema.RUN_NAME: name, schema.LEDGER: key, **process_tags(event["process"])}
         if parent := event["parent"] and self.run_id(event["parent"]):
             tags[schema.PARENT_RUN] = parent
-        created = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
+        created = self.client.create_run(self.experiment_id, event["time"], tags, name)
         self.run_ids[key] = created.info.run_id
         params = [Param(name, value) for name, value in event["params"].items()]
         self.client.log_batch(created.info.run_id, params=params)

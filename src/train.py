@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +27,7 @@ def cell(cfg: DictConfig) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Compiled epochs do not use oneDNN, and switching it on is announced on every start.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    speak()  # also in the worker of another launcher
     config = typed(cfg)
     number = None
     if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
@@ -35,6 +37,12 @@ def cell(cfg: DictConfig) -> None:
     from src.cell import run
 
     run(config, number)
+
+
+def speak() -> None:
+    """Let the program say what it does, line by line, on the standard error output."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("src").setLevel(logging.INFO)
 
 
 def open_store(config: Config) -> None:
@@ -59,8 +67,9 @@ def main() -> None:
     """Run Hydra's program; refusals become one message and exit code 2."""
     from src.interrupt import watching
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("src").setLevel(logging.INFO)
+    speak()
+    # Our presets for Ray and Slurm go by the names of their plugins' own.
+    warnings.filterwarnings("ignore", r"\n'hydra/launcher/\w+' is validated against", UserWarning)
     wanted_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:

@@ -13,7 +13,8 @@ from src.sweep.usage import help_template
 
 def register() -> None:
     """Make the typed configuration, the help text and the choice of sweeper known to Hydra."""
-    OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+    # Kept with the configuration, as its folder is made anew by workers, whose number is another.
+    OmegaConf.register_new_resolver("pid", os.getpid, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("runs", lambda path: str(Runs(TrackingConfig(runs=path)).root), replace=True)
     OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
     store = ConfigStore.instance()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SKIPPED = "skipped"
+UNENDED = "it had not ended when its launcher had"
 # The order of the summary, and what it says of each.
 STATUSES = {
     schema.FINISHED: "finished",
@@ -52,7 +53,7 @@ def of_ledger(cell: Cell, runs: Runs, since: float) -> Outcome | None:
     if ledger is None or ledger.events[-1]["time"] < since * 1000:
         return None
     status = schema.KILLED if ledger.status == schema.RUNNING else ledger.status
-    return Outcome(cell, status, ledger.run_id, ledger.note)
+    return Outcome(cell, status, ledger.run_id, ledger.note or UNENDED if status == schema.KILLED else ledger.note)
 
 
 def of_store(cell: Cell, found: Mapping[str, Past]) -> Outcome:
