@@ -105,7 +105,7 @@ def train(folder: Path, overrides: Sequence[str]) -> float:
     Raises:
         RuntimeError: it failed.
     """
-    places = (f"tracking.uri={store_uri(folder)}", f"hydra.run.dir={folder}/run")
+    places = (f"tracking.uri={store_uri(folder)}", f"tracking.runs={folder}/runs")
     started = time.perf_counter()
     command = [sys.executable, "-m", "src.train", *places, *overrides]
     done = subprocess.run(command, cwd=data.ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
