@@ -113,7 +113,7 @@ class Workplace:
         for run_id, key in keys:
             rows = self.query("select key, step, value, is_nan from metrics where run_uuid = ?", run_id)
             metrics = sorted(f"{name} {step} {float('nan') if is_nan else value}" for name, step, value, is_nan in rows)
-            found[key] = (self.pairs("tags", run_id)[schema.STATUS], metrics)
+            found[key] = (self.pairs("tags", run_id).get(schema.STATUS, schema.RUNNING), metrics)
         return found
 
     def query(self, sql: str, *values: object) -> list[tuple]:
