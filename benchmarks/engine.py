@@ -19,6 +19,7 @@ from benchmarks.statistics import Spread, paired_ratio, spread
 
 CELLS = ("mc_samples=range(1,4)", "batch_size=range(1,4)", "seed=range(0,3)")
 GRID = ("mc_samples=1,5,25", "batch_size=30,65,100", "seed=0,1")
+IDLE = "benchmarks.idle"
 LAUNCHERS = {"basic": (), "pool": ("hydra/launcher=pool",)}
 
 
@@ -36,13 +37,13 @@ def seconds(module: str, folder: Path, overrides: Sequence[str]) -> float:
 
 
 def idle_round(launcher: str) -> dict[str, float]:
-    """27 cells that do nothing: once in a fresh store, once more when all are finished."""
+    """27 cells that do nothing: planned, which makes the store, then run, then once more when all are finished."""
     with TemporaryDirectory() as name:
         overrides = (*CELLS, *LAUNCHERS[launcher])
-        first = seconds("benchmarks.idle", Path(name), overrides)
         return {
-            f"27 idle cells, {launcher}": first,
-            f"again, {launcher}": seconds("benchmarks.idle", Path(name), overrides),
+            "a plan of 27 cells, and a new store": seconds(IDLE, Path(name), (*overrides, "study.plan_only=true")),
+            f"27 idle cells, {launcher}": seconds(IDLE, Path(name), overrides),
+            "27 finished cells": seconds(IDLE, Path(name), overrides),
         }
 
 

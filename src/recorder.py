@@ -175,9 +175,15 @@ def recording(ledger: Ledger, runs: Runs, open_store: Callable[[], Store]) -> It
 
 
 def end_open_runs(reason: str) -> None:
-    """Close every run that this process has open as killed, cells before their parent."""
+    """Close every run that this process has open as killed, cells before their parent.
+
+    One that has ended already, and is waiting for its store, stays what it is.
+    """
     for run in reversed(OPEN_RUNS):
-        run.end(schema.KILLED, reason, KILLED_SECONDS)
+        if run.ledger.status == schema.RUNNING:
+            run.end(schema.KILLED, reason, KILLED_SECONDS)
+        else:
+            run.courier.stop(KILLED_SECONDS)
 
 
 def close(left: Ledger, runs: Runs, note: str) -> None:

@@ -93,6 +93,26 @@ def test_a_database_that_is_locked_for_longer_than_it_is_waited_for_gets_everyth
     assert place.stored() == place.recorded()
 
 
+def test_a_run_that_is_over_stays_finished_when_it_is_ended_while_it_waits_for_its_store(tmp_path):
+    place = Workplace(tmp_path)
+    gate = tmp_path / "gate"
+    command = place.start(*BRIEF, environment=with_faults(f"wait ending gone={gate}"))
+    wait_until(gate.exists, command)
+    wait_until(lambda: place.query("select 1 from metrics where step = 2"), command)
+    with closing(sqlite3.connect(place.database, timeout=60)) as other:
+        other.execute("begin exclusive")
+        gate.unlink()
+        wait_until(lambda: [cell.status for cell in place.cells()] == [schema.FINISHED], command)
+        command.terminate()
+        _, errors = command.communicate(timeout=60)
+        other.rollback()
+    assert command.returncode == 128 + signal.SIGTERM, errors
+    assert [cell.status for cell in place.cells()] == [schema.FINISHED]
+    assert place.sync().returncode == 0
+    assert [status for _, status in place.runs()] == ["FINISHED"]
+    assert place.stored() == place.recorded()
+
+
 # What goes wrong in which cell, by its seed.
 FAULTS = {
     0: "hang training epoch=2",

@@ -3,9 +3,7 @@
 import io
 import os
 import signal
-import sqlite3
 import zipfile
-from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -53,7 +51,7 @@ def numbers(place: Workplace, run_id: str) -> dict[tuple[str, int], tuple]:
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
-    """Every array of a Keras archive, the optimizer's too."""
+    """Every array of a Keras archive."""
     arrays = {}
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as found:
         found.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
@@ -210,23 +208,3 @@ def test_a_sweep_that_is_killed_is_taken_up_where_it_was(tmp_path):
     assert study[1] == "KILLED"
     assert "died without a word" in place.pairs("tags", study[0])[schema.NOTE]
     assert [len(list(cell.folder.parent.glob("[0-9]*"))) for cell in place.cells()] == [1] * 5
-
-
-def test_a_run_that_is_over_stays_finished_when_it_is_ended_while_it_waits_for_its_store(tmp_path):
-    place = Workplace(tmp_path)
-    gate = tmp_path / "gate"
-    command = place.start(*BRIEF, environment=with_faults(f"wait ending gone={gate}"))
-    wait_until(gate.exists, command)
-    wait_until(lambda: place.query("select 1 from metrics where step = 2"), command)
-    with closing(sqlite3.connect(place.database, timeout=60)) as other:
-        other.execute("begin exclusive")
-        gate.unlink()
-        wait_until(lambda: only_cell(place).status == schema.FINISHED, command)
-        command.terminate()
-        _, errors = command.communicate(timeout=60)
-        other.rollback()
-    assert command.returncode == 128 + signal.SIGTERM, errors
-    assert only_cell(place).status == schema.FINISHED
-    assert place.sync().returncode == 0
-    assert [status for _, status in place.runs()] == ["FINISHED"]
-    assert place.stored() == place.recorded()
