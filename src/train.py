@@ -55,12 +55,14 @@ def open_store(config: Config) -> None:
 
 def close_and_leave(received: signal.Signals) -> None:
     """End the workers, then the open runs as killed, then this process, with the shell's code for that signal."""
-    if pool := sys.modules.get("src.sweep.pool"):
-        pool.end_workers()
-    if recorder := sys.modules.get("src.recorder"):
-        recorder.end_open_runs(f"ended by {received.name}")
-    print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)
-    os._exit(128 + received)
+    try:
+        if pool := sys.modules.get("src.sweep.pool"):
+            pool.end_workers()
+        if recorder := sys.modules.get("src.recorder"):
+            recorder.end_open_runs(f"ended by {received.name}")
+        print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)
+    finally:  # also where nobody reads what is printed any more
+        os._exit(128 + received)
 
 
 def main() -> None:

@@ -215,3 +215,16 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
     assert [status for _, status in place.runs()] == ["KILLED", "KILLED"]
     for run_id, _ in place.runs():
         assert place.pairs("tags", run_id)[schema.STATUS] == schema.KILLED
+
+
+def test_a_signal_ends_a_run_whose_output_nobody_reads_any_more(tmp_path):
+    place = Workplace(tmp_path)
+    process = place.start("epochs=100000", "probe.epochs=[]")
+    deadline = time.monotonic() + 120
+    while not list(place.runs_folder.glob("K1-*/1/ledger.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.stdout.close()
+    process.stderr.close()
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
