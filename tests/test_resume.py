@@ -187,13 +187,17 @@ def test_a_sweep_that_is_killed_is_taken_up_where_it_was(tmp_path):
     def finished() -> dict[Path, bytes]:
         return {cell.file: cell.file.read_bytes() for cell in place.cells() if cell.status == schema.FINISHED}
 
-    sweep = place.start(*grid, *POOL, "hydra.launcher.workers=2")
-    wait_until(lambda: len(finished()) >= 2, sweep)
+    hanging = tmp_path / "hanging"
+    faults = with_faults(f"hang trained epoch=2 mc_samples=3 once={hanging}")
+    sweep = place.start(*grid, *POOL, "hydra.launcher.workers=2", environment=faults)
+    wait_until(lambda: hanging.exists() and len(finished()) >= 2, sweep)
     before = finished()
     sweep.kill()
     workers = {cell.owner.pid for cell in place.cells()}
     sweep.communicate(timeout=60)
+    # Also the one whose cell hangs.
     wait_until(lambda: not any(map(psutil.pid_exists, workers)), seconds=60)
+    assert only_cell(place, "K3-").note == "parent process ended"
     skipped = finished()
     assert before.items() <= skipped.items()
     assert len(skipped) < 5

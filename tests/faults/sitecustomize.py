@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+# Longer than any test; what a failed test leaves behind ends by itself.
+LONG_SECONDS = 900
 # The cell and the epoch that this process is at.
 here = SimpleNamespace(config=None, epoch=0, dying=False)
 
@@ -54,11 +56,12 @@ def kill(model=None, **_):
 
 
 def hang(**_):
-    time.sleep(3600)
+    time.sleep(LONG_SECONDS)
 
 
 def wait(gone, **_):
-    while gone.exists():
+    deadline = time.monotonic() + LONG_SECONDS
+    while gone.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
