@@ -72,11 +72,26 @@ class Store:
             self.client = MlflowClient(self.uri)
             self.experiment_id = self._experiment(config.experiment, artifacts)
         except (MlflowException, SQLAlchemyError, sqlite3.DatabaseError, OSError) as error:
-            raise ConfigError(
-                f"The store cannot be opened ({error}). Expected an MLflow store. Received: tracking.uri={self.uri}. "
-                "Start the server, restore the file, or name another store. What was trained is safe in the ledgers: "
-                "`python -m src.sync` makes a new store from them."
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, reason: object) -> ConfigError:
+        return ConfigError(
+            f"The store cannot be opened ({reason}). Expected an MLflow store. Received: tracking.uri={self.uri}. "
+            "Start the server, restore the file, or name another store. What was trained is safe in the ledgers: "
+            "`python -m src.sync` makes a new store from them."
+        )
+
+    def verify(self) -> None:
+        """Look an SQLite file through for damage, which else shows in the middle of a study. Raises ConfigError."""
+        if not self.uri.startswith("sqlite:"):
+            return
+        try:
+            with closing(sqlite3.connect(make_url(self.uri).database or "", timeout=20)) as connection:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from error
+        if found != "ok":
+            raise self._unusable(found)
 
     def _prepare_sqlite(self) -> Path:
         """Create the file with a write-ahead log, which lets readers and writers work side by side; migrate it."""

@@ -50,7 +50,9 @@ def open_store(config: Config) -> None:
     from src.recorder import clean_up
     from src.tracking import Store
 
-    clean_up(Runs(config.tracking), Store(config.tracking))
+    store = Store(config.tracking)
+    store.verify()
+    clean_up(Runs(config.tracking), store)
 
 
 def close_and_leave(received: signal.Signals) -> None:

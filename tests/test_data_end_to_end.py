@@ -24,7 +24,7 @@ def test_a_folder_of_images_that_are_not_square(tmp_path):
     assert place.pairs("tags", run_id)[schema.FINGERPRINT] == provenance.fingerprint(config)
     history = place.history(run_id)
     assert abs(history[schema.TRAIN_NLL.key, 1] - 54 * math.log(2)) < 5  # noise cannot be told from a coin's toss
-    pictures = {path.name for path in (place.folder / "run").glob("*.png")}
+    pictures = {path.name for path in place.runs_folder.glob("K1-*/1/*.png")}
     assert pictures == {schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE}
 
 

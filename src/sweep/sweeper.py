@@ -77,6 +77,7 @@ class StudySweeper(BasicSweeper):
         from src.tracking import Store
 
         store, runs = Store(first.tracking), Runs(first.tracking)
+        store.verify()
         recorder.clean_up(runs, store)
         past = store.past()
         plan = self.plan(cells, past, first.study)
