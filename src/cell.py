@@ -14,7 +14,7 @@ from src.checkpoint import Keeper
 from src.config import Config, flatten, title
 from src.durations import clock
 from src.evaluation import Evaluator
-from src.ledger import Ledger, Runs, held
+from src.ledger import Ledger, Runs, attempts, held
 from src.model import VAE
 from src.probe import Probe, is_due
 from src.progress import EpochBar
@@ -69,7 +69,7 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
         return recorder.resume(latest, runs)
     if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
         return None
-    number = int(latest.folder.name) + 1 if latest else 1
+    number = 1 + max(attempts(home), default=0)
     parent = study.key if study else None
     return runs.begin(home / str(number), title(config), parent, params(config), tags(config, study))
 

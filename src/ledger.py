@@ -11,6 +11,7 @@ The ledger is the truth; a store is a copy of it that can be made again at any t
 """
 
 import json
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,8 @@ from filelock import FileLock
 from src import process, schema
 from src.config import Config, TrackingConfig
 from src.published import ROOT
+
+log = logging.getLogger(__name__)
 
 LEDGER_FILE = "ledger.jsonl"
 # How much of the ledger which store has, and under which id.
@@ -134,9 +137,8 @@ class Runs:
         return self.root / f"K{config.mc_samples}-B{config.batch_size}-seed{config.seed}-{fingerprint[:12]}"
 
     def latest(self, home: Path) -> Ledger | None:
-        """The last attempt of a cell; None where there is none."""
-        numbers = [int(path.name) for path in home.glob("[0-9]*") if (path / LEDGER_FILE).exists()]
-        return Ledger(home / str(max(numbers))) if numbers else None
+        """The last attempt of a cell whose ledger can be read; None where there is none."""
+        return next(filter(None, (readable(home / str(number)) for number in reversed(attempts(home)))), None)
 
     def begin(
         self, folder: Path, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str]
@@ -171,13 +173,28 @@ class Runs:
             folder = Path(mark.read_text())
             if not folder.exists():
                 mark.unlink(missing_ok=True)
-            elif (found := Ledger(folder)).events:
+            elif (found := readable(folder)) is not None:
                 yield found
 
     def every(self) -> list[Ledger]:
         """All ledgers of the folder, oldest first."""
-        found = [Ledger(path.parent) for path in self.root.glob(f"*/*/{LEDGER_FILE}")]
-        return sorted((ledger for ledger in found if ledger.events), key=lambda ledger: ledger.events[0]["time"])
+        found = [readable(path.parent) for path in self.root.glob(f"*/*/{LEDGER_FILE}")]
+        return sorted(filter(None, found), key=lambda ledger: ledger.events[0]["time"])
+
+
+def attempts(home: Path) -> list[int]:
+    """The numbers of a cell's attempts, in their order."""
+    return sorted(int(path.name) for path in home.glob("*") if path.name.isdecimal())
+
+
+def readable(folder: Path) -> Ledger | None:
+    """A ledger that has begun; None, with a word on it, where it is damaged."""
+    try:
+        ledger = Ledger(folder)
+    except ValueError as error:
+        log.error("%s", error)
+        return None
+    return ledger if ledger.events else None
 
 
 @contextmanager

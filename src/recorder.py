@@ -40,7 +40,7 @@ class Courier(threading.Thread):
         super().__init__(name="courier", daemon=True)
         self.ledger, self.runs, self.open_store = ledger, runs, open_store
         self.store: Store | None = None
-        self.trouble: Exception | None = None
+        self.trouble = ""
         self.changed = threading.Event()
         self.closing = False
         self.start()
@@ -73,9 +73,9 @@ class Courier(threading.Thread):
             self.store = self.store or self.open_store()
             deliver(self.ledger, self.runs, self.store)
         except Exception as error:
-            self.store, self.trouble = None, error
+            self.store, self.trouble = None, brief(error)
             return False
-        self.trouble = None
+        self.trouble = ""
         return True
 
     def stop(self, seconds: float) -> None:
@@ -92,7 +92,15 @@ class Courier(threading.Thread):
 
 
 def deliver(ledger: Ledger, runs: Runs, store: Store) -> None:
-    """Send a store the events that it has not had, and note how many it has now."""
+    """Send a store the events that it has not had, and note how many it has now.
+
+    One at a time: a run that has waited for its store in vain leaves a thread behind that still tries.
+    """
+    with held(ledger.folder):
+        _deliver(ledger, runs, store)
+
+
+def _deliver(ledger: Ledger, runs: Runs, store: Store) -> None:
     place = ledger.folder / SENT_FILE
     known = json.loads(place.read_text()) if place.exists() else {}
     here = known.get("store") == store.uri and store.run_id(ledger.key) is not None
@@ -108,12 +116,17 @@ def deliver(ledger: Ledger, runs: Runs, store: Store) -> None:
         (runs.unsent / ledger.key).unlink(missing_ok=True)
 
 
+def brief(error: Exception) -> str:
+    """What an error says first: those of a database go on with all that was sent."""
+    return next(iter(f"{error}".splitlines()), type(error).__name__)
+
+
 def deliver_if_possible(ledger: Ledger, runs: Runs, store: Store) -> bool:
     """Send a store what it lacks; returns whether it took it. What it does not take stays for another time."""
     try:
         deliver(ledger, runs, store)
     except Exception as error:
-        log.warning("The store does not take %s (%s). It stays there for another time.", ledger.file, error)
+        log.warning("The store does not take %s (%s). It stays there for another time.", ledger.file, brief(error))
         return False
     return True
 
@@ -129,6 +142,7 @@ class Run:
     def __init__(self, ledger: Ledger, runs: Runs, open_store: Callable[[], Store]):
         self.ledger, self.folder, self.key = ledger, ledger.folder, ledger.key
         self.recorded = ledger.recorded()
+        self.writing, self.over = threading.Lock(), False
         self.courier = Courier(ledger, runs, open_store)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -143,12 +157,19 @@ class Run:
         self._append(ARTIFACT, file=str(path.relative_to(self.folder)))
 
     def end(self, status: str, note: str = "", seconds: float = CLOSING_SECONDS) -> None:
-        """Close the run: `status` is one of schema's; the note is what the run's page shows first."""
+        """Close the run: `status` is one of schema's; the note is what the run's page shows first.
+
+        The first end counts: a signal that arrives while a finished run waits for its store does not undo it, and
+        what a thread records after a signal has ended its run is left out.
+        """
         self._append(END, status=status, note=note)
         self.courier.stop(seconds)
 
     def _append(self, kind: str, **content: object) -> None:
-        self.ledger.append(kind, **content)
+        with self.writing:
+            if not self.over:
+                self.ledger.append(kind, **content)
+                self.over = kind == END
         self.courier.changed.set()
 
 
@@ -175,15 +196,9 @@ def recording(ledger: Ledger, runs: Runs, open_store: Callable[[], Store]) -> It
 
 
 def end_open_runs(reason: str) -> None:
-    """Close every run that this process has open as killed, cells before their parent.
-
-    One that has ended already, and is waiting for its store, stays what it is.
-    """
+    """Close every run that this process has open as killed, cells before their parent."""
     for run in reversed(OPEN_RUNS):
-        if run.ledger.status == schema.RUNNING:
-            run.end(schema.KILLED, reason, KILLED_SECONDS)
-        else:
-            run.courier.stop(KILLED_SECONDS)
+        run.end(schema.KILLED, reason, KILLED_SECONDS)
 
 
 def close(left: Ledger, runs: Runs, note: str) -> None:
@@ -214,7 +229,7 @@ def clean_up(runs: Runs, store: Store) -> None:
     try:
         stale = store.close_stale()
     except Exception as error:
-        log.warning("The store does not answer (%s)", error)
+        log.warning("The store does not answer (%s)", brief(error))
         return
     if sent or stale:
         log.info("Runs of earlier processes: %d sent to the store, %d closed as killed", sent, len(stale))

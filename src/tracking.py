@@ -198,12 +198,16 @@ class Store:
             for run in self.search(f"tags.{schema.FINGERPRINT} LIKE '%'")
         ]
 
+    def is_open(self, run_id: str) -> bool:
+        return self.client.get_run(run_id).info.status == "RUNNING"
+
     def close_stale(self) -> list[str]:
         """Close the runs that processes of this machine left open when they died; returns the runs' ids."""
         closed = []
         for run in self.search("attributes.status = 'RUNNING'"):
             owner = owner_of(run.data.tags)
-            if owner is not None and not owner.alive():
+            # Asked again: it may have ended, and its process with it, since the search.
+            if owner is not None and not owner.alive() and self.is_open(run.info.run_id):
                 end = {"status": schema.KILLED, "note": died(owner), "time": None}
                 self._end(run.info.run_id, Path(), end)
                 closed.append(run.info.run_id)

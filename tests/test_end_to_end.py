@@ -121,7 +121,7 @@ def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
         ((uri,),) = place.query("select artifact_uri from runs where run_uuid = ?", run_id)
         folder = place.folder / uri.removeprefix("file://")
         assert {path.name for path in folder.iterdir()} == names
-        assert {*names, schema.MODEL_FILE, "ledger.jsonl", "sent.json"} == {path.name for path in own.iterdir()}
+        assert {*names, schema.MODEL_FILE, "ledger.jsonl", "sent.json"} == {path.name for path in own.glob("[!.]*")}
         table = pd.read_parquet(folder / schema.HISTORY_FILE)
         assert list(table.columns) == [schema.EPOCH.key, *(metric.key for metric in schema.EPOCH_METRICS)]
         recorded = place.history(run_id)

@@ -4,11 +4,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import Timeout
 
 from src import schema
 from src.durations import clock
-from src.ledger import Runs
+from src.ledger import Runs, held
 from src.past import Past, latest
 from src.sweep.plan import Cell, Plan, aligned, counted, labelled
 from src.sweep.pool import CellLost
@@ -95,9 +98,12 @@ class Scene(NamedTuple):
         from src import recorder
 
         for cell in cells:
-            ledger = self.runs.latest(self.runs.home(cell.config, cell.fingerprint))
-            if cell.fingerprint in lost and ledger is not None and ledger.status in (schema.RUNNING, schema.KILLED):
-                recorder.close(ledger, self.runs, f"{lost[cell.fingerprint]}")
+            home = self.runs.home(cell.config, cell.fingerprint)
+            # Where another sweep is at the cell, its ledger is not ours to write.
+            with suppress(Timeout), held(home, timeout=0):
+                ledger = self.runs.latest(home)
+                if cell.fingerprint in lost and ledger is not None and ledger.status in (schema.RUNNING, schema.KILLED):
+                    recorder.close(ledger, self.runs, f"{lost[cell.fingerprint]}")
         recorder.clean_up(self.runs, self.store)
         known = [of_ledger(cell, self.runs, self.started) for cell in cells]
         recorded = {} if all(known) else self.recorded()
