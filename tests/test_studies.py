@@ -103,7 +103,7 @@ def test_a_larger_grid_runs_what_is_new_as_planned(grid):
     plan = place.train(*command, "mc_samples=1,3,5", "seed=0", "study.plan_only=true")
     assert plan.returncode == 0
     assert "3 cells: 1 to run, 2 skipped" in plan.stderr
-    assert re.search(r"mc_samples=5 +\d+s +\d\.\d GB +earlier runs, scaled", plan.stderr)
+    assert re.search(r"mc_samples=5 +\d+s +\d\.\d GB +(earlier runs, scaled|calibration)", plan.stderr)
     assert dict(place.runs()) == before
     assert not list((place.runs_folder).glob("K5-*"))
 
