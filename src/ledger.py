@@ -13,7 +13,6 @@ The ledger is the truth; a store is a copy of it that can be made again at any t
 import json
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +48,6 @@ class Ledger:
     def __init__(self, folder: Path):
         self.folder = folder
         self.file = folder / LEDGER_FILE
-        self.writing = threading.Lock()
         lines = self.file.read_bytes().splitlines(keepends=True) if self.file.exists() else []
         whole = [line for line in lines if line.endswith(b"\n")]
         self.size = sum(map(len, whole))
@@ -62,9 +60,9 @@ class Ledger:
             ) from error
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one event through to the disk."""
+        """Write one event through to the disk. Of several threads, one at a time may."""
         event = {"event": kind, "time": int(time.time() * 1000), **content}
-        with self.writing, self.file.open("ab") as out:
+        with self.file.open("ab") as out:
             out.truncate(self.size)
             self.size += out.write(json.dumps(event).encode() + b"\n")
             out.flush()

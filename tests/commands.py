@@ -41,6 +41,19 @@ def wait_until(
         time.sleep(0.05)
 
 
+# What a clock, not the computation, has made.
+CLOCKED = frozenset(
+    quantity.key
+    for quantity in (
+        schema.TRAIN_SECONDS,
+        schema.TRAIN_IMAGES_PER_SECOND,
+        schema.PROBE_SECONDS,
+        schema.RUN_SECONDS,
+        schema.RUN_PEAK_RSS_BYTES,
+    )
+)
+
+
 class Workplace:
     """A folder with a store of its own, where the project's commands are run."""
 

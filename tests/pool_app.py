@@ -101,7 +101,7 @@ def noting(launch: Callable[..., list[JobReturn]]) -> Callable[..., list[JobRetu
             [result.overrides[0], result.status.name, type(result._return_value).__name__, str(result._return_value)]
             for result in launch(self, cells, initial_job_idx)
         ]
-        Path(self.sweep_dir, "results.json").write_text(json.dumps(results))
+        Path(self.config.hydra.sweep.dir, "results.json").write_text(json.dumps(results))
         return []
 
     return noted
@@ -113,7 +113,8 @@ def end(received: signal.Signals) -> None:
 
 
 def main() -> None:
-    OmegaConf.register_new_resolver("pid", os.getpid)
+    # Kept with the configuration, as in the project: workers have other numbers.
+    OmegaConf.register_new_resolver("pid", os.getpid, use_cache=True)
     store = ConfigStore.instance()
     store.store(name="app", node=App)
     target = "hydra_plugins.vae_mc_samples.PoolLauncher"

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from src import schema
 from src.data import ROOT
 from tests import cluster
-from tests.commands import Workplace
+from tests.commands import CLOCKED, Workplace
 
 NO_STORE = cluster.missing(["psycopg"], ["initdb", "postgres"])
 NO_RAY = NO_STORE or cluster.missing(["hydra_plugins.hydra_ray_launcher"], [])
@@ -26,9 +26,6 @@ NO_SLURM = NO_STORE or cluster.missing(["hydra_plugins.hydra_submitit_launcher"]
 # Long enough to be hit in the middle.
 GRID = ("mc_samples=1,2", "data.train_size=500", "epochs=150", "checkpoint.every=10", "probe.epochs=[0]")
 MIDDLE = 30
-# What a clock, not the computation, has made.
-CLOCKED = {schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.PROBE_SECONDS.key}
-CLOCKED |= {schema.RUN_SECONDS.key, schema.RUN_PEAK_RSS_BYTES.key}
 
 
 class Runs(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 
 from src import checkpoint, ledger, schema
 from src.ledger import Ledger
-from tests.commands import Workplace, wait_until, with_faults
+from tests.commands import CLOCKED, Workplace, wait_until, with_faults
 
 # An optimizer with a state, a learning rate that changes and pixels that are drawn anew: all of it has to come back.
 CELL = (
@@ -29,16 +29,6 @@ BRIEF = ("checkpoint.every=1", "probe.epochs=[]", "evaluation.quadrature=false")
 POOL = ("hydra/launcher=pool",)
 # As the workers of a pool have them.
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
-TIMES = {
-    quantity.key
-    for quantity in (
-        schema.TRAIN_SECONDS,
-        schema.TRAIN_IMAGES_PER_SECOND,
-        schema.PROBE_SECONDS,
-        schema.RUN_SECONDS,
-        schema.RUN_PEAK_RSS_BYTES,
-    )
-}
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -47,7 +37,7 @@ def numbers(place: Workplace, run_id: str) -> dict[tuple[str, int], tuple]:
     rows = place.query("select key, step, value, is_nan from metrics where run_uuid = ?", run_id)
     found = {(key, step): value for key, step, *value in rows}
     assert len(found) == len(rows)
-    return {key: value for key, value in found.items() if key[0] not in TIMES}
+    return {key: value for key, value in found.items() if key[0] not in CLOCKED}
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:

@@ -5,20 +5,17 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from src import schema
 from src.data import ROOT
-from tests.commands import Workplace
+from tests.commands import CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 CELLS = {"quick": 9, "post_grid": 27, "kingma_welling": 36, "burda": 18, "estimators": 18}
-TIMED = {schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.RUN_SECONDS.key}
-TIMED |= {schema.RUN_PEAK_RSS_BYTES.key, schema.PROBE_SECONDS.key}
 QUICK = ("probe.epochs=[]", "evaluation.quadrature=false")
 
 
 def numbers(place, run_id):
     """The history of a run, but for what a clock has measured."""
-    return {key: value for key, value in place.history(run_id).items() if key[0] not in TIMED}
+    return {key: value for key, value in place.history(run_id).items() if key[0] not in CLOCKED}
 
 
 def cells(place):

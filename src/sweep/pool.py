@@ -88,8 +88,6 @@ class PoolLauncher(Launcher):
         if wrong:
             raise ConfigError("\n".join(refusal(f"hydra.launcher.{key}", DOMAINS[key], received[key]) for key in wrong))
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-        # As text: it may be made of a process id, which is another one in a worker.
-        self.sweep_dir = str(config.hydra.sweep.dir)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run the cells, in their order as workers become free.
@@ -125,7 +123,6 @@ class PoolLauncher(Launcher):
         """Run a cell here, in a worker."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
-            config.hydra.sweep.dir = self.sweep_dir
             config.hydra.job.id = config.hydra.job.num = number
         return run_job(self.task_function, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.hydra_context)
 

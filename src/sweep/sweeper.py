@@ -18,7 +18,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from src import data, provenance, schema
 from src.config import Config, ConfigError, StudyConfig, TrackingConfig, title
@@ -64,9 +64,6 @@ class StudySweeper(BasicSweeper):
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
-        # Workers are to use this folder, whose name is made of the time and of this process.
-        with open_dict(self.config):
-            self.config.hydra.sweep.dir = str(self.config.hydra.sweep.dir)
         loader = self.hydra_context.config_loader
         cells = self.cells(loader, arguments)
         first = cells[0].config
@@ -141,6 +138,7 @@ class StudySweeper(BasicSweeper):
     def parent(self, runs: Runs, store: "Store", tracking: TrackingConfig) -> Iterator["Run"]:
         """The run of the whole grid, in the study's folder, known to the store before any cell starts."""
         from src import recorder
+        from src.tracking import Store
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
@@ -148,7 +146,7 @@ class StudySweeper(BasicSweeper):
         ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
         recorder.deliver_if_possible(ledger, runs, store)
-        with recorder.recording(ledger, runs, lambda: type(store)(tracking)) as run:
+        with recorder.recording(ledger, runs, lambda: Store(tracking)) as run:
             yield run
 
     def go(self, planned: list[Planned], parent: "Run", scene: Scene) -> list[Outcome]:
