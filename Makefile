@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
 CLUSTER_STAMP := .venv-cluster/installed-$(shell cksum < requirements-cluster.lock | tr ' ' '-')
 # Tests of one file share what they have run; a worker takes a gigabyte.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: setup study train test test-all test-cluster lint ui report bench clean help

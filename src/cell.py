@@ -14,7 +14,7 @@ from src.checkpoint import Keeper
 from src.config import Config, flatten, title
 from src.durations import clock
 from src.evaluation import Evaluator
-from src.ledger import Ledger, Runs, attempts, held
+from src.ledger import Ledger, Runs, attempts, held, is_held
 from src.model import VAE
 from src.probe import Probe, is_due
 from src.progress import EpochBar
@@ -40,6 +40,8 @@ def run(config: Config, number: int | None) -> None:
     study = Study.current() if number is not None else None
     runs = Runs(config.tracking)
     home = runs.home(config, provenance.fingerprint(config))
+    if is_held(home):
+        log.info("%s is being run by another process; this one waits for it to end", title(config))
     with held(home):
         found = attempt(config, runs, home, study)
         if found is None:
@@ -54,7 +56,9 @@ def run(config: Config, number: int | None) -> None:
         except Exception as error:
             log.exception("%s failed", title(config))
             raise RunFailed(title(config)) from error
-        checkpoint.discard(found.folder)
+        finally:
+            if found.status != schema.KILLED:  # only what was killed is ever continued
+                checkpoint.discard(found.folder)
     log.info("%s", summary(config, study, number, final))
 
 

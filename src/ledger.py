@@ -21,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from src import process, schema
 from src.config import Config, TrackingConfig
@@ -106,8 +106,9 @@ class Ledger:
         return last["time"] / 1000 if last["event"] == END else 0
 
     def seconds(self) -> float:
-        """The time that processes have spent on the run until now; what lies between a crash and a resume apart."""
-        times = [(event["event"], event["time"]) for event in self.events] + [("now", time.time() * 1000)]
+        """What processes have spent on the run until its end, or now; what lies between a crash and a resume apart."""
+        until = self.ended or time.time()
+        times = [(event["event"], event["time"]) for event in self.events] + [("until", until * 1000)]
         return sum(after[1] - before[1] for before, after in pairwise(times) if after[0] != RESUME) / 1000
 
     def recorded(self) -> set[tuple[str, int]]:
@@ -205,3 +206,12 @@ def held(folder: Path, timeout: float = -1) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=timeout):
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds a folder's lock at this moment."""
+    try:
+        with held(folder, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -6,7 +6,9 @@ run ends is sent at the next start, or by `python -m src.sync`.
 
 import json
 import logging
+import math
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +42,7 @@ class Courier(threading.Thread):
         super().__init__(name="courier", daemon=True)
         self.ledger, self.runs, self.open_store = ledger, runs, open_store
         self.store: Store | None = None
-        self.trouble = ""
+        self.trouble, self.down_since = "", math.inf
         self.changed = threading.Event()
         self.closing = False
         self.start()
@@ -74,15 +76,20 @@ class Courier(threading.Thread):
             deliver(self.ledger, self.runs, self.store)
         except Exception as error:
             self.store, self.trouble = None, brief(error)
+            self.down_since = min(self.down_since, time.monotonic())
             return False
-        self.trouble = ""
+        self.trouble, self.down_since = "", math.inf
         return True
 
     def stop(self, seconds: float) -> None:
-        """Wait for the rest to be sent, but no longer than this; the thread then goes with its process."""
+        """Wait for the rest to be sent, but no longer than this; the thread then goes with its process.
+
+        A store that has been down for a while has been waited for already, and gets one more chance.
+        """
         self.closing = True
         self.changed.set()
-        self.join(seconds)
+        waited = max(0, time.monotonic() - self.down_since)
+        self.join(max(seconds - waited, min(seconds, KILLED_SECONDS)))
         if self.is_alive():
             log.warning(
                 "The store has not taken all of %s (%s). It is sent at the next start, or by `python -m src.sync`.",
@@ -156,8 +163,10 @@ class Run:
         """A file in the run's folder."""
         self._append(ARTIFACT, file=str(path.relative_to(self.folder)))
 
-    def end(self, status: str, note: str = "", seconds: float = CLOSING_SECONDS) -> None:
+    def end(self, status: str, note: str, seconds: float) -> None:
         """Close the run: `status` is one of schema's; the note is what the run's page shows first.
+
+        The store gets this many seconds to take it.
 
         The first end counts: a signal that arrives while a finished run waits for its store does not undo it, and
         what a thread records after a signal has ended its run is left out.
@@ -187,10 +196,10 @@ def recording(ledger: Ledger, runs: Runs, open_store: Callable[[], Store]) -> It
     except Exception as error:
         (run.folder / schema.TRACEBACK_FILE).write_text(traceback.format_exc())
         run.log_artifact(run.folder / schema.TRACEBACK_FILE)
-        run.end(getattr(error, "status", schema.FAILED), f"{type(error).__name__}: {error}")
+        run.end(getattr(error, "status", schema.FAILED), f"{type(error).__name__}: {error}", CLOSING_SECONDS)
         raise
     else:
-        run.end(schema.FINISHED)
+        run.end(schema.FINISHED, "", CLOSING_SECONDS)
     finally:
         OPEN_RUNS.remove(run)
 

@@ -24,6 +24,14 @@ def small(**changes: object) -> Config:
     return config
 
 
+# They run whole commands. Begun first, or one worker is left alone with them at the end.
+LONGEST = ("test_faults", "test_resume", "test_studies", "test_end_to_end")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def digits() -> data.Dataset:
     return data.load(small().data, seed=0)

@@ -131,3 +131,18 @@ def test_a_home_is_held_by_one_process_until_it_dies(tmp_path):
     holder.communicate()
     with held(tmp_path, timeout=5):
         pass
+
+
+def test_the_time_of_a_run_that_has_ended_stands_still(runs):
+    written = begin(runs)
+    written.append(ledger.END, status=schema.FINISHED, note="")
+    seconds = written.seconds()
+    time.sleep(0.05)
+    assert written.seconds() == seconds
+
+
+def test_whether_a_folder_is_held_can_be_asked(tmp_path):
+    assert not ledger.is_held(tmp_path)
+    with held(tmp_path):
+        assert ledger.is_held(tmp_path)
+    assert not ledger.is_held(tmp_path)

@@ -185,3 +185,29 @@ def test_the_ledger_of_a_dead_process_is_closed_and_sent_and_that_of_a_live_one_
     assert recorder.settle(begun, runs, store)
     assert Ledger(begun.folder).status == schema.KILLED
     assert store.client.get_run(Ledger(begun.folder).run_id).info.status == "KILLED"
+
+
+def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config, runs, begun, monkeypatch):
+    monkeypatch.setattr(recorder, "CLOSING_SECONDS", 20)
+    monkeypatch.setattr(recorder, "KILLED_SECONDS", 0.3)
+    opened = Flaky(config)
+    opened.down.set()
+    with recording(begun, runs, opened) as run:
+        run.log({"a": 1.0}, step=1)
+        while opened.tries < 2:
+            time.sleep(0.01)
+        run.courier.down_since -= 60
+        started = time.monotonic()
+    assert time.monotonic() - started < 10
+    assert Ledger(begun.folder).status == schema.FINISHED
+
+
+def test_a_store_that_has_just_gone_down_is_waited_for(config, runs, begun):
+    opened = Flaky(config)
+    opened.down.set()
+    with recording(begun, runs, opened) as run:
+        run.log({"a": 1.0}, step=1)
+        while opened.tries < 2:
+            time.sleep(0.01)
+        threading.Timer(0.5, opened.down.clear).start()
+    assert points(config) == [("a", 1, 1.0)]

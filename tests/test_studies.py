@@ -1,6 +1,7 @@
 """Planning, skipping and running grids again, and the named studies, through the real command line."""
 
 import re
+import shutil
 
 import pytest
 from omegaconf import OmegaConf
@@ -92,6 +93,21 @@ def test_the_same_grid_again_runs_nothing(grid):
     assert done.returncode == 0
     assert place.runs() == before
     assert "4 cells: 0 to run, 4 skipped (finished runs in the store)" in done.stderr
+
+
+def test_a_store_that_has_lost_its_runs_is_no_silent_reason_to_run_them_again(grid, tmp_path):
+    place, _, _ = grid
+    again = Workplace(tmp_path)
+    shutil.copytree(place.runs_folder, again.runs_folder)
+    command = ("-m", "mc_samples=1,3,5", "seed=0,1", *QUICK, "study.plan_only=true")
+    before = again.train(*command)
+    assert "4 cells of this grid finished before" in before.stderr
+    assert f"python -m src.sync uri=sqlite:///{again.database} runs={again.runs_folder}" in before.stderr
+    assert "finished before" not in again.train(*command, "study.rerun=all").stderr
+    assert again.sync().returncode == 0
+    after = again.train(*command)
+    assert "6 cells: 2 to run, 4 skipped" in after.stderr
+    assert "finished before" not in after.stderr
 
 
 def test_a_larger_grid_runs_what_is_new_as_planned(grid):

@@ -78,6 +78,8 @@ class StudySweeper(BasicSweeper):
         recorder.clean_up(runs, store)
         past = store.past()
         plan = self.plan(cells, past, first.study)
+        if first.study.rerun != "all":
+            warn_of_lost_runs(plan, runs, first.tracking)
         log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
         if first.study.plan_only:
             return []
@@ -146,8 +148,12 @@ class StudySweeper(BasicSweeper):
         ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
         recorder.deliver_if_possible(ledger, runs, store)
-        with recorder.recording(ledger, runs, lambda: Store(tracking)) as run:
-            yield run
+        try:
+            with recorder.recording(ledger, runs, lambda: Store(tracking)) as run:
+                yield run
+        finally:
+            # A store that has come back late has yet to hear how the last runs ended.
+            recorder.clean_up(runs, store)
 
     def go(self, planned: list[Planned], parent: "Run", scene: Scene) -> list[Outcome]:
         """Launch the cells, and once more those that died with their process; they go on from their checkpoints."""
@@ -180,6 +186,21 @@ class StudySweeper(BasicSweeper):
         lost = [(cell, value) for cell, value in zip(cells, values, strict=False) if isinstance(value, CellLost)]
         late = [cell for cell, value in lost if isinstance(value, TimeLimitExceeded)]
         return scene.after(cells, {cell.fingerprint: value for cell, value in lost}), late
+
+
+def warn_of_lost_runs(plan: Plan, runs: Runs, tracking: TrackingConfig) -> None:
+    """Say which cells would run again only because the store does not have what the ledgers do."""
+    ledgers = [runs.latest(runs.home(item.cell.config, item.cell.fingerprint)) for item in plan.launch]
+    lost = sum(ledger is not None and ledger.status == schema.FINISHED for ledger in ledgers)
+    if lost:
+        given = [f"{key}={value}" for key, value in vars(tracking).items() if value != vars(TrackingConfig())[key]]
+        log.warning(
+            "%s of this grid finished before according to %s, but the experiment has no run of them: they run again. "
+            "To have those runs instead, send them to the store first: %s",
+            counted(lost, "cell"),
+            runs.root,
+            " ".join(["python -m src.sync", *given]),
+        )
 
 
 def staff(launcher: DictConfig) -> tuple[int, str]:
