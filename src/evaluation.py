@@ -50,7 +50,7 @@ class Evaluator:
         self.key = noise.stream_key(noise.SHARED_SEED, "eval")
         padded = np.pad(images, ((0, -self.count % self.block), (0, 0)))
         self.images = tf.constant(padded.reshape(-1, self.block, images.shape[1]), tf.float32)
-        self.compiled = tf.function(self.accumulate, jit_compile=True)
+        self.compiled = tf.function(self.accumulate, autograph=False, jit_compile=True)
 
     def blocks(self, values: Any) -> Any:
         return ops.reshape(values, (*self.images.shape[:2], values.shape[-1]))

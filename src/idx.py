@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -104,6 +104,11 @@ def read(path: Path, part: str) -> Part:
     Raises:
         DataError: the file cannot be unpacked, is no IDX file of such a part, or is shorter or longer than it says.
     """
+    return _read(path, part, stamp(path))
+
+
+@lru_cache(maxsize=3)  # a data set's parts: the cells of a process read them once
+def _read(path: Path, part: str, _: tuple[int, int]) -> Part:
     with unpacked(path) as stream:
         content = stream.read()
         expected = read_header(io.BytesIO(content), path, part)

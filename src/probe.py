@@ -89,7 +89,7 @@ class Probe:
         self.images = self.probe_set(dataset, config.probe.images)
         self.key = noise.stream_key(config.seed, "probe")
         self.encoder, self.decoder = tapped(vae.encoder), tapped(vae.decoder)
-        self.compiled = tf.function(self.measure, jit_compile=True)
+        self.compiled = tf.function(self.measure, autograph=False, jit_compile=True)
 
     @staticmethod
     def probe_set(dataset: Dataset, count: int) -> np.ndarray:

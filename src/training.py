@@ -104,6 +104,7 @@ class EpochTrainer(keras.Model):
         self.optimizer.apply(estimate.gradients, gradients.variables_of(self.vae))
         return ops.stack([estimate.loss, estimate.nll, estimate.kl, tf.linalg.global_norm(estimate.gradients)])
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """One epoch.
 

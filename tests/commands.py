@@ -22,6 +22,8 @@ SMALL = (
     "evaluation.iw_samples=3",
     "evaluation.final_iw_samples=5",
 )
+# What a run can do without where something else is asked of it: both take seconds to compile.
+BRIEF = ("probe.epochs=[]", "evaluation.quadrature=false")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 

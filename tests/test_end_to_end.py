@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from src import config, data, schema
 from src.config import Config, DataConfig
-from tests.commands import CLOCKED, Workplace
+from tests.commands import BRIEF, CLOCKED, Workplace
 
 REFUSALS = [
     (["mc_sample=5"], ["mc_sample is not a key", "Received: mc_sample=5", "Did you mean mc_samples?"]),
@@ -152,7 +152,7 @@ def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
 
 def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(tmp_path):
     place = Workplace(tmp_path)
-    done = place.train("-m", "optimizer=sgd", "learning_rate=1e9,0.001", "epochs=3")
+    done = place.train("-m", "optimizer=sgd", "learning_rate=1e9,0.001", "epochs=3", *BRIEF)
     assert done.returncode == 1
     parent = place.runs()[0][0]
     sql = "select run_uuid from params where key = 'learning_rate' and value = ?"
@@ -181,7 +181,7 @@ def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
     content[500] ^= 1
     path.write_bytes(lzma.compress(bytes(content)))
     place = Workplace(tmp_path / "store")
-    done = place.train(f"data.path={folder}")
+    done = place.train(f"data.path={folder}", *BRIEF)
     assert done.returncode == 1
     ((run_id, status),) = place.runs()
     assert status == "FAILED"
@@ -196,7 +196,7 @@ def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
     place = Workplace(tmp_path)
-    process = place.start("-m", "mc_samples=1,3", "epochs=100000")
+    process = place.start("-m", "mc_samples=1,3", "epochs=100000", *BRIEF)
     deadline = time.monotonic() + 120
     while (
         not place.database.exists()
@@ -217,7 +217,7 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
 
 def test_a_signal_ends_a_run_whose_output_nobody_reads_any_more(tmp_path):
     place = Workplace(tmp_path)
-    process = place.start("epochs=100000", "probe.epochs=[]")
+    process = place.start("epochs=100000", *BRIEF)
     deadline = time.monotonic() + 120
     while not list(place.runs_folder.glob("K1-*/1/ledger.jsonl")):
         assert time.monotonic() < deadline

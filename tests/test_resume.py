@@ -13,7 +13,7 @@ import pytest
 
 from src import checkpoint, ledger, schema
 from src.ledger import Ledger
-from tests.commands import CLOCKED, Workplace, wait_until, with_faults
+from tests.commands import BRIEF, CLOCKED, Workplace, wait_until, with_faults
 
 # An optimizer with a state, a learning rate that changes and pixels that are drawn anew: all of it has to come back.
 CELL = (
@@ -25,7 +25,6 @@ CELL = (
     "probe.epochs=[0,3]",
     "evaluation.quadrature=false",
 )
-BRIEF = ("checkpoint.every=1", "probe.epochs=[]", "evaluation.quadrature=false")
 POOL = ("hydra/launcher=pool",)
 # As the workers of a pool have them.
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
@@ -150,6 +149,7 @@ def lost_worker(tmp_path_factory):
     return place, sweep.returncode, errors, cell
 
 
+@pytest.mark.slow
 def test_a_cell_whose_worker_is_killed_is_continued_by_its_sweep(lost_worker):
     place, code, errors, before = lost_worker
     assert code == 0, errors
@@ -161,6 +161,7 @@ def test_a_cell_whose_worker_is_killed_is_continued_by_its_sweep(lost_worker):
     assert only_cell(place, "K1-").run_id == before.run_id != ""
 
 
+@pytest.mark.slow
 def test_a_cell_whose_worker_is_killed_has_the_numbers_of_one_that_was_not(lost_worker, whole):
     place, *_ = lost_worker
     cell = only_cell(place, "K1-")
@@ -172,7 +173,7 @@ def test_a_cell_whose_worker_is_killed_has_the_numbers_of_one_that_was_not(lost_
 
 def test_a_sweep_that_is_killed_is_taken_up_where_it_was(tmp_path):
     place = Workplace(tmp_path)
-    grid = ("-m", "mc_samples=1,2,3,4,5", *BRIEF)
+    grid = ("-m", "mc_samples=1,2,3,4,5", "checkpoint.every=1", *BRIEF)
 
     def finished() -> dict[Path, bytes]:
         return {cell.file: cell.file.read_bytes() for cell in place.cells() if cell.status == schema.FINISHED}
