@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from src.config import Config, ConfigError
+from src.imports import load
 from src.ledger import Runs
 from src.sweep import register
 from src.sweep.compose import typed
@@ -34,6 +35,7 @@ def cell(cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
     else:
         open_store(config)
+    load("src.cell")
     from src.cell import run
 
     run(config, number)
@@ -47,6 +49,7 @@ def speak() -> None:
 
 def open_store(config: Config) -> None:
     """Make sure of the store before a single run trains, as the sweeper does it for a grid."""
+    load("src.tracking")
     from src.recorder import clean_up
     from src.tracking import Store
 

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from src import data, provenance, schema
 from src.config import Config, ConfigError, StudyConfig, TrackingConfig, title
 from src.durations import duration
+from src.imports import load
 from src.ledger import Runs
 from src.past import Past, latest
 from src.sweep.compose import composer, problems
@@ -70,6 +71,7 @@ class StudySweeper(BasicSweeper):
         for cell in cells:
             data.ensure(cell.config.data)
         # MLflow takes seconds to import, so the grid has been checked before.
+        load("src.tracking")
         from src import recorder
         from src.tracking import Store
 
