@@ -220,6 +220,12 @@ def test_a_second_command_runs_what_did_not_finish_and_nothing_else(faulty):
     assert len(set(finished)) == len(finished) == 7
 
 
+def test_what_is_never_continued_keeps_no_checkpoint(faulty):
+    place = faulty[0]
+    assert {found.status for found in place.cells()} == {schema.FINISHED, schema.FAILED, schema.DIVERGED}
+    assert not list(place.runs_folder.glob("*/*/checkpoint*"))
+
+
 # Which bytes of the database are overwritten: a share of the file, or the first page of a table.
 DAMAGES = {"the start": (0, 0.01), "the middle": (0.3, 0.7), "the runs": "runs", "the tags": "tags"}
 
