@@ -8,10 +8,9 @@ The last batch of an epoch may be smaller. Its row is filled up with PADDING, wh
 and gradient are means over the images that are there, and statistics weigh every step by its images.
 """
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -168,16 +167,21 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
-    """The data of `fit`: what `EpochTrainer.train_step` takes, for every epoch from `first` on (0-based)."""
+    """The data of `fit`: what `EpochTrainer.train_step` takes, for every epoch from `first` on (0-based).
 
-    def plans() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for epoch in itertools.count(first):
-            order = epoch_order(config.seed, epoch, images, config.batch_size)
-            yield order, np.array([epoch, len(order)], np.int64)
-
+    Not by `from_generator`: it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process, so that the buffers of
+    every matrix product go back to the system and come again page by page, which can take longer than the product.
+    """
     steps = math.ceil(images / config.batch_size)
-    signature = (tf.TensorSpec((steps, config.batch_size), tf.int32), tf.TensorSpec((2,), tf.int64))
-    return tf.data.Dataset.from_generator(plans, output_signature=signature)
+
+    def order(epoch: np.int64) -> np.ndarray:
+        return epoch_order(config.seed, int(epoch), images, config.batch_size)
+
+    def plan(epoch: Any) -> tuple[Any, Any]:
+        drawn = tf.ensure_shape(tf.numpy_function(order, [epoch], tf.int32), (steps, config.batch_size))
+        return drawn, tf.stack([epoch, steps])
+
+    return tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(plan)
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
