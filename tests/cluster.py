@@ -80,9 +80,11 @@ def serving(command: Sequence[str], log: Path, ready: Callable[[], bool], **opti
         assert process.poll() is None, f"{command[0]} ended: {log.read_text()}"
         yield
     finally:
-        # SIGINT, not SIGTERM: at that PostgreSQL would wait for its clients to leave.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+        # At SIGTERM alone PostgreSQL would wait for its clients to leave. SIGINT is ignored by what a shell has started
+        # in the background, and by its children.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
         process.wait(60)
 
 
