@@ -164,9 +164,7 @@ class Run:
         self._append(ARTIFACT, file=str(path.relative_to(self.folder)))
 
     def end(self, status: str, note: str, seconds: float) -> None:
-        """Close the run: `status` is one of schema's; the note is what the run's page shows first.
-
-        The store gets this many seconds to take it.
+        """Close the run: `status` is one of schema's, the note is what its page shows first; the store gets `seconds`.
 
         The first end counts: a signal that arrives while a finished run waits for its store does not undo it, and
         what a thread records after a signal has ended its run is left out.

@@ -40,16 +40,27 @@ def impatient(monkeypatch):
 
 
 class Flaky:
-    """Opens a store, but fails as long as `down` is set."""
+    """Opens a store, but fails as long as `down` is set, as it is at first."""
 
     def __init__(self, config):
         self.config, self.down, self.tries = config, threading.Event(), 0
+        self.down.set()
 
     def __call__(self):
         self.tries += 1
         if self.down.is_set():
             raise ConnectionError(REASON)
         return Store(self.config)
+
+    def tried(self, times):
+        """Wait until it has been."""
+        while self.tries < times:
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def opened(config):
+    return Flaky(config)
 
 
 def points(config):
@@ -87,23 +98,20 @@ def test_a_run_that_raises_says_how_and_why(config, runs, begun, status, expecte
     assert (begun.folder / schema.TRACEBACK_FILE).read_text().startswith("Traceback")
 
 
-def test_a_tracker_that_is_down_is_asked_again_and_gets_everything_once(config, runs, begun, caplog):
-    opened = Flaky(config)
-    opened.down.set()
+def test_a_tracker_that_is_down_is_asked_again_and_gets_everything_once(config, runs, begun, opened, caplog):
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        while opened.tries < 3:
-            time.sleep(0.01)
+        opened.tried(3)
         run.log({"a": 2.0}, step=2)
         opened.down.clear()
     assert points(config) == [("a", 1, 1.0), ("a", 2, 2.0)]
     assert caplog.text.count(REASON) == 1
 
 
-def test_a_tracker_that_stays_down_stops_nothing_and_gets_it_all_later(config, runs, begun, caplog, monkeypatch):
+def test_a_tracker_that_stays_down_stops_nothing_and_gets_it_all_later(
+    config, runs, begun, opened, caplog, monkeypatch
+):
     monkeypatch.setattr(recorder, "CLOSING_SECONDS", 0.3)
-    opened = Flaky(config)
-    opened.down.set()
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
     assert "src.sync" in caplog.text
@@ -187,27 +195,21 @@ def test_the_ledger_of_a_dead_process_is_closed_and_sent_and_that_of_a_live_one_
     assert store.client.get_run(Ledger(begun.folder).run_id).info.status == "KILLED"
 
 
-def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config, runs, begun, monkeypatch):
+def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config, runs, begun, opened, monkeypatch):
     monkeypatch.setattr(recorder, "CLOSING_SECONDS", 20)
     monkeypatch.setattr(recorder, "KILLED_SECONDS", 0.3)
-    opened = Flaky(config)
-    opened.down.set()
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        while opened.tries < 2:
-            time.sleep(0.01)
+        opened.tried(2)
         run.courier.down_since -= 60
         started = time.monotonic()
     assert time.monotonic() - started < 10
     assert Ledger(begun.folder).status == schema.FINISHED
 
 
-def test_a_store_that_has_just_gone_down_is_waited_for(config, runs, begun):
-    opened = Flaky(config)
-    opened.down.set()
+def test_a_store_that_has_just_gone_down_is_waited_for(config, runs, begun, opened):
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        while opened.tries < 2:
-            time.sleep(0.01)
+        opened.tried(2)
         threading.Timer(0.5, opened.down.clear).start()
     assert points(config) == [("a", 1, 1.0)]
