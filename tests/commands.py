@@ -24,6 +24,17 @@ SMALL = (
 )
 # What a run can do without where something else is asked of it: both take seconds to compile.
 BRIEF = ("probe.epochs=[]", "evaluation.quadrature=false")
+# What a clock, not the computation, has made.
+CLOCKED = frozenset(
+    quantity.key
+    for quantity in (
+        schema.TRAIN_SECONDS,
+        schema.TRAIN_IMAGES_PER_SECOND,
+        schema.PROBE_SECONDS,
+        schema.RUN_SECONDS,
+        schema.RUN_PEAK_RSS_BYTES,
+    )
+)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -41,19 +52,6 @@ def wait_until(
         assert command is None or command.poll() is None, command.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-# What a clock, not the computation, has made.
-CLOCKED = frozenset(
-    quantity.key
-    for quantity in (
-        schema.TRAIN_SECONDS,
-        schema.TRAIN_IMAGES_PER_SECOND,
-        schema.PROBE_SECONDS,
-        schema.RUN_SECONDS,
-        schema.RUN_PEAK_RSS_BYTES,
-    )
-)
 
 
 class Workplace:

@@ -6,6 +6,7 @@ import time
 from src import cell, provenance
 from src.config import TrackingConfig
 from src.ledger import Runs, held
+from tests.commands import wait_until
 from tests.conftest import small
 
 
@@ -16,10 +17,8 @@ def test_a_cell_that_is_being_run_elsewhere_is_waited_for_and_that_is_said(tmp_p
     waiting = threading.Thread(target=cell.run, args=(config, None))
     with held(Runs(config.tracking).home(config, provenance.fingerprint(config))):
         waiting.start()
-        deadline = time.monotonic() + 30
-        while "K=1 B=100 seed=0 is being run by another process; this one waits for it to end" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        said = "K=1 B=100 seed=0 is being run by another process; this one waits for it to end"
+        wait_until(lambda: said in caplog.text, seconds=30)
         time.sleep(0.1)
         assert waiting.is_alive()
     waiting.join(30)

@@ -3,7 +3,6 @@
 import lzma
 import shutil
 import signal
-import time
 
 import pandas as pd
 import pytest
@@ -11,7 +10,7 @@ from omegaconf import OmegaConf
 
 from src import config, data, schema
 from src.config import Config, DataConfig
-from tests.commands import BRIEF, CLOCKED, Workplace
+from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 
 REFUSALS = [
     (["mc_sample=5"], ["mc_sample is not a key", "Received: mc_sample=5", "Did you mean mc_samples?"]),
@@ -200,15 +199,8 @@ def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
 def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
     place = Workplace(tmp_path)
     process = place.start("-m", "mc_samples=1,3", "epochs=100000", *BRIEF)
-    deadline = time.monotonic() + 120
-    while (
-        not place.database.exists()
-        or not place.query("select 1 from sqlite_master where name = 'metrics'")
-        or not (place.query("select 1 from metrics"))
-    ):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    made, filled = "select 1 from sqlite_master where name = 'metrics'", "select 1 from metrics"
+    wait_until(lambda: place.query(made) and place.query(filled), process, seconds=120)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -221,10 +213,7 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
 def test_a_signal_ends_a_run_whose_output_nobody_reads_any_more(tmp_path):
     place = Workplace(tmp_path)
     process = place.start("epochs=100000", *BRIEF)
-    deadline = time.monotonic() + 120
-    while not list(place.runs_folder.glob("K1-*/1/ledger.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: list(place.runs_folder.glob("K1-*/1/ledger.jsonl")), process, seconds=120)
     process.stdout.close()
     process.stderr.close()
     process.terminate()

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from src.config import ConfigError
 from src.published import ROOT
 from src.sweep.pool import PoolLauncher
+from tests.commands import wait_until
 
 NOTHING = ["COMPLETED", "NoneType", "None"]
 # What a cell does, and what the launcher says of it.
@@ -79,10 +80,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def begun(folder: Path, count: int) -> None:
     """Wait until so many cells have begun."""
-    deadline = time.monotonic() + 60
-    while len(list(folder.glob("*/*/cell.json"))) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: len(list(folder.glob("*/*/cell.json"))) >= count, seconds=60)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from src.data import ROOT
 from src.ledger import Ledger, Runs
 from src.recorder import recording
 from src.tracking import Store
+from tests.commands import wait_until
 
 REASON = "the tracker is down"
 
@@ -51,11 +52,6 @@ class Flaky:
         if self.down.is_set():
             raise ConnectionError(REASON)
         return Store(self.config)
-
-    def tried(self, times):
-        """Wait until it has been."""
-        while self.tries < times:
-            time.sleep(0.01)
 
 
 @pytest.fixture
@@ -101,7 +97,7 @@ def test_a_run_that_raises_says_how_and_why(config, runs, begun, status, expecte
 def test_a_tracker_that_is_down_is_asked_again_and_gets_everything_once(config, runs, begun, opened, caplog):
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        opened.tried(3)
+        wait_until(lambda: opened.tries >= 3)
         run.log({"a": 2.0}, step=2)
         opened.down.clear()
     assert points(config) == [("a", 1, 1.0), ("a", 2, 2.0)]
@@ -200,7 +196,7 @@ def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config,
     monkeypatch.setattr(recorder, "KILLED_SECONDS", 0.3)
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        opened.tried(2)
+        wait_until(lambda: opened.tries >= 2)
         run.courier.down_since -= 60
         started = time.monotonic()
     assert time.monotonic() - started < 10
@@ -210,6 +206,6 @@ def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config,
 def test_a_store_that_has_just_gone_down_is_waited_for(config, runs, begun, opened):
     with recording(begun, runs, opened) as run:
         run.log({"a": 1.0}, step=1)
-        opened.tried(2)
+        wait_until(lambda: opened.tries >= 2)
         threading.Timer(0.5, opened.down.clear).start()
     assert points(config) == [("a", 1, 1.0)]
