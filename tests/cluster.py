@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from tests.commands import wait_until
 
 # Debian keeps servers off the PATH.
 BINARIES = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]
@@ -63,20 +64,13 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited for two minutes"
-        time.sleep(0.2)
-
-
 @contextmanager
 def serving(command: Sequence[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:
     """A server from its first answer to the end of the block, with all processes it has started."""
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
     try:
-        wait_until(lambda: ready() or process.poll() is not None)
+        wait_until(lambda: ready() or process.poll() is not None, seconds=120)
         assert process.poll() is None, f"{command[0]} ended: {log.read_text()}"
         yield
     finally:
@@ -171,4 +165,4 @@ def slurm() -> Iterator[Path]:
         finally:
             # What a job leaves when Slurm goes before it stays for ever.
             subprocess.run([*client, "scancel", "--user", getpass.getuser()], check=False)
-            wait_until(lambda: not subprocess.check_output([*client, "squeue", "--noheader"]))
+            wait_until(lambda: not subprocess.check_output([*client, "squeue", "--noheader"]), seconds=120)
