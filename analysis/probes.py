@@ -14,9 +14,9 @@ import pandas as pd
 
 from analysis.statistics import EPOCH_SECONDS, finished, t_quantile
 from analysis.tidy import CELL, SETTING
-from src import components, schema
-from src.components import OptimalSamples, VarianceComponents
+from src import schema
 from src.schema import Quantity
+from src.variance import OptimalSamples, VarianceComponents, components
 
 B, K, EPOCH, PART = schema.BATCH_SIZE.key, schema.MC_SAMPLES.key, schema.EPOCH.key, "part"
 # One observation of the probe is one draw where the draws of an image are independent and the bound is a mean over

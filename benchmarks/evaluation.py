@@ -84,8 +84,7 @@ def take_turns(works: dict[str, Work], rounds: int) -> dict[str, dict[int, float
 
 def measure(draws: int, rounds: int, images: int | None) -> tuple[dict[str, dict[int, float]], float, Memory]:
     """Rates by work and round, multiply-adds of one evaluation, and the peak memory around it."""
-    from src.evaluation import Evaluator
-    from src.model import VAE
+    from src.vae import VAE, Evaluator
 
     config = Config(data=DataConfig(test_size=images))
     dataset = data.load(config.data, config.seed)

@@ -10,10 +10,8 @@ from src.sweep.compose import typed
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def idle(cfg: DictConfig) -> None:
-    from src import recorder, schema
-    from src.ledger import Runs
-    from src.provenance import fingerprint
-    from src.tracking import Store
+    from src import schema
+    from src.recording import Runs, Store, fingerprint, recorder
 
     config = typed(cfg)
     assert HydraConfig.get().job.num is not None

@@ -23,13 +23,15 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.options import positive
 from benchmarks.report import markdown, write
-from src import components, data, oracle, schema, synthetic
+from src import data, schema
 from src.config import Config, DataConfig, ModelConfig
-from src.moments import Moments
-from src.oracle import DrawMoments, LinearGaussianVAE
+from src.data import synthetic
+from src.variance import Moments, components
+from tests.oracles import linear_gaussian as oracle
+from tests.oracles.linear_gaussian import DrawMoments, LinearGaussianVAE
 
 if TYPE_CHECKING:
-    from src.model import VAE
+    from src.vae import VAE
 
 GRID = tuple(itertools.product((1, 5, 25), (30, 100)))
 PROBES = 100
@@ -83,7 +85,7 @@ def settings(mc_samples: int, batch_size: int) -> Config:
 
 def network(model: LinearGaussianVAE, config: Config) -> "VAE":
     """The product's network with the weights of the oracle."""
-    from src.model import VAE
+    from src.vae import VAE
 
     vae = VAE.from_settings(config, len(model.mu))
     vae.encoder.get_layer("q_mean").set_weights([model.V.T, -model.V @ model.mu])
@@ -135,7 +137,8 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
     """
     import tensorflow as tf
 
-    from src import gradients, noise, training
+    from src import seeds
+    from src.vae import gradients, training
 
     trainer = training.EpochTrainer(vae, dataset, config)
     cut, size = len(vae.encoder.trainable_variables), config.batch_size
@@ -143,7 +146,7 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
 
     def step(inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         rows, epoch = inputs
-        counter = noise.counter_of(epoch, 0)
+        counter = seeds.counter_of(epoch, 0)
         eps = trainer.draw(trainer.noise_key, counter, size, config.mc_samples, vae.latent_dim)
         weights = tf.fill([size], 1 / size)
         found = gradients.estimate(trainer.estimator, vae, trainer.batch(rows, counter), weights, eps)
@@ -169,7 +172,7 @@ def of_the_probe(
     model: LinearGaussianVAE, vae: "VAE", dataset: data.Dataset, config: Config, probes: int
 ) -> Iterator[Comparison]:
     """One probe beside all training vectors, and the mean of many beside the probe's own images."""
-    from src.probe import Probe
+    from src.vae import Probe
 
     probe = Probe(vae, dataset, config)
     calls = [probe(epoch) for epoch in range(probes)]

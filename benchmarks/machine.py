@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from src.provenance import cpu_name, git
+from src.recording import cpu_name, git
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "torch")
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "XLA_FLAGS", "KERAS_BACKEND")

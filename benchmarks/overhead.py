@@ -125,7 +125,7 @@ def store_uri(folder: Path) -> str:
 
 def create_store(folder: Path) -> float:
     """Create and migrate the store, which a first run does once and no later one; returns the time it takes."""
-    from src.tracking import Store
+    from src.recording import Store
 
     started = time.perf_counter()
     Store(TrackingConfig(uri=store_uri(folder)))

@@ -5,6 +5,8 @@ Runs write these keys, tables carry them as columns and figures print their labe
 
 from typing import NamedTuple
 
+# The MLflow experiment where none is named.
+EXPERIMENT = "vae-mc-samples"
 # Raised by one whenever a recorded number changes: an entry of CHANGELOG.md that says
 # "changes recorded numbers: yes". Part of every run's fingerprint.
 NUMERICS = 2
@@ -39,7 +41,8 @@ TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
 TRAIN_SPIKES = Quantity("train/spikes", "", "steps", "spikes of the minibatch loss")
 TRAIN_NLL = Quantity("train/nll", "-E log p(x|z)", "nats/image", "training reconstruction term")
 TRAIN_KL = Quantity("train/kl", "KL", "nats/image", "training KL")
-TRAIN_GRAD_NORM = Quantity("train/grad_norm", "|g|", "nats/image", "mean norm of the minibatch gradient")
+# A derivative by weights, which have no unit.
+TRAIN_GRAD_NORM = Quantity("train/grad_norm", "|g|", "nats/image/weight", "mean norm of the minibatch gradient")
 TRAIN_SECONDS = Quantity("train/seconds", "t", "s", "training time per epoch")
 TRAIN_IMAGES_PER_SECOND = Quantity("train/images_per_second", "", "images/s", "training speed")
 TEST_NEG_ELBO = Quantity("test/neg_elbo", "-ELBO", "nats/image", "test negative ELBO")
@@ -58,6 +61,7 @@ FINAL_TEST_KL = Quantity("final/test_kl", "KL", "nats/image", "final test KL")
 FINAL_ACTIVE_UNITS = Quantity("final/active_units", "AU", "units", "active latent units")
 RUN_SECONDS = Quantity("run/seconds", "t", "s", "run time")
 RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "", "bytes", "peak resident memory")
+RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "", "multiply-adds of the dense layers")
 
 # Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model.
 PROBE_PARTS = ("loss", "encoder", "decoder", "all")
@@ -71,7 +75,13 @@ PROBE_QUANTITIES = {
     "b_eq": Quantity("b_eq", "B_eq", "images", "batch size at which K=1 is as quiet"),
     "noise_scale": Quantity("noise_scale", "B_simple", "images", "noise scale"),
 }
+# What one observation of the probe is: the draws in it, and whether var_mc / K is the variance at any K (1) or not (0),
+# as the draws of an image depend on each other or the bound is no mean over them.
+PROBE_SET_SIZE = Quantity("probe/set_size", "", "draws", "draws in one observation of the probe")
+PROBE_INDEPENDENT = Quantity("probe/independent", "", "", "independent draws and a bound that is their mean")
 PROBE_SECONDS = Quantity("probe/seconds", "t", "s", "time of a probe")
+# By part of the model: a loss has nats, a derivative by weights nats per weight.
+PROBE_UNITS = {"loss": "(nats/image)^2"} | dict.fromkeys(("encoder", "decoder", "all"), "(nats/image/weight)^2")
 
 
 def probe_key(part: str, quantity: str) -> str:
@@ -103,28 +113,20 @@ FINAL_METRICS = (
     FINAL_ACTIVE_UNITS,
     RUN_SECONDS,
     RUN_PEAK_RSS_BYTES,
+    RUN_MULTIPLY_ADDS,
 )
 
-# Derived parameter: what the recorded NLL is. Grayscale cross-entropy is not a likelihood.
+# Derived parameter: what the recorded NLL is. Cross-entropy of grayscale pixels is not a likelihood; a density can
+# exceed 1, so its negative logarithm can be negative and does not compare with that of a probability.
 NLL_KIND = "nll_kind"
 PSEUDO_NLL = "BCE pseudo-NLL"
+DENSITY_NLL = "negative log-density"
 TRUE_NLL = "NLL"
-
-# Parameters that say where things are or what they are called, not what is computed.
-MACHINERY = (
-    "data.path",
-    "model.name",
-    "checkpoint.every",
-    "study.plan_only",
-    "study.rerun",
-    "study.budget",
-    "tracking.uri",
-    "tracking.runs",
-    "tracking.experiment",
-)
 
 # Tags of a run.
 FINGERPRINT = "fingerprint"
+# The parameters that are not part of the fingerprint, with commas: where things are, what they are called.
+MACHINERY = "machinery"
 STATUS = "status"
 SWEEP = "sweep"
 FINISHED, FAILED, DIVERGED, KILLED = "finished", "failed", "diverged", "killed"

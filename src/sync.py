@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config import ConfigError, TrackingConfig
-from src.imports import load
+from src.process import load
 
 log = logging.getLogger("src.sync")
 
@@ -34,10 +34,9 @@ def options(arguments: list[str]) -> TrackingConfig:
 
 def sync(config: TrackingConfig) -> bool:
     """Send every ledger; returns whether the store has all that can be sent."""
-    load("src.tracking")
-    from src import recorder, schema
-    from src.ledger import Runs
-    from src.tracking import Store
+    load("src.recording.mlflow_store")
+    from src import schema
+    from src.recording import Runs, Store, recorder
 
     runs = Runs(config)
     ledgers = runs.every()

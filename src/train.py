@@ -12,11 +12,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from src.config import Config, ConfigError
-from src.imports import load
-from src.ledger import Runs
+from src.process import load
+from src.recording import RunFailed, Runs, UnfinishedError
 from src.sweep import register
 from src.sweep.compose import typed
-from src.sweep.study import RunFailed, UnfinishedError
 from src.sweep.usage import USAGE_ERROR, explain
 
 FAILURE = 1
@@ -35,8 +34,8 @@ def cell(cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
     else:
         open_store(config)
-    load("src.cell")
-    from src.cell import run
+    load("src.run.cell")
+    from src.run import run
 
     run(config, number)
 
@@ -49,9 +48,8 @@ def speak() -> None:
 
 def open_store(config: Config) -> None:
     """Make sure of the store before a single run trains, as the sweeper does it for a grid."""
-    load("src.tracking")
-    from src.recorder import clean_up
-    from src.tracking import Store
+    load("src.recording.mlflow_store")
+    from src.recording import Store, clean_up
 
     store = Store(config.tracking)
     store.verify()
@@ -63,7 +61,7 @@ def close_and_leave(received: signal.Signals) -> None:
     try:
         if pool := sys.modules.get("src.sweep.pool"):
             pool.end_workers()
-        if recorder := sys.modules.get("src.recorder"):
+        if recorder := sys.modules.get("src.recording.recorder"):
             recorder.end_open_runs(f"ended by {received.name}")
         print(f"\nEnded by {received.name}; open runs are closed as KILLED.", file=sys.stderr, flush=True)
     finally:  # also where nobody reads what is printed any more
@@ -72,7 +70,7 @@ def close_and_leave(received: signal.Signals) -> None:
 
 def main() -> None:
     """Run Hydra's program; refusals become one message and exit code 2."""
-    from src.interrupt import watching
+    from src.process import on_signal
 
     speak()
     # Our presets for Ray and Slurm go by the names of their plugins' own.
@@ -81,7 +79,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     try:
         register()
-        with watching(close_and_leave):
+        with on_signal(close_and_leave):
             cell()
     except (ConfigError, HydraException) as error:
         if wanted_trace:

@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
-from src import ledger, schema
-from src.config import TrackingConfig
-from src.data import ROOT
-from src.ledger import Ledger, Runs
+from src import ROOT, schema
+from src.config.settings import TrackingConfig
+from src.recording import ledger
+from src.recording.ledger import Ledger, Runs
 
 SMALL = (
     "data.train_size=250",

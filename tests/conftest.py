@@ -9,7 +9,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 import pytest
 
 from src import data
-from src.config import Config, DataConfig, EvaluationConfig
+from src.config.settings import Config, DataConfig, EvaluationConfig
 
 
 def small(**changes: object) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.idx import FILES
+from src.data.idx import FILES
 
 PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
 RNG = np.random.default_rng(0)

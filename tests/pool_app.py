@@ -18,8 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import ConfigError
-from src.interrupt import watching
+from src.config.settings import ConfigError
+from src.process import on_signal
 from src.sweep.pool import PoolLauncher, end_workers
 
 # HYDRA_FULL_ERROR: set by `main`, as a study sets its own variable.
@@ -76,11 +76,11 @@ def open_run(folder: Path, what: str) -> Iterator[None]:
             time.sleep(float(parts[2]))
         (folder / "closed").write_text(reason)
 
-    sys.modules["src.recorder"] = SimpleNamespace(end_open_runs=close)
+    sys.modules["src.recording.recorder"] = SimpleNamespace(end_open_runs=close)
     try:
         yield
     finally:
-        del sys.modules["src.recorder"]
+        del sys.modules["src.recording.recorder"]
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="app")
@@ -123,7 +123,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     PoolLauncher.launch = noting(PoolLauncher.launch)
     try:
-        with watching(end):
+        with on_signal(end):
             cell()
     except ConfigError as error:
         sys.exit(str(error))

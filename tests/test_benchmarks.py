@@ -14,8 +14,7 @@ from benchmarks.options import positives
 from benchmarks.overhead import Point
 from benchmarks.report import markdown
 from benchmarks.trial import Measurement, Trial, TrialFailed
-from src import schema
-from src.data import ROOT
+from src import ROOT, schema
 
 UNTRAINED = 784 * math.log(2)
 TINY = ("--images", "200", "--batch-size", "50", "--mc-samples", "2", "--epochs", "1", "--rounds", "1")
@@ -47,8 +46,8 @@ def test_contenders_train_the_same_model_on_the_same_loss(name, baseline):
 @pytest.mark.parametrize("name", ["nll", "nll_broadcast"])
 def test_keras_minimises_what_this_project_does_at_equal_weights(name, digits):
     from benchmarks.contenders import keras_fit
-    from src.config import Config
-    from src.model import VAE
+    from src.config.settings import Config
+    from src.vae.model import VAE
 
     config = Config(mc_samples=400)
     vae = VAE.from_settings(config, 784)
@@ -72,9 +71,9 @@ def test_keras_minimises_what_this_project_does_at_equal_weights(name, digits):
 def test_the_loss_reported_is_the_mean_over_images_where_the_last_batch_is_smaller():
     from benchmarks.contenders import project
     from src import data
-    from src.config import Config, DataConfig
-    from src.model import VAE
-    from src.training import EpochRecord, make_trainer, train
+    from src.config.settings import Config, DataConfig
+    from src.vae.model import VAE
+    from src.vae.training import EpochRecord, make_trainer, train
 
     config = Config(batch_size=60, epochs=1, data=DataConfig(train_size=100))
     dataset = data.load(config.data, config.seed)

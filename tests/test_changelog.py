@@ -2,8 +2,7 @@
 
 import re
 
-from src import schema
-from src.data import ROOT
+from src import ROOT, schema
 
 
 def test_every_entry_says_whether_it_changes_numbers_and_each_yes_is_counted():

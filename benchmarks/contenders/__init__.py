@@ -41,7 +41,7 @@ class Contender(NamedTuple):
 
 BASELINE = "this project"
 CONTENDERS = {
-    BASELINE: Contender("project:train", "the whole epoch compiled, as `src.training` does it"),
+    BASELINE: Contender("project:train", "the whole epoch compiled, as `src.vae.training` does it"),
     "post": Contender("keras_fit:post", "Keras fit, targets tiled to [n, K, 784], no XLA", tiles_targets=True),
     "broadcast fit": Contender("keras_fit:broadcast", "Keras fit, targets [n, 1, 784], XLA"),
     "tuned fit": Contender("keras_fit:tuned", "broadcast fit with 50 steps per execution"),

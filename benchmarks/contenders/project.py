@@ -5,9 +5,8 @@ import numpy as np
 from benchmarks.contenders import Report
 from src.config import Config
 from src.data import Dataset
-from src.model import VAE
-from src.training import EpochRecord, make_trainer
-from src.training import train as train_epochs
+from src.vae import VAE, EpochRecord, make_trainer
+from src.vae import train as train_epochs
 
 
 def train(config: Config, dataset: Dataset, report: Report) -> None:

@@ -5,9 +5,9 @@ import os
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from src import ROOT
 from src.config import Config, TrackingConfig
-from src.ledger import Runs
-from src.published import ROOT
+from src.recording import Runs
 from src.sweep.usage import help_template
 
 

@@ -10,9 +10,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src import config, data_problems
-from src.config import Config, ConfigError
-from src.contradictions import contradictions
+from src import config
+from src.config import Config, ConfigError, contradictions
+from src.data import problems as data_problems
 from src.sweep.usage import GROUPS, unknown_key, wrong_type
 
 

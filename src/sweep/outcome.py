@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from filelock import Timeout
 
 from src import schema
-from src.durations import clock
-from src.ledger import Runs, held
-from src.past import Past, latest
+from src.config import clock
+from src.recording import Runs, UnfinishedError, held
+from src.sweep.past import Past, latest
 from src.sweep.plan import Cell, Plan, aligned, counted, labelled
 from src.sweep.pool import CellLost
-from src.sweep.study import UnfinishedError
 
 if TYPE_CHECKING:
-    from src.tracking import Store
+    from src.recording import Store
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Scene(NamedTuple):
             cells: the cells.
             lost: by fingerprint, what befell the processes of those that did not end by themselves.
         """
-        from src import recorder
+        from src.recording import recorder
 
         for cell in cells:
             home = self.runs.home(cell.config, cell.fingerprint)

@@ -8,9 +8,8 @@ from itertools import takewhile, zip_longest
 from typing import NamedTuple
 
 from src import schema
-from src.config import Config, ConfigError
-from src.durations import clock
-from src.past import Past
+from src.config import Config, ConfigError, clock
+from src.sweep.past import Past
 from src.sweep.predict import Prediction, disk_bytes
 
 # Cells listed before the rest is counted: of those to run, and of those that are not.

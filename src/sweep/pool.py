@@ -25,8 +25,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
-from src.config import ConfigError, Domain, refusal
-from src.durations import clock, duration, is_duration
+from src.config import ConfigError, Domain, clock, duration, is_duration, refusal
 from src.sweep.worker import described, failed, run_cell, start
 
 # Between Pebble's SIGTERM and SIGKILL: a run that is being killed waits up to 5 seconds for its store.

@@ -18,7 +18,7 @@ import numpy as np
 
 from src import data, schema
 from src.config import Config, DataConfig, EvaluationConfig, ModelConfig, flatten
-from src.past import Past
+from src.sweep.past import Past
 
 REPEATED = "earlier runs of this setting"
 SCALED = "earlier runs, scaled"

@@ -20,23 +20,20 @@ from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from src import data, provenance, schema
-from src.config import Config, ConfigError, StudyConfig, TrackingConfig, title
-from src.durations import duration
-from src.imports import load
-from src.ledger import Runs
-from src.past import Past, latest
+from src import data, schema
+from src.config import Config, ConfigError, StudyConfig, TrackingConfig, duration, title
+from src.process import load
+from src.recording import Runs, Study, provenance
 from src.sweep.compose import composer, problems
 from src.sweep.outcome import Outcome, Scene, conclude, ended_before
+from src.sweep.past import Past, latest
 from src.sweep.plan import Cell, Plan, Planned, counted, describe, make_plan, unique
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.predict import matmul_rate, predict
-from src.sweep.study import Study
 from src.sweep.usage import explain
 
 if TYPE_CHECKING:
-    from src.recorder import Run
-    from src.tracking import Store
+    from src.recording import Run, Store
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +68,8 @@ class StudySweeper(BasicSweeper):
         for cell in cells:
             data.ensure(cell.config.data)
         # MLflow takes seconds to import, so the grid has been checked before.
-        load("src.tracking")
-        from src import recorder
-        from src.tracking import Store
+        load("src.recording.mlflow_store")
+        from src.recording import Store, recorder
 
         store, runs = Store(first.tracking), Runs(first.tracking)
         store.verify()
@@ -141,8 +137,7 @@ class StudySweeper(BasicSweeper):
     @contextmanager
     def parent(self, runs: Runs, store: "Store", tracking: TrackingConfig) -> Iterator["Run"]:
         """The run of the whole grid, in the study's folder, known to the store before any cell starts."""
-        from src import recorder
-        from src.tracking import Store
+        from src.recording import Store, recorder
 
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)

@@ -14,7 +14,7 @@ import psutil
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 
-from src.interrupt import watching
+from src.process import on_signal
 
 
 class Runner(Protocol):
@@ -31,7 +31,7 @@ def start(packed: bytes) -> None:
     """Begin a worker: it leaves when told to or when its parent is gone, prints what cells print, and knows its job."""
     global launcher
     life = ExitStack()
-    life.enter_context(watching(lambda received: leave(f"ended by {received.name}", 128 + received)))
+    life.enter_context(on_signal(lambda received: leave(f"ended by {received.name}", 128 + received)))
     # Before the interpreter stops its threads: the watcher would be waited for in vain.
     atexit.register(life.close)
     threading.Thread(target=leave_with_parent, name="parent-watcher", daemon=True).start()
@@ -46,7 +46,7 @@ def leave(reason: str, code: int) -> None:
     leaving.acquire()
     try:
         # Where it has not been imported, no run is open.
-        if recorder := sys.modules.get("src.recorder"):
+        if recorder := sys.modules.get("src.recording.recorder"):
             recorder.end_open_runs(reason)
     finally:
         os._exit(code)

@@ -143,9 +143,9 @@ def rename(path, target):
 
 def inject(cell):
     """Wrap the steps of a run; `cell` is the module src.cell, which has been imported by whichever process runs one."""
-    from src.checkpoint import Keeper
-    from src.ledger import Ledger
-    from src.training import Stopwatch
+    from src.recording.checkpoint import Keeper
+    from src.recording.ledger import Ledger
+    from src.vae.training import Stopwatch
 
     Stopwatch.on_epoch_begin = epoch_begin
     around(cell, "train", before=begin)
@@ -162,7 +162,7 @@ class Importer(importlib.abc.MetaPathFinder):
     """Calls `inject` after src.cell has been imported."""
 
     def find_spec(self, name, path, target=None):
-        if name != "src.cell":
+        if name != "src.run.cell":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         load = spec.loader.exec_module

@@ -1,0 +1,235 @@
+"""The typed configuration: what a user can set, what each key admits, and the message for what it does not.
+
+Nothing here imports TensorFlow, so a wrong value is refused before the slow imports begin.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, NamedTuple
+
+from src.config.durations import is_duration, is_interval
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run: what was wrong, expected and received, and the remedy."""
+
+
+class Domain(NamedTuple):
+    """The values that a key admits, in words and as a predicate, and what to do about any other."""
+
+    expected: str
+    admits: Callable[[Any], bool]
+    remedy: str
+
+
+def at_least(minimum: int, remedy: str) -> Domain:
+    expected = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"an integer of at least {minimum}")
+    return Domain(expected, lambda value: value >= minimum, remedy)
+
+
+def one_of(*names: str) -> Domain:
+    return Domain(f"one of {', '.join(names)}", lambda value: value in names, f"For example {names[0]}.")
+
+
+def setting(default: Any, meaning: str, domain: Domain | None = None) -> Any:
+    """A field of the configuration, with its meaning for --help and its domain for the check."""
+    metadata = {"meaning": meaning, "domain": domain}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def subset(which: str) -> Domain:
+    return Domain(
+        "a positive integer or null",
+        lambda value: value is None or value >= 1,
+        f"null takes every {which} image.",
+    )
+
+
+ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
+
+
+@dataclass
+class DataConfig:
+    """Which images, and how their pixels are read."""
+
+    name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
+    path: str | None = setting(None, "folder of the four IDX files; null: where the data set is known to be")
+    pixels: str = setting(
+        "grayscale",
+        "grayscale as in the post; dynamic: binarised anew every epoch; static: binarised once; real: no images",
+        one_of("grayscale", "dynamic", "static", "real"),
+    )
+    train_size: int | None = setting(None, "number of training images; null for all", subset("training"))
+    test_size: int | None = setting(None, "number of test images; null for all", subset("test"))
+
+
+@dataclass
+class ModelConfig:
+    """The encoder's layers; the decoder mirrors them."""
+
+    name: str = setting("post", "label of the architecture")
+    hidden_dims: list[int] = setting(
+        [256],
+        "units of the encoder's hidden layers",
+        Domain(
+            "a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256] or [200,200]."
+        ),
+    )
+    latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
+    activation: str = setting("relu", "activation of the hidden layers", one_of(*ACTIVATIONS))
+    output_bias: str = setting(
+        "zeros", "initial bias of the output; pixel_means: what predicts their means", one_of("zeros", "pixel_means")
+    )
+
+
+@dataclass
+class EvaluationConfig:
+    """How many importance-weighted draws the test NLL takes. They never depend on mc_samples."""
+
+    iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
+    final_iw_samples: int = setting(100, "draws per test image at the end", at_least(1, "The default is 100."))
+    quadrature: bool = setting(True, "at the end, the NLL by quadrature too where latent_dim is 2")
+
+
+@dataclass
+class ProbeConfig:
+    """When and how the variance of loss and gradient is taken apart at frozen weights. It changes no other number."""
+
+    epochs: list[int] = setting(
+        [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+        "epochs after which to probe, 0 for before training, and the last one; [] for never",
+        Domain("a list of non-negative integers", lambda epochs: all(e >= 0 for e in epochs), "For example [0,1,5]."),
+    )
+    images: int = setting(256, "training images in the fixed probe set, at most", at_least(3, "The default is 256."))
+    draws: int = setting(
+        8,
+        "draws per image, whatever mc_samples is; at least two whole sets where draws are not independent",
+        at_least(2, "The default is 8."),
+    )
+
+
+@dataclass
+class CheckpointConfig:
+    """How often a run is saved, to go on after a crash exactly where it was."""
+
+    every: str = setting(
+        "1m",
+        "epochs (a bare number) or time (30s, 2m, 1h) between two checkpoints",
+        Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
+    )
+
+
+@dataclass
+class StudyConfig:
+    """How a grid is gone through. It changes no number of any cell."""
+
+    plan_only: bool = setting(False, "say what a grid would do and cost, and end")
+    rerun: str = setting(
+        "failed",
+        "which cells that ended before are run again: failed or diverged ones, all, none; finished ones only by all",
+        one_of("failed", "all", "none"),
+    )
+    budget: str | None = setting(
+        None,
+        "time for the whole grid, such as 30m or 8h: whole replicates (seeds) that do not fit are left out",
+        Domain("a duration such as 30m or null", lambda text: text is None or is_duration(text), "For example 30m."),
+    )
+
+
+@dataclass
+class TrackingConfig:
+    """Where the runs are recorded."""
+
+    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here")
+    runs: str | None = setting(None, "folder of the runs' ledgers, checkpoints and pictures; null: runs/ here")
+    experiment: str = setting(
+        "vae-mc-samples",
+        "MLflow experiment",
+        Domain("a non-empty name", lambda name: bool(name.strip()), "The default is vae-mc-samples."),
+    )
+
+
+@dataclass
+class Config:
+    """One training run: a cell of a grid."""
+
+    mc_samples: int = setting(
+        1, "Monte Carlo samples K per image and step", at_least(1, "Use mc_samples=1 for the single-sample estimate.")
+    )
+    batch_size: int = setting(100, "images B per step", at_least(1, "The post's value is batch_size=100."))
+    seed: int = setting(
+        0,
+        "seed of initial weights, data order, binarisation and draws",
+        Domain("an integer in [0, 2^63)", lambda seed: 0 <= seed < 2**63, "Seeds count from 0: seed=range(0,5)."),
+    )
+    epochs: int = setting(10, "passes over the training images", at_least(1, "The default is epochs=10."))
+    learning_rate: float = setting(
+        1e-3,
+        "step size of the optimizer",
+        Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001."),
+    )
+    optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
+    objective: str = setting("elbo", "the bound that is trained", one_of("elbo", "iwae"))
+    kl: str = setting("analytic", "the KL inside the bound", one_of("analytic", "sampled"))
+    gradient: str = setting(
+        "reparam", "estimator of the gradient; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
+    )
+    noise: str = setting("iid", "how the K draws of an image are made", one_of("iid", "antithetic", "sobol"))
+    learning_rate_schedule: str = setting(
+        "constant", "burda: eight stages of 3^i shares of the epochs at 10^(-i/7)", one_of("constant", "burda")
+    )
+    likelihood: str = setting(
+        "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
+    )
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+def title(config: Config) -> str:
+    """What a person calls a run."""
+    return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
+
+
+class Setting(NamedTuple):
+    """A leaf of the configuration: its dotted key, value, meaning and domain."""
+
+    key: str
+    value: Any
+    meaning: str
+    domain: Domain | None
+
+
+def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
+    """Every leaf below a section, in order."""
+    for leaf in fields(section):
+        value = getattr(section, leaf.name)
+        if is_dataclass(value):
+            yield from settings(value, f"{prefix}{leaf.name}.")
+        else:
+            yield Setting(prefix + leaf.name, value, leaf.metadata["meaning"], leaf.metadata["domain"])
+
+
+def refusal(key: str, domain: Domain, received: Any) -> str:
+    """The message for a value outside of its key's domain."""
+    return f"{key} must be {domain.expected}. Received: {key}={received}. {domain.remedy}"
+
+
+def problems(config: Config) -> list[str]:
+    """The settings outside of their domains, each by itself; empty where there are none."""
+    return [
+        refusal(leaf.key, leaf.domain, leaf.value)
+        for leaf in settings(config)
+        if leaf.domain is not None and not leaf.domain.admits(leaf.value)
+    ]
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """The configuration as {dotted key: value}."""
+    return {leaf.key: leaf.value for leaf in settings(config)}

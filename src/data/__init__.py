@@ -1,0 +1,7 @@
+"""Data sets as arrays: found, verified, cut to size, binarised."""
+
+from src.data.dataset import Dataset, available, binarize, ensure, identity, load, shape
+from src.data.idx import DataError
+from src.data.problems import problems
+
+__all__ = ["DataError", "Dataset", "available", "binarize", "ensure", "identity", "load", "problems", "shape"]

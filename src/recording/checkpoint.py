@@ -1,0 +1,121 @@
+"""Where a run can go on from after a crash: the weights, the optimizer's state and the epoch, in one file.
+
+What was recorded until then is in the run's ledger; order, binarisation and noise are functions of (seed, epoch,
+step, draw). So a continued run is the run that was not interrupted, bit for bit.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from src.config import duration
+
+log = logging.getLogger(__name__)
+
+FILE, FORMER_FILE, UNFINISHED_FILE = "checkpoint", "checkpoint.former", "checkpoint.tmp"
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Checkpoint(NamedTuple):
+    """A run between two epochs.
+
+    Attributes:
+        epoch: epochs that are done.
+        values: of every variable of the model and its optimizer, in their order.
+    """
+
+    epoch: int
+    values: list[np.ndarray]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint into a run's folder, so that a crash at any moment leaves this one or the former one whole.
+
+    Raises:
+        OSError: the disk is full, or cannot be written; the former one is left as it was.
+    """
+    packed = io.BytesIO()
+    np.savez(packed, np.array(checkpoint.epoch), *checkpoint.values)
+    body = packed.getvalue()
+    unfinished = folder / UNFINISHED_FILE
+    try:
+        with unfinished.open("wb") as out:
+            out.write(hashlib.sha256(body).digest() + body)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if (folder / FILE).exists():
+        (folder / FILE).replace(folder / FORMER_FILE)
+    unfinished.replace(folder / FILE)
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The last whole checkpoint of a run's folder; None without one. A damaged one is reported and passed over."""
+    for name in (FILE, FORMER_FILE):
+        if (folder / name).exists():
+            try:
+                return read(folder / name)
+            except (ValueError, OSError) as error:
+                log.warning("%s. The run goes on from what came before it.", error)
+    return None
+
+
+def read(path: Path) -> Checkpoint:
+    """One checkpoint. Raises ValueError where its content does not agree with its digest."""
+    content = path.read_bytes()
+    digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError(f"The checkpoint {path} is damaged: its {len(body)} bytes do not agree with their SHA-256")
+    with np.load(io.BytesIO(body)) as packed:
+        epoch, *values = (packed[f"arr_{place}"] for place in range(len(packed.files)))
+        return Checkpoint(int(epoch), values)
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoints of a run that has ended."""
+    for name in (FILE, FORMER_FILE, UNFINISHED_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+class Keeper:
+    """Saves a run every so often, and never fails it: without checkpoints a run is merely not continued.
+
+    Args:
+        folder: the run's own.
+        every: `checkpoint.every`, a number of epochs or a time with its unit.
+        variables: of the model and its optimizer; what is restored and saved.
+    """
+
+    def __init__(self, folder: Path, every: str, variables: Sequence):
+        self.folder, self.variables = folder, variables
+        self.epochs = int(every) if every.isdecimal() else None
+        self.seconds = duration(every)
+        self.saved_at = time.monotonic()
+
+    def restore(self) -> int:
+        """Set the variables as the last whole checkpoint has them; returns the epochs done, 0 without one."""
+        found = load(self.folder)
+        if found is None:
+            return 0
+        for variable, value in zip(self.variables, found.values, strict=True):
+            variable.assign(value)
+        return found.epoch
+
+    def after(self, epoch: int) -> None:
+        """Save, if it is time, after an epoch (counted from 1)."""
+        if epoch % self.epochs if self.epochs else time.monotonic() - self.saved_at < self.seconds:
+            return
+        try:
+            save(self.folder, Checkpoint(epoch, [np.asarray(variable) for variable in self.variables]))
+        except OSError as error:
+            log.warning("No checkpoint after epoch %d (%s). Training goes on; the former one is kept.", epoch, error)
+        self.saved_at = time.monotonic()

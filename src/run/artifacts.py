@@ -1,0 +1,46 @@
+"""What a run leaves in its folder beside its ledger: its history as a table, its pictures, its model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src import schema
+from src.data import Dataset
+from src.recording import Run
+from src.run import pictures
+from src.vae import VAE
+
+
+def save_history(run: Run) -> None:
+    """The metrics of the epochs so far, one row each."""
+    history = run.ledger.history([metric.key for metric in schema.EPOCH_METRICS])
+    pd.DataFrame(history).to_parquet(run.folder / schema.HISTORY_FILE)
+    run.log_artifact(run.folder / schema.HISTORY_FILE)
+
+
+def save_artifacts(vae: VAE, dataset: Dataset, run: Run) -> None:
+    """The run's pictures, in the store and its folder; the trained model, in its folder."""
+    vae.save(run.folder / schema.MODEL_FILE)
+    for name, figure in draw(vae, dataset):
+        figure.savefig(run.folder / name, dpi=120)
+        run.log_artifact(run.folder / name)
+
+
+def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
+    """The pictures that these latents and these data admit, with their files' names."""
+    if vae.latent_dim == 2:
+        q_mean = vae.encoder.predict(dataset.test, batch_size=1000, verbose=0)[0]
+        yield schema.LATENT_FILE, pictures.latent(q_mean, dataset.test_labels)
+    if dataset.image_shape is None:
+        return
+    shape = (-1, *dataset.image_shape)
+    image = dataset.test[:1]
+    yield (
+        schema.RECONSTRUCTIONS_FILE,
+        pictures.reconstructions(image.reshape(shape)[0], np.asarray(vae(image)).reshape(shape)),
+    )
+    if vae.latent_dim == 2:
+        means = vae.likelihood.mean(vae.decoder(pictures.manifold_grid(20)[None]))
+        yield schema.MANIFOLD_FILE, pictures.manifold(np.asarray(means).reshape(shape))

@@ -1,0 +1,55 @@
+"""What a terminal shows of a run: a bar over its epochs, the cell's number and the grid's time left."""
+
+import os
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+from src import schema
+from src.config import Config, clock, title
+from src.recording import Study
+
+
+def hidden() -> bool | None:
+    """Whether there is no place for a bar: beside other workers; None leaves it to tqdm to look for a terminal."""
+    return True if os.environ.get("TQDM_DISABLE") == "1" else None
+
+
+class EpochBar:
+    """A bar over the epochs of one run; silent where the output is not a terminal.
+
+    Args:
+        config: the run's settings.
+        study: the study that the run is a cell of; None for a single run.
+        cell: its number in the study, from 0; None for a single run.
+    """
+
+    def __init__(self, config: Config, study: Study | None, cell: int | None):
+        self.study, self.cell, self.epochs = study, cell, config.epochs
+        place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
+        self.bar = tqdm(
+            total=config.epochs, desc=place + title(config), unit="epoch", disable=hidden(), dynamic_ncols=True
+        )
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.bar.close()
+
+    def begin(self, done: int) -> None:
+        """Start after the epochs that an earlier process has done."""
+        self.bar.reset()
+        self.bar.update(done)
+
+    def show(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch done, with its metrics by schema key."""
+        shown = {
+            "loss": f"{metrics[schema.TRAIN_LOSS.key]:.2f}",
+            "test NLL": f"{metrics[schema.TEST_NLL.key]:.2f}",
+            "images/s": f"{metrics[schema.TRAIN_IMAGES_PER_SECOND.key]:,.0f}",
+        }
+        if self.study and self.cell is not None:
+            shown["grid left"] = clock(self.study.seconds_left(self.cell, epoch / self.epochs))
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()

@@ -1,0 +1,104 @@
+"""The K draws eps of an image: words of a counter-based stream, turned into normal draws one by one.
+
+All samplers have the signature of `normal_draws` and standard normal marginals, so the ELBO and its gradient stay
+unbiased. Streams and counters: `src.seeds`.
+"""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy.stats import qmc
+
+
+def words(key: int, counter: Any, count: int) -> Any:
+    """The first `count` 32-bit words of a stream's counter, uint32, [count]; fewer words are a prefix of more."""
+    seed = tf.stack([tf.constant(key, tf.int64), tf.cast(counter, tf.int64)])
+    return tf.random.stateless_uniform((count,), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+
+
+def normal_quantile(word: Any) -> Any:
+    """The standard normal quantile of (word + 1/2) / 2^32 for uint32 words, float32, at 24 bits; |result| <= 5.3."""
+    upper = tf.bitwise.right_shift(word, 31) == 1
+    body = tf.bitwise.bitwise_and(tf.bitwise.right_shift(word, 8), 2**23 - 1)
+    distance = tf.where(upper, body, 2**23 - 1 - body)
+    # 23 bits and a half are exact in float32, so the argument is never 0 or 1.
+    magnitude = math.sqrt(2.0) * tf.math.erfinv((tf.cast(distance, tf.float32) + 0.5) * 2.0**-23)
+    return tf.where(upper, magnitude, -magnitude)
+
+
+def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+    """Independent standard normal eps for one step, nested over K.
+
+    The first k draws of a larger mc_samples are the draws of mc_samples=k: word number (k B + b) D + d of the
+    stream becomes eps[b, k, d] by the inverse normal CDF. TensorFlow's own normal draws pair words in a way that
+    depends on the shape and on the compiler, and are nested for some shapes only.
+
+    Args:
+        key: key of the stream, from `seeds.stream_key`.
+        counter: int64 scalar, the step's counter; a tensor inside a compiled loop.
+        batch_size, mc_samples, latent_dim: B, K, D.
+    Returns:
+        eps, float32, [B, K, D], independent over all three axes.
+    """
+    drawn = words(key, counter, mc_samples * batch_size * latent_dim)
+    return tf.transpose(normal_quantile(tf.reshape(drawn, (mc_samples, batch_size, latent_dim))), (1, 0, 2))
+
+
+def uniform_draws(key: int, counter: Any, shape: tuple[int, ...]) -> Any:
+    """Uniform draws in [0, 1) for one step, float32, of the given shape."""
+    word = tf.reshape(words(key, counter, math.prod(shape)), shape)
+    return tf.cast(tf.bitwise.right_shift(word, 8), tf.float32) * 2.0**-24
+
+
+def antithetic_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+    """Pairs eps, -eps: [B, K, D] with eps[:, 2j+1] = -eps[:, 2j], for even K.
+
+    Nested over even K: the pairs of a smaller K come first.
+    Source: Wu, Goodman, Ermon (2019), for VAEs.
+    """
+    half = normal_draws(key, counter, batch_size, mc_samples // 2, latent_dim)
+    return tf.reshape(tf.stack([half, -half], axis=2), (batch_size, mc_samples, latent_dim))
+
+
+@cache
+def sobol_strata(mc_samples: int, latent_dim: int) -> np.ndarray:
+    """Which of the K equal strata of each axis the k-th Sobol point falls in, int32, [K, D]; K a power of 2."""
+    points = qmc.Sobol(latent_dim, scramble=False).random_base2(int(math.log2(mc_samples)))
+    return np.floor(points * mc_samples).astype(np.int32)
+
+
+def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+    """Owen-scrambled Sobol points through the inverse normal CDF, [B, K, D], for K a power of 2.
+
+    Every image and step has a scramble of its own. Each axis of the first K = 2^m points holds one point in every
+    stratum of width 1/K. Nested uniform scrambling flips the digit at level l by a random bit that depends on the
+    digits above it, here for the first m binary digits; the digits below are fresh, as strata are not shared.
+    Draws of different K are not nested.
+    Source: Owen (1995), "Randomly permuted (t,m,s)-nets"; Buchholz, Wenzel, Mandt (2018), for variational inference.
+    """
+    levels = int(math.log2(mc_samples))
+    strata = sobol_strata(mc_samples, latent_dim)
+    shape = (batch_size, mc_samples, latent_dim)
+    drawn = words(key, counter, 2 * math.prod(shape))
+    fresh, flips = (tf.reshape(part, shape) for part in tf.split(drawn, 2))
+    scrambled = tf.zeros(shape, tf.uint32)
+    for level in range(levels):
+        above = strata >> (levels - level)
+        node = (1 << level) - 1 + above  # the tree's node at this level, numbered from its root: below K
+        digit = (strata >> (levels - 1 - level)) & 1
+        flip = tf.bitwise.bitwise_and(pick(flips, node), 1)
+        scrambled += tf.bitwise.bitwise_xor(flip, tf.constant(digit, tf.uint32)[None]) * 2 ** (31 - level)
+    return normal_quantile(scrambled + tf.bitwise.right_shift(fresh, levels))
+
+
+def pick(table: Any, rows: np.ndarray) -> Any:
+    """table [B, K, D], rows [K, D] -> table[b, rows[k, d], d], [B, K, D]."""
+    columns = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
+    by_entry = tf.transpose(table, (1, 2, 0))
+    return tf.transpose(tf.gather_nd(by_entry, np.stack([rows, columns], axis=-1)), (2, 0, 1))
+
+
+SAMPLERS = {"iid": normal_draws, "antithetic": antithetic_draws, "sobol": sobol_draws}

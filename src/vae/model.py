@@ -1,0 +1,194 @@
+"""The variational autoencoder as Keras models: encoder, decoder, and the two joined by reparameterised draws."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from src import seeds
+from src.config import Config
+from src.vae.densities import gaussian_kl, gaussian_log_ratio
+from src.vae.likelihoods import LIKELIHOODS
+
+
+class Posterior(NamedTuple):
+    """q(z|x) = N(q_mean, diag exp(q_log_var)), both [B, D]."""
+
+    q_mean: Any
+    q_log_var: Any
+
+
+class Terms(NamedTuple):
+    """What the bounds are made of, nats.
+
+    Attributes:
+        log_likelihood: log p(x|z_k), [B, K].
+        log_ratio: log p(z_k) - log q(z_k|x), [B, K].
+        kl: the analytic KL( q(z|x) || p(z) ), [B].
+    """
+
+    log_likelihood: Any
+    log_ratio: Any
+    kl: Any
+
+    @property
+    def log_weights(self) -> Any:
+        """log p(x, z_k) - log q(z_k|x), [B, K]."""
+        return self.log_likelihood + self.log_ratio
+
+    def grouped(self, set_size: int) -> "Terms":
+        """Terms of single draws, [M, 1] and [M], as those of sets of consecutive rows, [M / size, size]."""
+        shape = (-1, set_size)
+        kl = ops.mean(ops.reshape(self.kl, shape), axis=1)
+        return Terms(ops.reshape(self.log_likelihood, shape), ops.reshape(self.log_ratio, shape), kl)
+
+
+def dense(x: Any, units: int, seed: int, name: str) -> Any:
+    """A linear layer on x whose initial weights depend on the seed and its name only."""
+    initializer = keras.initializers.GlorotUniform(seed=seeds.stream_key(seed, f"init/{name}") % 2**31)
+    return keras.layers.Dense(units, kernel_initializer=initializer, name=name)(x)
+
+
+def perceptron(x: Any, hidden_dims: Sequence[int], activation: str, seed: int, name: str) -> Any:
+    """Hidden layers on x. Linear part and activation are layers apart, so that a probe finds what lies between."""
+    for i, units in enumerate(hidden_dims):
+        x = keras.layers.Activation(activation)(dense(x, units, seed, f"{name}_{i}"))
+    return x
+
+
+def build_encoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
+    """x [B, pixels] -> q_mean [B, D], q_log_var [B, D]."""
+    x = keras.Input((pixels,), name="x")
+    hidden = perceptron(x, hidden_dims, activation, seed, "encoder")
+    return keras.Model(x, [dense(hidden, latent_dim, seed, head) for head in Posterior._fields], name="encoder")
+
+
+def build_decoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
+    """z [B, K, D] -> output [B, K, pixels], logits or means; layers act on the last axis, so the draws pass through."""
+    z = keras.Input((None, latent_dim), name="z")
+    hidden = perceptron(z, hidden_dims[::-1], activation, seed, "decoder")
+    return keras.Model(z, dense(hidden, pixels, seed, "output"), name="decoder")
+
+
+def reparameterize(q: Posterior, eps: Any) -> Any:
+    """z = q_mean + exp(q_log_var / 2) eps: eps [B, K, D] -> z [B, K, D]."""
+    return q.q_mean[:, None, :] + ops.exp(0.5 * q.q_log_var)[:, None, :] * eps
+
+
+def whiten(q: Posterior, z: Any) -> Any:
+    """The inverse of `reparameterize`: eps = (z - q_mean) exp(-q_log_var / 2), [B, K, D]."""
+    return (z - q.q_mean[:, None, :]) * ops.exp(-0.5 * q.q_log_var)[:, None, :]
+
+
+@keras.saving.register_keras_serializable("vae_mc_samples")
+class VAE(keras.Model):
+    """Gaussian latents, K draws per image.
+
+    `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]; `encoder` and
+    `decoder` are ordinary Keras models. Training draws its own noise: see `src.vae.training`.
+
+    Args:
+        mc_samples: K, draws per image of `call` and `predict`.
+        pixels: pixels per image.
+        hidden_dims: units of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: D.
+        activation: activation of the hidden layers.
+        likelihood: bernoulli, continuous_bernoulli or gaussian; the last learns one variance for all pixels.
+        seed: root of the initial weights and of the draws of `call`.
+    """
+
+    def __init__(
+        self,
+        mc_samples: int = 1,
+        pixels: int = 784,
+        hidden_dims: Sequence[int] = (256,),
+        latent_dim: int = 2,
+        activation: str = "relu",
+        likelihood: str = "bernoulli",
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.settings = {
+            "mc_samples": mc_samples,
+            "pixels": pixels,
+            "hidden_dims": list(hidden_dims),
+            "latent_dim": latent_dim,
+            "activation": activation,
+            "likelihood": likelihood,
+            "seed": seed,
+        }
+        layout = (pixels, tuple(hidden_dims), latent_dim, activation, seed)
+        self.mc_samples = mc_samples
+        self.latent_dim = latent_dim
+        self.likelihood = LIKELIHOODS[likelihood]
+        self.log_var = self.add_weight(name="log_var", initializer="zeros") if self.likelihood.has_variance else None
+        self.encoder = build_encoder(*layout)
+        self.decoder = build_decoder(*layout)
+        self.seed_generator = keras.random.SeedGenerator(seeds.stream_key(seed, "predict") % 2**31)
+        self.build((None, pixels))
+
+    @classmethod
+    def from_settings(cls, config: Config, pixels: int) -> "VAE":
+        """The model of a run's configuration, with its initial weights: the same for every K and B."""
+        return cls(
+            mc_samples=config.mc_samples,
+            pixels=pixels,
+            hidden_dims=config.model.hidden_dims,
+            latent_dim=config.model.latent_dim,
+            activation=config.model.activation,
+            likelihood=config.likelihood,
+            seed=config.seed,
+        )
+
+    def predict_from_the_start(self, means: Any) -> None:
+        """Set the output's bias so that the untrained decoder's mean is about these means of the pixels, [pixels].
+
+        Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
+        """
+        means = np.asarray(means, np.float64)
+        clipped = np.clip(means, 0.001, 0.999)
+        kernel, _ = self.decoder.get_layer("output").get_weights()
+        bias = means if self.likelihood.has_variance else np.log(clipped / (1 - clipped))
+        self.decoder.get_layer("output").set_weights([kernel, bias])
+
+    @property
+    def decoder_variables(self) -> list[Any]:
+        """The trainable variables of p(x|z)."""
+        return self.decoder.trainable_variables + ([] if self.log_var is None else [self.log_var])
+
+    def encode(self, x: Any) -> Posterior:
+        """q(z|x): x [B, pixels] -> two of [B, D]."""
+        return Posterior(*self.encoder(x))
+
+    def call(self, x: Any) -> Any:
+        """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
+        eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
+        return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), eps)))
+
+    def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
+        """The terms of the bounds of z, from the decoder's output for it.
+
+        The target is x as [B, 1, pixels], broadcast over the draws: nothing is tiled.
+
+        Args:
+            x: [B, pixels].
+            z: [B, K, D].
+            whitened: `whiten(q, z)`, or the eps that z was made from, which is the same.
+            output: decoder(z), [B, K, pixels].
+            log_var: of the pixels, where the likelihood has one; broadcast against the output.
+        """
+        log_likelihood = self.likelihood.log_prob(x[:, None, :], output, log_var)
+        log_ratio = gaussian_log_ratio(z, whitened, q.q_log_var[:, None, :])
+        return Terms(log_likelihood, log_ratio, gaussian_kl(*q))
+
+    def terms(self, x: Any, eps: Any) -> Terms:
+        """The terms of the bounds at given draws: x [B, pixels], eps [B, K, D]."""
+        q = self.encode(x)
+        z = reparameterize(q, eps)
+        return self.terms_at(x, q, z, eps, self.decoder(z), self.log_var)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.settings}

@@ -1,0 +1,226 @@
+"""Training: the whole epoch is one compiled call, and one `train_step` of Keras `fit`.
+
+A VAE of this size spends an ordinary `fit` on overhead. Here the images stay in memory and `fit` sees, as its one
+batch per epoch, the epoch's order: [steps, B] image numbers and the epoch's number. The step loop runs inside the
+XLA-compiled graph. Noise and order are functions of (seed, epoch, step, draw), see `src.vae.noise`.
+
+The last batch of an epoch may be smaller. Its row is filled up with PADDING, which weighs nothing: the step's loss
+and gradient are means over the images that are there, and statistics weigh every step by its images.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from src import schema, seeds
+from src.config import Config
+from src.data import Dataset
+from src.vae import draws, gradients
+from src.vae.draws import SAMPLERS
+from src.vae.gradients import Estimator
+from src.vae.model import VAE
+
+PADDING = -1
+STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
+
+
+class Diverged(RuntimeError):
+    """A loss that is not finite."""
+
+    status = schema.DIVERGED
+
+
+class EpochRecord(NamedTuple):
+    """One epoch as it was trained.
+
+    Attributes:
+        epoch: counted from 1.
+        steps: one array [T] for each of STEP_STATISTICS, float64, nats per image.
+        images: images in each step, [T].
+        seconds: wall time of the compiled call, compilation apart.
+    """
+
+    epoch: int
+    steps: dict[str, np.ndarray]
+    images: np.ndarray
+    seconds: float
+
+
+def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarray:
+    """The images of every step of an epoch, int32, [ceil(N / B), B], the last row padded with PADDING.
+
+    Read row by row it is one permutation of the N images, the same for every batch size and every K.
+    """
+    order = seeds.generator(seed, "shuffle", epoch).permutation(images).astype(np.int32)
+    return np.pad(order, (0, -images % batch_size), constant_values=PADDING).reshape(-1, batch_size)
+
+
+class EpochTrainer(keras.Model):
+    """A Keras model whose `train_step` is a whole epoch of a VAE's training.
+
+    Args:
+        vae: the model to train.
+        dataset: its training data stay resident, as they are: images as bytes.
+        config: mc_samples, noise, the estimator's names and the seed are read.
+    """
+
+    def __init__(self, vae: VAE, dataset: Dataset, config: Config):
+        super().__init__(name="epoch_trainer")
+        self.vae = vae
+        self.images = tf.constant(dataset.train)
+        self.redraw = dataset.redraw
+        self.mc_samples = config.mc_samples
+        self.draw = SAMPLERS[config.noise]
+        self.estimator = Estimator(config.objective, config.kl, config.gradient)
+        self.noise_key = seeds.stream_key(config.seed, "train")
+        self.binarize_key = seeds.stream_key(config.seed, "binarize/train")
+        self.built = True
+
+    def batch(self, rows: Any, counter: Any) -> Any:
+        """The data of a step, float32, [B, pixels].
+
+        Bytes become intensities in [0, 1], binarised anew where the data set asks for it; real values stay as they are.
+        """
+        x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32")
+        if self.images.dtype == tf.uint8:
+            x = x / 255.0
+        if not self.redraw:
+            return x
+        return ops.cast(draws.uniform_draws(self.binarize_key, counter, tuple(x.shape)) < x, "float32")
+
+    def step(self, rows: Any, counter: Any) -> Any:
+        """One update of the weights; returns STEP_STATISTICS, [4]."""
+        x = self.batch(rows, counter)
+        present = ops.cast(rows != PADDING, "float32")
+        weights = present / ops.sum(present)
+        eps = self.draw(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
+        estimate = gradients.estimate(self.estimator, self.vae, x, weights, eps)
+        self.optimizer.apply(estimate.gradients, gradients.variables_of(self.vae))
+        return ops.stack([estimate.loss, estimate.nll, estimate.kl, tf.linalg.global_norm(estimate.gradients)])
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """One epoch.
+
+        Args:
+            data: the epoch's order, int32, [T, B], and [epoch, number of steps to take], int64, [2]. The second
+                is T but when warming up, where it is 0: the trip count is a tensor, so both are one program.
+        Returns:
+            The epoch's mean loss, and "steps": STEP_STATISTICS of every step, [T, 4].
+        """
+        order, plan = data
+
+        def body(step: Any, records: Any) -> Any:
+            record = self.step(order[step], seeds.counter_of(plan[0], ops.cast(step, "int64")))
+            return ops.slice_update(records, (step, 0), record[None, :])
+
+        empty = ops.zeros((order.shape[0], len(STEP_STATISTICS)))
+        records = ops.fori_loop(0, ops.cast(plan[1], "int32"), body, empty)
+        return {"loss": ops.mean(records[:, 0]), "steps": records}
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """The step size of an epoch (0-based).
+
+    burda: stage i = 0..7 takes 3^i of 3280 parts of the run at learning_rate 10^(-i/7). An epoch belongs to the
+    stage that holds its middle, so short runs skip the first stages.
+    Source: Burda, Grosse, Salakhutdinov (2016), section 5.
+    """
+    if config.learning_rate_schedule == "constant":
+        return config.learning_rate
+    ends = np.cumsum(3.0 ** np.arange(8))
+    stage = int(np.searchsorted(ends / ends[-1], (epoch + 0.5) / config.epochs))
+    return config.learning_rate * 10 ** (-stage / 7)
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Hands every finished epoch on, with the time of its compiled call alone.
+
+    Raises:
+        Diverged: out of `fit`, where a loss is not finite.
+    """
+
+    def __init__(self, images: np.ndarray, on_epoch: Callable[[EpochRecord], None]):
+        super().__init__()
+        self.images = images
+        self.on_epoch = on_epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        records = np.asarray((logs or {})["steps"], np.float64)
+        seconds = time.perf_counter() - self.started
+        if not np.isfinite(records).all():
+            step = int(np.argmin(np.isfinite(records).all(axis=1)))
+            raise Diverged(
+                f"the loss is not finite in epoch {epoch + 1}, step {step + 1} of {len(records)}. "
+                f"Expected a finite number. Received: {records[step, 0]}. Lower learning_rate."
+            )
+        steps = dict(zip(STEP_STATISTICS, records.T, strict=True))
+        self.on_epoch(EpochRecord(epoch + 1, steps, self.images, seconds))
+
+
+def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
+    """The data of `fit`: what `EpochTrainer.train_step` takes, for every epoch from `first` on (0-based).
+
+    Not by `from_generator`: it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process, so that the buffers of
+    every matrix product go back to the system and come again page by page, which can take longer than the product.
+    """
+    steps = math.ceil(images / config.batch_size)
+
+    def order(epoch: np.int64) -> np.ndarray:
+        return epoch_order(config.seed, int(epoch), images, config.batch_size)
+
+    def plan(epoch: Any) -> tuple[Any, Any]:
+        drawn = tf.ensure_shape(tf.numpy_function(order, [epoch], tf.int32), (steps, config.batch_size))
+        return drawn, tf.stack([epoch, steps])
+
+    return tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(plan)
+
+
+def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
+    """The Keras optimizer of that name with Keras's defaults but for the learning rate."""
+    names = {"rmsprop": "RMSprop", "adam": "Adam", "sgd": "SGD"}
+    return getattr(keras.optimizers, names[config.optimizer])(learning_rate=config.learning_rate)
+
+
+def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
+    """A trainer that is compiled and warmed up: the first epoch costs what every other does."""
+    trainer = EpochTrainer(vae, dataset, config)
+    trainer.compile(optimizer=make_optimizer(config), jit_compile=True)
+    trainer.optimizer.build(gradients.variables_of(vae))
+    trainer.make_train_function()
+    warm_up = epochs_from(0, config, len(dataset.train)).map(lambda order, plan: (order, tf.zeros_like(plan)))
+    trainer.train_function(iter(warm_up))
+    return trainer
+
+
+def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord], None], first: int = 0) -> None:
+    """Train from epoch `first` (0-based) to the last, calling `on_epoch` after each.
+
+    Raises:
+        Diverged: a loss is not finite. The epochs before have been handed on.
+    """
+    images = trainer.images.shape[0]
+    plans = epochs_from(first, config, images)
+    full, rest = divmod(images, config.batch_size)
+    sizes = np.array([config.batch_size] * full + [rest] * (rest > 0))
+    trainer.fit(
+        plans,
+        initial_epoch=first,
+        epochs=config.epochs,
+        steps_per_epoch=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch)),
+            Stopwatch(sizes, on_epoch),
+        ],
+    )

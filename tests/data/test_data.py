@@ -1,0 +1,201 @@
+"""Data sets as arrays: verified, cut, binarised; damage and misfits are one clear error."""
+
+import lzma
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src import data
+from src.config.settings import Config, DataConfig
+from src.data import synthetic
+from src.data.problems import problems
+from src.recording import provenance
+from tests.conftest import small
+from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
+
+
+def copied(folder, **changed: bytes) -> DataConfig:
+    """A configuration that reads a copy of MNIST's files with some contents replaced."""
+    for part in data.FILES:
+        source = data.find(DataConfig(), part)
+        content = changed.get(part)
+        if content is None:
+            shutil.copy(source, folder)
+        elif content:
+            (folder / source.name).write_bytes(content)
+    return DataConfig(path=str(folder))
+
+
+def test_the_whole_of_mnist_is_there():
+    loaded = data.load(DataConfig(), seed=0)
+    assert loaded.train.shape == (60_000, 784)
+    assert loaded.test.shape == (10_000, 784)
+    assert loaded.train.dtype == np.uint8
+    assert loaded.test.dtype == np.float32
+    assert loaded.test.max() == 1.0
+    assert np.bincount(loaded.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_a_missing_file_is_named_with_the_remedy(tmp_path):
+    config = copied(tmp_path, test_images=b"")
+    with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte is missing.*git checkout -- data/mnist"):
+        data.load(config, seed=0)
+
+
+def test_a_changed_byte_is_found(tmp_path):
+    content = bytearray(lzma.decompress(data.find(DataConfig(), "test_labels").read_bytes()))
+    content[1000] ^= 1
+    config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
+        data.read(config, "test_labels")
+
+
+@pytest.mark.parametrize("content", [b"not xz at all", None])
+def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
+    truncated = data.find(DataConfig(), "test_labels").read_bytes()[:1000]
+    config = copied(tmp_path, test_labels=content or truncated)
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be read.*git checkout"):
+        data.read(config, "test_labels")
+
+
+def test_subsets_repeat_are_nested_and_mixed():
+    large = data.load(DataConfig(train_size=2000, test_size=500), seed=0)
+    again = data.load(DataConfig(train_size=1000, test_size=200), seed=7)
+    np.testing.assert_array_equal(again.train, large.train[:1000])
+    np.testing.assert_array_equal(again.test, large.test[:200])
+    counts = np.bincount(large.test_labels, minlength=10)
+    assert counts.min() > 20  # ten classes at 50 expected: five standard errors below is 16
+
+
+def test_binarisation_has_the_intensity_as_its_mean():
+    images = np.full((20_000, 1), 64, np.uint8)
+    drawn = data.binarize(images, np.random.default_rng(0)) / 255
+    probability, error = 64 / 255, np.sqrt(64 / 255 * 191 / 255 / len(drawn))
+    assert abs(drawn.mean() - probability) < 5 * error
+    assert abs((drawn**0.5).mean() * 1.1 - probability) > 5 * error  # power: ten percent off is rejected
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+
+
+def test_static_pixels_follow_the_seed_but_the_test_set_does_not():
+    config = DataConfig(pixels="static", train_size=50, test_size=50)
+    first, second = data.load(config, seed=0), data.load(config, seed=1)
+    assert set(np.unique(first.train)) == {0, 255}
+    assert (first.train != second.train).any()
+    np.testing.assert_array_equal(first.train, data.load(config, seed=0).train)
+    np.testing.assert_array_equal(first.test, second.test)
+    assert set(np.unique(first.test)) == {0.0, 1.0}
+
+
+def test_dynamic_pixels_keep_probabilities_for_training_and_fix_the_test_set():
+    config = DataConfig(pixels="dynamic", train_size=50, test_size=50)
+    loaded = data.load(config, seed=0)
+    assert loaded.redraw
+    np.testing.assert_array_equal(loaded.train, data.load(DataConfig(train_size=50, test_size=1), 0).train)
+    np.testing.assert_array_equal(loaded.test, data.load(DataConfig(pixels="static", test_size=50), 0).test)
+
+
+def test_problems_are_found_from_headers_alone():
+    assert problems(small()) == []
+    (problem,) = problems(Config(batch_size=60_001))
+    assert problem == (
+        "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
+        "Lower batch_size or raise data.train_size."
+    )
+    (problem,) = problems(Config(data=DataConfig(test_size=10_001)))
+    assert problem.startswith("data.test_size must be a positive integer of at most 10000")
+
+
+def test_take_keeps_the_files_order_for_everything():
+    images = np.arange(12).reshape(6, 2)
+    assert data.take(images, None, "train") is images
+    assert sorted(data.take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
+
+
+def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
+    config = DataConfig(name="idx", path=str(write_folder(tmp_path, ".gz")))
+    loaded = data.load(config, seed=0)
+    np.testing.assert_array_equal(loaded.train.reshape(TRAIN.shape), TRAIN)
+    np.testing.assert_allclose(loaded.test.reshape(TEST.shape), TEST / 255, rtol=1e-6)
+    np.testing.assert_array_equal(loaded.test_labels, LABELS)
+    assert loaded.image_shape == (6, 9)
+    assert problems(Config(data=config)) == []
+    (problem,) = problems(Config(data=replace(config, train_size=301)))
+    assert problem.startswith("data.train_size must be a positive integer of at most 300")
+
+
+def test_labels_of_ones_own_folder_may_be_left_out(tmp_path):
+    config = DataConfig(name="idx", path=str(write_folder(tmp_path, labels=False)))
+    assert problems(Config(data=config)) == []
+    assert data.load(config, seed=0).test_labels is None
+
+
+def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
+    config = Config(data=DataConfig(name="idx", path=str(write_folder(tmp_path))))
+    write_idx(tmp_path, "test_images", TEST[:100, :5])
+    write_idx(tmp_path, "test_labels", LABELS[:90])
+    shapes, labels = problems(config)
+    assert shapes.startswith(
+        "test images must have the shape of the training images, [6, 9]. "
+        f"Received: [5, 9] with data.path={tmp_path}. Set data.path"
+    )
+    assert labels.startswith("test labels must be as many as the test images, 100. Received: 90")
+
+
+def test_idx_without_a_folder_is_refused_with_the_remedy():
+    (problem,) = problems(Config(data=DataConfig(name="idx")))
+    assert problem == (
+        "data.path must be a folder of IDX files with data.name=idx. Received: data.path=null. "
+        "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
+        "(the last may be left out)."
+    )
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_folder(tmp_path / "digits")
+    assert data.available(DataConfig(name="idx", path="~/digits"), "train_images") == 300
+
+
+def test_linear_gaussian_data_are_real_vectors():
+    config = DataConfig(name="linear_gaussian", pixels="real", train_size=500)
+    loaded = data.load(config, seed=3)
+    assert loaded.train.shape == (500, 16)
+    assert loaded.train.dtype == loaded.test.dtype == np.float32
+    assert loaded.train.min() < 0 < 1 < loaded.train.max()
+    np.testing.assert_array_equal(loaded.test, synthetic.linear_gaussian("test_images"))
+    assert loaded.test_labels is None
+    assert loaded.image_shape is None
+    assert problems(Config(data=config)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DataConfig(name="linear_gaussian"), "data.pixels must be real with data.name=linear_gaussian"),
+        (DataConfig(pixels="real"), "data.pixels must be one of grayscale, dynamic, static with data.name=mnist"),
+        (DataConfig(name="linear_gaussian", pixels="real", path="x"), "data.path must be null"),
+    ],
+)
+def test_settings_of_another_kind_of_data_are_refused(config, message):
+    (problem,) = problems(Config(data=config))
+    assert problem.startswith(message)
+
+
+def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_path):
+    def fingerprint(folder, **changes):
+        return provenance.fingerprint(Config(data=DataConfig(name="idx", path=str(folder), **changes)))
+
+    plain = write_folder(tmp_path / "plain")
+    first = fingerprint(plain)
+    assert first == fingerprint(write_folder(tmp_path / "packed", ".xz", labels=False))
+    assert first != fingerprint(plain, pixels="static")
+    write_idx(plain, "test_images", TEST[::-1])
+    assert first != fingerprint(plain)
+
+
+def test_every_data_set_has_an_identity_of_its_own(tmp_path):
+    names = ("mnist", "fashion_mnist", "idx", "linear_gaussian")
+    found = [data.identity(DataConfig(name=name, path=str(write_folder(tmp_path)))) for name in names]
+    assert len({str(identity) for identity in found}) == 4

@@ -1,0 +1,37 @@
+"""Data other than MNIST, trained on by the real command."""
+
+import math
+
+import numpy as np
+
+from src import data, schema
+from src.config.settings import Config, DataConfig
+from src.recording import provenance
+from src.vae.model import VAE
+from src.vae.training import EpochTrainer
+from tests.commands import Workplace
+from tests.conftest import small
+from tests.idx_files import write_folder
+
+
+def test_a_folder_of_images_that_are_not_square(tmp_path):
+    folder = write_folder(tmp_path / "own", ".gz", labels=False)
+    place = Workplace(tmp_path / "store")
+    done = place.train("data=idx", f"data.path={folder}")
+    assert done.returncode == 0, done.stderr
+    ((run_id, status),) = place.runs()
+    assert status == "FINISHED"
+    config = small(data=DataConfig(name="idx", path=str(folder), train_size=250, test_size=120))
+    assert place.pairs("tags", run_id)[schema.FINGERPRINT] == provenance.fingerprint(config)
+    history = place.history(run_id)
+    assert abs(history[schema.TRAIN_NLL.key, 1] - 54 * math.log(2)) < 5  # noise cannot be told from a coin's toss
+    pictures = {path.name for path in place.runs_folder.glob("K1-*/1/*.png")}
+    assert pictures == {schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE}
+
+
+def test_bytes_are_intensities_and_real_values_are_used_as_they_are(digits):
+    real = data.load(DataConfig(name="linear_gaussian", pixels="real", train_size=250, test_size=10), seed=0)
+    for dataset, expected in ((digits, digits.train / np.float32(255)), (real, real.train)):
+        trainer = EpochTrainer(VAE(pixels=dataset.train.shape[1], hidden_dims=[4]), dataset, Config())
+        batch = np.asarray(trainer.batch(np.array([3, 1, 3], np.int32), 0))
+        np.testing.assert_array_equal(batch, expected[[3, 1, 3]])

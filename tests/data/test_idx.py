@@ -1,0 +1,78 @@
+"""IDX files: packed in three ways, hashed by content, refused with what they are instead."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from src.data import idx
+from tests.idx_files import LABELS, PACKERS, TEST, idx_bytes, write_folder, write_idx
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_part_is_found_and_read_however_it_is_packed(tmp_path, suffix):
+    write_folder(tmp_path, suffix)
+    path = idx.locate(tmp_path, "test_images")
+    assert path is not None
+    values, checksum = idx.read(path, "test_images")
+    np.testing.assert_array_equal(values, TEST)
+    assert idx.shape(path, "test_images") == TEST.shape
+    assert checksum == idx.checksum(path) == hashlib.sha256(idx_bytes(TEST)).hexdigest()
+
+
+def test_a_folder_without_a_part_has_none(tmp_path):
+    assert idx.locate(tmp_path, "test_images") is None
+    assert idx.locate(tmp_path / "nowhere", "test_images") is None
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path):
+    path = write_idx(tmp_path, "test_labels", LABELS)
+    before = idx.checksum(path)
+    assert idx.shape(path, "test_labels") == (150,)
+    write_idx(tmp_path, "test_labels", LABELS[:50])
+    assert idx.shape(path, "test_labels") == (50,)
+    assert idx.checksum(path) != before
+
+
+WRONG = {
+    "another format": (b"GIF89a" + bytes(100), "not an IDX file of bytes with 3 axes.*00 00 08 03.*47 49 46 38"),
+    "nothing": (b"", "not an IDX file.*Received: nothing"),
+    "labels": (idx_bytes(LABELS), "not an IDX file of bytes with 3 axes.*Received: 00 00 08 01"),
+    "floats": (b"\x00\x00\x0d\x03" + bytes(100), "not an IDX file of bytes.*Received: 00 00 0d 03"),
+    "half a header": (idx_bytes(TEST)[:9], "cannot be read"),
+    "no images": (idx_bytes(TEST[:0]), r"is empty.*Received: shape \[0, 6, 9\]"),
+    "half its images": (
+        idx_bytes(TEST)[:4066],
+        r"is not as long as it says. Expected 8100 bytes.*\[150, 6, 9\]. Received: 4050",
+    ),
+    "more than its images": (idx_bytes(TEST) + b"x", "is not as long as it says. Expected 8100 bytes.*Received: 8101"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_anything_else_is_refused(tmp_path, kind, suffix):
+    content, message = WRONG[kind]
+    path = tmp_path / ("t10k-images-idx3-ubyte" + suffix)
+    path.write_bytes(PACKERS[suffix](content))
+    with pytest.raises(idx.DataError, match=message):
+        idx.read(path, "test_images")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: b"not packed"])
+def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, suffix, damage):
+    path = write_idx(tmp_path, "test_images", TEST, suffix)
+    path.write_bytes(damage(path.read_bytes()))
+    for reading in (lambda: idx.read(path, "test_images"), lambda: idx.checksum(path)):
+        with pytest.raises(idx.DataError, match=rf"t10k-images-idx3-ubyte\{suffix} cannot be read"):
+            reading()
+
+
+def test_a_changed_byte_inside_a_gz_file_is_found(tmp_path):
+    path = write_idx(tmp_path, "test_images", TEST, ".gz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(idx.DataError, match=r"ubyte.gz cannot be read"):
+        idx.read(path, "test_images")

@@ -1,0 +1,270 @@
+"""Which cells run, in which order, within which budget, and how it is said."""
+
+from collections import Counter
+from datetime import datetime
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src import schema
+from src.config.settings import Config, ConfigError
+from src.sweep.past import Past
+from src.sweep.plan import Cell, Plan, Planned, describe, make_plan, makespan, select, unique, within
+from src.sweep.predict import CALIBRATED, REPEATED, Prediction, disk_bytes
+
+NOON = datetime(2030, 5, 17, 12, 0)
+STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING)
+MINUTES = {1: 1, 5: 2, 25: 5}
+
+
+def grid(ks: tuple[int, ...] = (1, 5, 25), seeds: tuple[int, ...] = (0, 1, 2)) -> list[Cell]:
+    return [
+        Cell(
+            (f"mc_samples={k}", "epochs=20", f"seed={seed}"), Config(mc_samples=k, seed=seed, epochs=20), f"{k}-{seed}"
+        )
+        for k, seed in product(ks, seeds)
+    ]
+
+
+def run_of(cell: Cell, status: str = schema.FINISHED) -> Past:
+    return Past("abcdef0123456789", cell.fingerprint, status, 0, {}, {}, {})
+
+
+def minutes(configs: list[Config]) -> list[Prediction]:
+    """One minute for K = 1, two for K = 5, five for K = 25."""
+    return [Prediction(60 * MINUTES[config.mc_samples], 1.5e9, CALIBRATED) for config in configs]
+
+
+def planned_of(cells: list[Cell]) -> list[Planned]:
+    return list(map(Planned, cells, minutes([cell.config for cell in cells])))
+
+
+def plan_of(cells: list[Cell], past: dict[str, Past] | None = None, rerun: str = "failed", **changes) -> Plan:
+    return make_plan(cells, past or {}, rerun, minutes, **{"budget": None, "workers": 1, **changes})
+
+
+def said(plan: Plan, now: datetime = NOON, disk: float = 1e12, memory: float = 1e12) -> list[str]:
+    return describe(plan, now, disk, memory).splitlines()
+
+
+def test_the_first_of_equal_cells_is_kept():
+    first, other, repeat = grid(ks=(1,))
+    repeat = repeat._replace(fingerprint=first.fingerprint)
+    assert unique([first, other, repeat]) == ([first, other], 1)
+    assert unique([]) == ([], 0)
+
+
+RUNS_AGAIN = {
+    "all": {*STATUSES, None},
+    "failed": {schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, None},
+    "none": {schema.KILLED, schema.RUNNING, None},
+}
+
+
+@pytest.mark.parametrize("rerun", RUNS_AGAIN)
+@pytest.mark.parametrize("status", [*STATUSES, None])
+def test_what_runs_again(rerun, status):
+    (cell,) = grid((1,), (0,))
+    past = {cell.fingerprint: run_of(cell, status)} if status else {}
+    to_run, skipped, kept = select([cell], past, rerun)
+    assert bool(to_run) == (status in RUNS_AGAIN[rerun])
+    assert bool(skipped) == (status == schema.FINISHED and rerun != "all")
+    assert bool(kept) == (status in (schema.FAILED, schema.DIVERGED) and rerun == "none")
+
+
+@given(st.lists(st.sampled_from((*STATUSES, None)), min_size=9, max_size=9), st.sampled_from(list(RUNS_AGAIN)))
+def test_a_selection_parts_the_cells_and_keeps_their_order(statuses, rerun):
+    cells = grid()
+    past = {cell.fingerprint: run_of(cell, status) for cell, status in zip(cells, statuses, strict=True) if status}
+    to_run, skipped, kept = select(cells, past, rerun)
+    parts = [to_run, [cell for cell, _ in skipped], [cell for cell, _ in kept]]
+    assert Counter(cell.fingerprint for part in parts for cell in part) == Counter(cell.fingerprint for cell in cells)
+    assert all(part == sorted(part, key=cells.index) for part in parts)
+    assert all(run is past[cell.fingerprint] for cell, run in [*skipped, *kept])
+
+
+durations = st.lists(st.floats(0.1, 1000), min_size=1, max_size=6)
+
+
+@given(durations, st.integers(1, 4))
+def test_a_makespan_keeps_its_bounds(seconds, workers):
+    """Below by the longest job and the mean load; above by Graham's bound for any list."""
+    mean, longest = sum(seconds) / workers, max(seconds)
+    assert makespan(seconds, workers) >= max(mean, longest) * (1 - 1e-9)
+    assert makespan(seconds, workers) <= (mean + (1 - 1 / workers) * longest) * (1 + 1e-9)
+
+
+@given(durations, st.integers(1, 3))
+@settings(deadline=None)
+def test_longest_first_is_within_a_third_of_the_best(seconds, workers):
+    """Graham (1969): at most 4/3 - 1/(3 workers) times the best of all assignments, here all tried."""
+    best = min(
+        max(sum(s for s, at in zip(seconds, places, strict=True) if at == worker) for worker in range(workers))
+        for places in product(range(workers), repeat=len(seconds))
+    )
+    assert makespan(seconds, workers) <= (4 / 3 - 1 / (3 * workers)) * best * (1 + 1e-9)
+
+
+def test_makespans_worked_by_hand():
+    assert makespan([], 3) == 0
+    assert makespan([1, 2, 3], 1) == 6
+    assert makespan([2, 3, 3, 2, 2], 2) == 7
+    assert makespan([5, 1, 1], 8) == 5
+
+
+def test_without_a_budget_everything_stays():
+    planned = planned_of(grid())
+    assert within(planned, None, 1) == (planned, [])
+    assert within([], 1.0, 1) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("budget_minutes", "workers", "seeds"),
+    [
+        (8, 1, [0]),
+        (15.9, 1, [0]),
+        (16, 1, [0, 1]),
+        (100, 1, [0, 1, 2]),
+        (5, 2, [0]),
+        (8, 2, [0, 1]),
+        (12, 2, [0, 1, 2]),
+    ],
+)
+def test_a_budget_takes_the_replicates_that_fit(budget_minutes, workers, seeds):
+    kept, dropped = within(planned_of(grid()), budget_minutes * 60, workers)
+    assert sorted({item.cell.config.seed for item in kept}) == seeds
+    assert len(kept) == 3 * len(seeds)
+    assert len(dropped) == 9 - len(kept)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.floats(1, 100)), min_size=1, max_size=20),
+    st.floats(1, 1000),
+    st.integers(1, 4),
+)
+def test_no_replicate_is_split_and_the_budget_is_kept(jobs, budget, workers):
+    planned = [
+        Planned(Cell((), Config(seed=seed), str(number)), Prediction(seconds, 1e9, REPEATED))
+        for number, (seed, seconds) in enumerate(jobs)
+    ]
+    try:
+        kept, dropped = within(planned, budget, workers)
+    except ConfigError:
+        first = [seconds for seed, seconds in jobs if seed == jobs[0][0]]
+        assert makespan(first, workers) > budget
+        return
+    assert not {item.cell.config.seed for item in kept} & {cell.config.seed for cell in dropped}
+    assert {item.cell.fingerprint for item in kept} | {cell.fingerprint for cell in dropped} == set(
+        map(str, range(len(jobs)))
+    )
+    assert makespan([item.prediction.seconds for item in kept], workers) <= budget
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (0,)])
+def test_a_budget_below_one_replicate_is_refused(seeds):
+    with pytest.raises(ConfigError) as refusal:
+        within(planned_of(grid(seeds=seeds)), 120, 2)
+    assert str(refusal.value) == (
+        "study.budget=2m is too small: one replicate of this grid is predicted to take 5m00s with 2 workers. "
+        "Raise it, use fewer epochs or a smaller grid."
+    )
+
+
+def test_the_longest_cells_go_first_and_ties_in_grid_order():
+    launch = plan_of(grid()).launch
+    assert [planned.cell.fingerprint for planned in launch] == [
+        *("25-0", "25-1", "25-2"),
+        *("5-0", "5-1", "5-2"),
+        *("1-0", "1-1", "1-2"),
+    ]
+
+
+def test_a_replicate_that_has_run_in_part_is_not_dropped_for_a_later_one():
+    """With (1, 0) done, the first cell still to run is of seed 1; the budget goes to seed 0 all the same."""
+    cells = grid()
+    past = {cells[0].fingerprint: run_of(cells[0])}
+    plan = plan_of(cells, past, budget=7 * 60.0)
+    assert (plan.seeds_kept, plan.seeds_dropped) == ([0], [1, 2])
+    assert [planned.cell.fingerprint for planned in plan.launch] == ["25-0", "5-0"]
+
+
+def test_only_cells_that_run_are_predicted():
+    cells = grid()
+    asked = []
+
+    def predictions(configs):
+        asked.extend(configs)
+        return minutes(configs)
+
+    make_plan(cells, {cell.fingerprint: run_of(cell) for cell in cells[:4]}, "failed", predictions, None, 1)
+    assert asked == [cell.config for cell in cells[4:]]
+
+
+def test_a_plan_in_words():
+    cells = grid(seeds=(0, 1, 2, 3))
+    past = {cell.fingerprint: run_of(cell, status) for cell, status in zip(cells, STATUSES[::2], strict=False)}
+    plan = plan_of(cells, past, "none", budget=720.0, workers=2)
+    assert said(plan, disk=40e9, memory=12.6e9) == [
+        "cell                      time   memory  predicted from",
+        "mc_samples=25  seed=0    5m00s   1.5 GB  calibration",
+        "mc_samples=25  seed=1    5m00s   1.5 GB  calibration",
+        "mc_samples=25  seed=2    5m00s   1.5 GB  calibration",
+        "mc_samples=5   seed=0    2m00s   1.5 GB  calibration",
+        "mc_samples=5   seed=1    2m00s   1.5 GB  calibration",
+        "mc_samples=5   seed=2    2m00s   1.5 GB  calibration",
+        "mc_samples=1   seed=2    1m00s   1.5 GB  calibration",
+        "",
+        "12 cells: 7 to run, 1 skipped (finished runs in the store), "
+        "1 left alone (failed or diverged before), 3 dropped (by the budget)",
+        "skipped  mc_samples=1   seed=0  run abcdef01  finished",
+        "left     mc_samples=1   seed=1  run abcdef01  diverged",
+        "budget   12m keeps 3 of 4 replicates: seeds 0, 1, 2; dropped: 3",
+        "time     11m00s with 2 workers, ends at about 12:11",
+        "memory   3.0 GB at once, 12.6 GB free",
+        "disk     87 MB in all, 40.0 GB free",
+    ]
+
+
+def test_a_single_cell_is_named_by_all_its_overrides():
+    plan = plan_of(grid((5,), (0,)))
+    assert said(plan)[1].startswith("mc_samples=5  epochs=20  seed=0  ")
+    assert said(plan)[3] == "1 cell: 1 to run"
+    bare = plan_of([Cell((), Config(), "f")])
+    assert said(bare)[1].startswith("defaults  ")
+
+
+def test_an_end_on_another_day_has_its_date():
+    plan = plan_of(grid())
+    moment = datetime(2030, 12, 31, 23, 50)
+    assert "time    24m00s with 1 worker, ends at about 00:14 on 2031-01-01" in said(plan, moment)
+
+
+def test_long_lists_are_cut_and_counted():
+    many = plan_of(grid((1,), tuple(range(42))))
+    lines = said(many)
+    assert lines[30:33] == ["seed=29    1m00s   1.5 GB  calibration", "... and 12 more", ""]
+    done = grid((1,), tuple(range(11)))
+    lines = said(plan_of(done, {cell.fingerprint: run_of(cell) for cell in done}))
+    assert lines[0] == "11 cells: 0 to run, 11 skipped (finished runs in the store)"
+    assert lines[8:] == ["         seed=7   run abcdef01  finished", "         ... and 3 more"]
+
+
+def test_want_of_memory_is_said_with_its_remedy():
+    lines = said(plan_of(grid(), workers=4), memory=5.9e9)
+    at = lines.index("memory  6.0 GB at once, 5.9 GB free")
+    assert lines[at + 1] == "        WARNING: that is more than is free. Use fewer workers."
+    alone = said(plan_of(grid((1,), (0,)), workers=4), memory=1e9)
+    assert "        WARNING: that is more than is free. Use a smaller batch_size or mc_samples." in alone
+    assert not any("WARNING" in line for line in said(plan_of(grid(), workers=4), memory=6.1e9))
+
+
+def test_want_of_disk_is_said_with_its_remedy():
+    plan = plan_of(grid((1,), (0, 1)))
+    needed = sum(disk_bytes(planned.cell.config) for planned in plan.launch)
+    lines = said(plan, disk=needed - 1)
+    assert lines[-1].endswith(
+        "WARNING: that is more than is free. Free some, or set tracking.runs to a folder elsewhere."
+    )
+    assert not any("WARNING" in line for line in said(plan, disk=needed))

@@ -1,0 +1,162 @@
+"""Planning, skipping and running grids again, and the named studies, through the real command line."""
+
+import re
+import shutil
+
+import pytest
+from omegaconf import OmegaConf
+
+from src import ROOT
+from tests.commands import BRIEF, CLOCKED, Workplace
+
+STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
+CELLS = {"quick": 9, "post_grid": 27, "kingma_welling": 36, "burda": 18, "estimators": 18}
+
+
+def numbers(place, run_id):
+    """The history of a run, but for what a clock has measured."""
+    return {key: value for key, value in place.history(run_id).items() if key[0] not in CLOCKED}
+
+
+def cells(place):
+    """{(mc_samples, seed): [run id, ...]} in the order of their start."""
+    found = {}
+    for run_id, _ in place.runs():
+        if params := place.pairs("params", run_id):
+            found.setdefault((int(params["mc_samples"]), int(params["seed"])), []).append(run_id)
+    return found
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_named_study_states_its_question_and_cost_and_can_be_planned(tmp_path, name):
+    text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
+    question, command, *_ = text.splitlines()
+    assert question.startswith("# ")
+    assert question.endswith("?")
+    assert command == f"#   python -m src.train +sweep={name}"
+    assert f"# {CELLS[name]} cells of" in text
+    assert "Predicted for two cores: " in text
+    done = Workplace(tmp_path).train(f"+sweep={name}", "study.plan_only=true")
+    assert done.returncode == 0, done.stderr
+    assert f"{CELLS[name]} cells: {CELLS[name]} to run" in done.stderr
+    assert not (tmp_path / "runs" / "studies").exists()
+
+
+def test_a_key_given_beside_a_study_takes_the_place_of_its_axis(tmp_path):
+    done = Workplace(tmp_path).train("+sweep=quick", "seed=7", "study.plan_only=true")
+    assert "3 cells: 3 to run" in done.stderr
+
+
+def test_epochs_of_equal_decoder_evaluations(tmp_path):
+    study = OmegaConf.load(ROOT / "sweeps" / "kingma_welling.yaml")
+    OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
+    budgets = {k: OmegaConf.merge(study, {"mc_samples": k}).epochs * k for k in (1, 5, 25)}
+    assert set(budgets.values()) == {50}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A grid of two K and two seeds, run by two workers with a thread each."""
+    place = Workplace(tmp_path_factory.mktemp("grid"))
+    command = ("-m", "mc_samples=1,3", "seed=0,1", *BRIEF, "hydra/launcher=pool", "hydra.launcher.workers=2")
+    return place, command, place.train(*command)
+
+
+def test_the_pool_finishes_every_cell_and_says_so_with_run_ids(grid):
+    place, _, done = grid
+    assert done.returncode == 0, done.stderr
+    found = cells(place)
+    assert {key: len(runs) for key, runs in found.items()} == {(1, 0): 1, (1, 1): 1, (3, 0): 1, (3, 1): 1}
+    for (k, seed), (run_id,) in found.items():
+        assert f"finished  mc_samples={k}  seed={seed}  run {run_id}" in done.stderr
+        assert place.pairs("tags", run_id)["threads.intra_op"] == "1"
+    assert "4 of 4 cells finished in" in done.stderr
+    assert len({place.pairs("tags", run_id)["process.pid"] for (run_id,) in found.values()}) == 2
+
+
+def test_a_worker_gives_the_numbers_of_a_sequential_run_with_as_many_threads(grid, tmp_path, monkeypatch):
+    place, _, _ = grid
+    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    alone = Workplace(tmp_path)
+    assert alone.train("mc_samples=3", "seed=1", *BRIEF).returncode == 0
+    ((run_id, _),) = alone.runs()
+    ((reference,),) = [cells(place)[3, 1]]
+    assert numbers(alone, run_id) == numbers(place, reference)
+
+
+def test_the_same_grid_again_runs_nothing(grid):
+    place, command, _ = grid
+    before = place.runs()
+    done = place.train(*command)
+    assert done.returncode == 0
+    assert place.runs() == before
+    assert "4 cells: 0 to run, 4 skipped (finished runs in the store)" in done.stderr
+
+
+def test_a_store_that_has_lost_its_runs_is_no_silent_reason_to_run_them_again(grid, tmp_path):
+    place, _, _ = grid
+    again = Workplace(tmp_path)
+    shutil.copytree(place.runs_folder, again.runs_folder)
+    command = ("-m", "mc_samples=1,3,5", "seed=0,1", *BRIEF, "study.plan_only=true")
+    before = again.train(*command)
+    assert "4 cells of this grid finished before" in before.stderr
+    assert f"python -m src.sync uri=sqlite:///{again.database} runs={again.runs_folder}" in before.stderr
+    assert again.sync().returncode == 0
+    after = again.train(*command)
+    assert "6 cells: 2 to run, 4 skipped" in after.stderr
+    assert "finished before" not in after.stderr
+
+
+def test_a_larger_grid_runs_what_is_new_as_planned(grid):
+    place, command, _ = grid
+    before = dict(place.runs())
+    plan = place.train(*command, "mc_samples=1,3,5", "seed=0", "study.plan_only=true")
+    assert plan.returncode == 0
+    assert "3 cells: 1 to run, 2 skipped" in plan.stderr
+    assert re.search(r"mc_samples=5 +\d+s +\d\.\d GB +(earlier runs, scaled|calibration)", plan.stderr)
+    assert dict(place.runs()) == before
+    assert not list((place.runs_folder).glob("K5-*"))
+
+
+def test_rerun_all_makes_new_runs_of_the_same_numbers(grid):
+    place, _, _ = grid
+    done = place.train("-m", "mc_samples=3", "seed=0", *BRIEF, "study.rerun=all", "hydra/launcher=pool")
+    assert done.returncode == 0, done.stderr
+    first, second = cells(place)[3, 0]
+    assert numbers(place, first) == numbers(place, second)
+    assert sorted(path.name for path in next(place.runs_folder.glob("K3-B100-seed0-*")).glob("[0-9]")) == ["1", "2"]
+
+
+def test_a_budget_leaves_whole_replicates_out_and_says_so(grid):
+    place, command, _ = grid
+    done = place.train(*command, "mc_samples=7,9", "seed=0,1,2,3", "study.budget=50s", "study.plan_only=true")
+    assert done.returncode == 0, done.stderr
+    kept, dropped = re.search(
+        r"budget +50s keeps \d of 4 replicates: seeds ([\d, ]+); dropped: ([\d, ]+)", done.stderr
+    ).groups()
+    assert f"{kept}, {dropped}" == "0, 1, 2, 3"
+    assert f"{2 * len(kept.split(', '))} to run, {2 * len(dropped.split(', '))} dropped (by the budget)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["study.plan_only=true"], ["are for grids", "python -m src.train -m study.plan_only=true"]),
+        (["-m", "study.budget=soon"], ["study.budget must be a duration such as 30m or null", "study.budget=soon"]),
+        (["-m", "study.budget=1s"], ["study.budget=1s is too small", "Raise it"]),
+        (["-m", "study.rerun=some"], ["study.rerun must be one of failed, all, none"]),
+        (["-m", "checkpoint.every=0"], ["checkpoint.every must be a positive number of epochs or a duration"]),
+        (["-m", "hydra/launcher=ray"], ["This launcher is not installed", "requirements-cluster.lock"]),
+        (["-m", "hydra/launcher=pol"], ["hydra/launcher has no option pol", "basic, pool"]),
+        (["-m", "hydra/launcher=pool", "hydra.launcher.workers=0"], ["hydra.launcher.workers must be a positive"]),
+        (["+sweep=nope"], ["sweep has no option nope", "burda, estimators, kingma_welling, post_grid, quick"]),
+    ],
+)
+def test_wrong_plans_are_refused_with_the_remedy(tmp_path, overrides, parts):
+    done = Workplace(tmp_path).train(*overrides)
+    assert done.returncode == 2
+    for part in parts:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs" / "studies").exists()

@@ -1,0 +1,124 @@
+"""The test NLL: against NumPy, against a known evidence, and independent of what it must not depend on."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from src import seeds
+from src.config.settings import Config
+from src.vae import draws, evaluation
+from src.vae.likelihoods import LIKELIHOODS
+from src.vae.model import VAE
+from src.variance.moments import Moments
+from tests.statistics import agrees
+
+IMAGES = (np.random.default_rng(3).random((23, 784)) < 0.3).astype(np.float32)
+
+
+def reference(vae: VAE, images: np.ndarray, draws: int) -> np.ndarray:
+    """log p(x|z) and log-weights in float64 NumPy, [2, n, draws]."""
+    q_mean, q_log_var = (np.asarray(head, np.float64) for head in vae.encoder(images))
+    key, rows = seeds.stream_key(seeds.SHARED_SEED, "eval"), len(images)
+    eps = np.concatenate([draws.normal_draws(key, draw, rows, 1, vae.latent_dim).numpy() for draw in range(draws)], 1)
+    z = q_mean[:, None] + np.exp(q_log_var / 2)[:, None] * eps
+    logits = np.asarray(vae.decoder(z.astype(np.float32)), np.float64)
+    log_likelihood = (images[:, None] * logits - np.logaddexp(0, logits)).sum(-1)
+    log_ratio = 0.5 * (eps**2 + q_log_var[:, None] - z**2).sum(-1)
+    return np.stack([log_likelihood, log_likelihood + log_ratio])
+
+
+def test_scores_are_those_of_a_plain_float64_computation():
+    vae = VAE(seed=2)
+    scores = evaluation.Evaluator(vae, IMAGES).score(17)
+    log_likelihood, log_weights = reference(vae, IMAGES, 17)
+    np.testing.assert_allclose(scores.nll, np.log(17) - logsumexp(log_weights, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(scores.neg_elbo, scores.kl - log_likelihood.mean(axis=1), rtol=1e-5)
+
+
+def test_scores_do_not_depend_on_the_block_size(monkeypatch):
+    vae = VAE(seed=2)
+    whole = evaluation.Evaluator(vae, IMAGES).score(9)
+    monkeypatch.setattr(evaluation, "BLOCK", 23)
+    np.testing.assert_allclose(evaluation.Evaluator(vae, IMAGES).score(9).nll, whole.nll, rtol=1e-6)
+
+
+def test_padding_up_to_a_block_changes_no_image(monkeypatch):
+    vae = VAE(seed=2)
+    whole = evaluation.Evaluator(vae, IMAGES).score(9)
+    monkeypatch.setattr(evaluation, "BLOCK", 10)
+    padded = evaluation.Evaluator(vae, IMAGES)
+    assert padded.images.shape[0] * padded.images.shape[1] > len(IMAGES)
+    np.testing.assert_allclose(padded.score(9).nll, whole.nll, rtol=1e-5)
+
+
+def test_scores_depend_neither_on_mc_samples_nor_on_the_runs_seed():
+    one, many = (VAE.from_settings(Config(mc_samples=k), 784) for k in (1, 25))
+    first = evaluation.Evaluator(one, IMAGES).score(4)
+    np.testing.assert_array_equal(first.nll, evaluation.Evaluator(many, IMAGES).score(4).nll)
+    other = VAE.from_settings(Config(seed=1), 784)
+    other.set_weights(one.get_weights())
+    np.testing.assert_array_equal(first.nll, evaluation.Evaluator(other, IMAGES).score(4).nll)
+
+
+def test_nll_falls_with_the_draws_and_stays_below_the_negative_elbo():
+    """With a decoder so steep that its log-weights spread over many nats, which makes the gaps wide."""
+    vae = VAE(seed=4)
+    kernel, bias = vae.decoder.get_layer("output").get_weights()
+    vae.decoder.get_layer("output").set_weights([30 * kernel, bias])
+    evaluator = evaluation.Evaluator(vae, IMAGES)
+    one, some, many = (evaluator.score(draws).nll.mean() for draws in (1, 10, 200))
+    assert one > some + 1 > many + 2
+    assert many + 10 < evaluator.score(200).neg_elbo.mean()
+
+
+def evidence_samples(scale: float) -> np.ndarray:
+    """Importance weights of one pixel-free image, whose evidence is 1, from q = N(0, scale^2)."""
+    eps = np.random.default_rng(0).normal(size=100_000)
+    z = scale * eps
+    return np.exp(0.5 * (eps**2 + 2 * np.log(scale) - z**2))
+
+
+def test_importance_weights_average_to_the_evidence():
+    """With a decoder that ignores z the evidence is p(x) itself, so the weights' log-ratio must average to 1."""
+    assert agrees(evidence_samples(0.9), 1.0)
+    assert not agrees(evidence_samples(0.9) * 0.9, 1.0)  # power: a factor of 0.9 is rejected
+
+
+def test_an_untrained_model_scores_784_ln_2_plus_kl_within_a_nat(digits):
+    scores = evaluation.Evaluator(VAE(), digits.test).score(20)
+    assert scores.neg_elbo.mean() == pytest.approx(784 * np.log(2) + scores.kl.mean(), abs=1.0)
+
+
+def test_active_units_are_those_whose_mean_moves():
+    vae = VAE(latent_dim=3)
+    kernel, bias = vae.encoder.get_layer("q_mean").get_weights()
+    kernel[:, 1] = 0.0  # the second unit's mean is constant
+    kernel[:, [0, 2]] *= 10
+    vae.encoder.get_layer("q_mean").set_weights([kernel, bias])
+    assert evaluation.Evaluator(vae, IMAGES).active_units() == 2
+
+
+def test_the_standard_error_is_that_of_a_mean():
+    assert Moments.of(np.array([1.0, 3.0])).sem == pytest.approx(1.0)
+    assert np.isnan(Moments.of(np.array([1.0])).sem)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
+def test_quadrature_lies_below_importance_weighting_which_falls_towards_it(likelihood):
+    """On an untrained model, whose posterior is wide, 2000 draws come within their own standard error of it."""
+    evaluator = evaluation.Evaluator(VAE(seed=4, likelihood=likelihood), IMAGES)
+    exact = evaluator.quadrature()
+    few, many = evaluator.score(2), evaluator.score(2000)
+    assert few.nll.mean() > exact.nll
+    np.testing.assert_allclose(many.nll, exact.per_image, atol=0.2)
+    assert abs(many.nll.mean() - exact.nll) < 0.05
+
+
+def test_the_affine_form_of_every_likelihood_is_its_log_probability():
+    rng = np.random.default_rng(0)
+    x, output = rng.random((4, 9)).astype(np.float32), rng.normal(size=(4, 9)).astype(np.float32)
+    for likelihood in LIKELIHOODS.values():
+        log_var = np.float32(-0.4)
+        affine = np.asarray(x * likelihood.natural(output, log_var)).sum(-1) + likelihood.offset(output, log_var)
+        expected = likelihood.log_prob(x, output, log_var)
+        np.testing.assert_allclose(affine + likelihood.base(x, log_var), expected, rtol=1e-4)

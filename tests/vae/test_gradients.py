@@ -1,0 +1,130 @@
+"""Estimators of bound and gradient against the closed forms of the linear-Gaussian VAE and against each other."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from src.config.contradictions import CONTRADICTIONS, contradictions
+from src.config.settings import Config, DataConfig
+from src.vae import draws, gradients
+from src.vae.gradients import Estimator
+from src.vae.model import VAE
+from tests.oracles.linear_gaussian import LinearGaussianVAE
+from tests.statistics import agrees
+
+IMAGES, PIXELS, LATENT, DRAWS = 6, 5, 2, 4000
+
+
+def linear_vae() -> tuple[VAE, LinearGaussianVAE, np.ndarray]:
+    """A linear VAE whose weights are those of an oracle away from any optimum, and data for both."""
+    rng = np.random.default_rng(5)
+    W, V = rng.normal(size=(PIXELS, LATENT)), 0.3 * rng.normal(size=(LATENT, PIXELS))
+    mu, delta, s2 = rng.normal(size=PIXELS), np.array([0.6, 0.9]), 0.7
+    oracle = LinearGaussianVAE(W=W, mu=mu, s2=s2, V=V, delta=delta)
+    vae = VAE(pixels=PIXELS, hidden_dims=(), latent_dim=LATENT, likelihood="gaussian")
+    vae.encoder.get_layer("q_mean").set_weights([V.T, -V @ mu])
+    vae.encoder.get_layer("q_log_var").set_weights([np.zeros((PIXELS, LATENT)), 2 * np.log(delta)])
+    vae.decoder.get_layer("output").set_weights([W.T, mu])
+    vae.log_var.assign(np.log(s2))
+    return vae, oracle, (mu + 1.5 * rng.normal(size=(IMAGES, PIXELS))).astype(np.float32)
+
+
+VAE_, ORACLE, X = linear_vae()
+
+
+def replicates(estimator: Estimator, mc_samples: int, count: int = DRAWS) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Losses [R] and gradients {variable: [R, ...]} of independent replicates at frozen weights."""
+    variables = gradients.variables_of(VAE_)
+
+    @tf.function(jit_compile=True)
+    def one(counter):
+        eps = draws.normal_draws(3, counter, IMAGES, mc_samples, LATENT)
+        found = gradients.estimate(estimator, VAE_, tf.constant(X), tf.fill([IMAGES], 1 / IMAGES), eps)
+        return found.loss, found.gradients
+
+    losses, found = zip(*(one(tf.constant(counter, tf.int64)) for counter in range(count)), strict=True)
+    names = [variable.path for variable in variables]
+    stacked = {name: np.stack([np.asarray(row[i]) for row in found]) for i, name in enumerate(names)}
+    return np.array(losses, np.float64), stacked
+
+
+ELBOS = {
+    "analytic": Estimator("elbo", "analytic", "reparam"),
+    "sampled": Estimator("elbo", "sampled", "reparam"),
+    "stl": Estimator("elbo", "sampled", "stl"),
+}
+
+
+@pytest.mark.parametrize("name", ELBOS)
+def test_elbo_estimators_have_the_closed_forms_mean_and_variance(name):
+    losses, found = replicates(ELBOS[name], mc_samples=2)
+    assert agrees(losses, -ORACLE.elbo(X).mean())
+    by_q_mean = ORACLE.gradient_q_mean(X, estimator=name)
+    bias = found["q_mean/bias"]
+    assert agrees(bias, by_q_mean.mean.mean(axis=0))
+    assert not agrees(0.5 * bias, by_q_mean.mean.mean(axis=0))  # power: half the gradient is rejected
+    # The variance of a mean over B images and K draws is the sum over images of theirs, over B^2 K.
+    expected = by_q_mean.variance.sum() / (IMAGES**2 * 2)
+    assert agrees(((bias - bias.mean(axis=0)) ** 2).sum(axis=1) * DRAWS / (DRAWS - 1), expected)
+    assert not agrees(((bias - bias.mean(axis=0)) ** 2).sum(axis=1) * 2, expected)  # power: K forgotten
+
+
+@pytest.mark.parametrize("name", ELBOS)
+def test_elbo_gradients_of_all_parts_agree_with_the_closed_forms(name):
+    _, found = replicates(ELBOS[name], mc_samples=2)
+    assert agrees(found["output/kernel"], ORACLE.gradient_W(X).mean.mean(axis=0).T)
+    (log_var,) = (value for name, value in found.items() if name.endswith("/log_var"))
+    assert agrees(log_var, ORACLE.gradient_log_s2(X).mean.mean())
+    # q_log_var = 2 ln delta
+    assert agrees(found["q_log_var/bias"], ORACLE.gradient_log_delta(X).mean.mean(axis=0) / 2)
+
+
+def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
+    losses, plain = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=4)
+    again, doubly = replicates(Estimator("iwae", "sampled", "dreg"), mc_samples=4)
+    np.testing.assert_allclose(losses, again, rtol=1e-5)  # what is logged is the bound, whatever the gradient
+    encoder = [name for name in plain if name.startswith("q_")]
+    for name in plain:
+        if name in encoder:
+            assert agrees(plain[name] - doubly[name], 0.0), name
+        else:
+            np.testing.assert_allclose(plain[name], doubly[name], rtol=1e-3, atol=1e-4)
+    assert any(not agrees(plain[name] - 0.8 * doubly[name], 0.0) for name in encoder)  # power: 20 % off is rejected
+
+
+def test_iwae_lies_between_elbo_and_log_prob():
+    losses, _ = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=8, count=500)
+    elbo, log_prob = ORACLE.elbo(X).mean(), ORACLE.log_prob(X).mean()
+    assert elbo < -losses.mean() < log_prob
+
+
+def test_stl_for_iwae_with_several_draws_is_biased_and_refused():
+    _, plain = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=4)
+    _, dropped = replicates(Estimator("iwae", "sampled", "stl"), mc_samples=4)
+    assert not agrees(plain["q_mean/bias"] - dropped["q_mean/bias"], 0.0)
+    assert contradictions(Config(mc_samples=4, objective="iwae", kl="sampled", gradient="stl"))
+
+
+REFUSED = [
+    (Config(objective="iwae"), "kl", "Received: kl=analytic"),
+    (Config(gradient="stl"), "gradient", "Set kl=sampled"),
+    (Config(gradient="stl", kl="sampled", objective="iwae", mc_samples=2), "gradient", "Set gradient=dreg"),
+    (Config(gradient="dreg", kl="sampled"), "gradient", "objective=iwae"),
+    (Config(gradient="dreg", kl="sampled", objective="iwae", noise="antithetic", mc_samples=2), "noise", "noise=iid"),
+    (Config(noise="antithetic", mc_samples=5), "mc_samples", "Received: mc_samples=5"),
+    (Config(noise="sobol", mc_samples=6), "mc_samples", "a power of 2"),
+    (Config(noise="sobol", mc_samples=1), "mc_samples", "a power of 2"),
+    (Config(likelihood="gaussian", data=DataConfig(pixels="dynamic")), "likelihood", "data.pixels=grayscale"),
+    (Config(data=DataConfig(name="linear_gaussian", pixels="real")), "likelihood", "likelihood=gaussian"),
+]
+
+
+@pytest.mark.parametrize(("config", "key", "part"), REFUSED)
+def test_combinations_that_make_no_sense_are_refused_with_the_reason(config, key, part):
+    (problem,) = contradictions(config)
+    assert problem.startswith(f"{key} must be ")
+    assert part in problem
+
+
+def test_every_contradiction_is_tested():
+    assert all(any(found.holds(config) for config, _, _ in REFUSED) for found in CONTRADICTIONS)

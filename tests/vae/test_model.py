@@ -1,0 +1,93 @@
+"""The VAE as a plain Keras model, and the broadcasting of its draws."""
+
+import keras
+import numpy as np
+import pytest
+
+from src.config.settings import Config
+from src.vae import bounds, draws
+from src.vae.model import VAE, Posterior, reparameterize
+
+IMAGES = np.random.default_rng(1).random((6, 784)).astype(np.float32)
+
+
+def weights(model: keras.Model) -> list[np.ndarray]:
+    return [np.asarray(value) for value in model.trainable_variables]
+
+
+def test_predict_returns_k_means_per_image():
+    means = VAE(mc_samples=5).predict(IMAGES, verbose=0)
+    assert means.shape == (6, 5, 784)
+    assert ((means > 0) & (means < 1)).all()
+    assert (means[:, 0] != means[:, -1]).any(axis=-1).all()
+
+
+def test_initial_weights_are_the_same_for_every_k_and_batch_size_and_differ_by_seed():
+    one, many = (VAE.from_settings(Config(mc_samples=k, batch_size=b), 784) for k, b in ((1, 100), (25, 30)))
+    for first, second in zip(weights(one), weights(many), strict=True):
+        np.testing.assert_array_equal(first, second)
+    other = VAE.from_settings(Config(seed=1), 784)
+    assert (weights(one)[0] != weights(other)[0]).any()
+
+
+def test_the_posts_model_has_the_posts_parameters():
+    assert VAE().count_params() == 404_244
+
+
+def test_summary_names_encoder_and_decoder():
+    lines: list[str] = []
+    VAE().summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "encoder" in text
+    assert "decoder" in text
+    assert "404,244" in text
+
+
+def test_a_saved_model_predicts_as_before(tmp_path):
+    vae = VAE(mc_samples=3, hidden_dims=(20, 10), latent_dim=4, activation="tanh", seed=5)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.settings == vae.settings
+    np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), vae.predict(IMAGES, verbose=0))
+
+
+def test_noise_is_broadcast_over_draws_not_over_the_batch():
+    q_mean = np.arange(6, dtype=np.float32).reshape(3, 2)
+    q_log_var = np.log(np.full((3, 2), 4.0, np.float32))
+    eps = np.random.default_rng(0).normal(size=(3, 3, 2)).astype(np.float32)
+    z = np.asarray(reparameterize(Posterior(q_mean, q_log_var), eps))
+    np.testing.assert_allclose(z, q_mean[:, None] + 2 * eps, rtol=1e-6)
+
+
+def test_terms_of_nested_draws_are_nested():
+    vae = VAE()
+    large = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 5, 2))
+    small = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 1, 2))
+    assert large.log_likelihood.shape == (6, 5)
+    assert large.kl.shape == (6,)
+    np.testing.assert_allclose(small.log_likelihood[:, 0], large.log_likelihood[:, 0], rtol=1e-5)
+
+
+def test_an_untrained_model_scores_784_ln_2_plus_its_kl():
+    vae = VAE()
+    terms = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 25, 2))
+    reconstruction = -np.asarray(bounds.elbo(terms.log_likelihood, terms.kl)) - np.asarray(terms.kl)
+    assert reconstruction.mean() == pytest.approx(784 * np.log(2), abs=1.0)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_a_decoder_may_start_from_the_pixel_means(likelihood):
+    vae = VAE(mc_samples=50, likelihood=likelihood)
+    means = np.linspace(0.0, 1.0, 784)
+    vae.predict_from_the_start(means)
+    clipped = np.clip(means, 0.001, 0.999)
+    drawn = vae.likelihood.mean(vae.decoder(np.zeros((1, 1, 2), np.float32))).numpy()[0, 0]
+    np.testing.assert_allclose(drawn, clipped if likelihood == "bernoulli" else means, atol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["continuous_bernoulli", "gaussian"])
+def test_other_likelihoods_are_saved_and_loaded_too(tmp_path, likelihood):
+    vae = VAE(mc_samples=2, likelihood=likelihood)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), vae.predict(IMAGES, verbose=0))

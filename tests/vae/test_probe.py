@@ -1,0 +1,173 @@
+"""The probe against gradients made one by one, against closed forms, and its silence."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from src import schema
+from src.config.settings import Config, ModelConfig, ProbeConfig
+from src.data.dataset import Dataset
+from src.vae import gradients, training
+from src.vae.gradients import Estimator
+from src.vae.model import VAE
+from src.vae.probe import Probe, is_due
+from src.variance import components
+from tests.conftest import small
+from tests.oracles import linear_gaussian as oracle
+from tests.test_gradients import ORACLE, VAE_
+
+SETTINGS = {
+    "elbo": {},
+    "sampled": {"kl": "sampled"},
+    "stl": {"kl": "sampled", "gradient": "stl"},
+    "iwae": {"objective": "iwae", "kl": "sampled", "mc_samples": 3},
+    "dreg": {"objective": "iwae", "kl": "sampled", "gradient": "dreg", "mc_samples": 3},
+    "antithetic": {"noise": "antithetic", "mc_samples": 4},
+    "sobol": {"noise": "sobol", "mc_samples": 4},
+    "continuous": {"likelihood": "continuous_bernoulli"},
+    "gaussian": {"likelihood": "gaussian"},
+}
+
+
+def one_by_one(probe: Probe, vae: VAE, epoch: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Losses [images, sets] and every gradient [images, sets, parameters] of encoder and decoder, each by itself."""
+    eps = probe.draws(tf.constant(epoch, tf.int64)).numpy()
+    eps = eps.reshape(len(probe.images), probe.sets, 1, probe.set_size, -1)
+    cut = len(vae.encoder.trainable_variables)
+    losses, parts = [], ([], [])
+    for image, sets in zip(probe.images, eps, strict=True):
+        for draws in sets:
+            found = gradients.estimate(probe.estimator, vae, image[None], tf.ones(1), draws)
+            losses.append(float(found.loss))
+            for part, chosen in zip(parts, (found.gradients[:cut], found.gradients[cut:]), strict=True):
+                part.append(np.concatenate([np.asarray(value, np.float64).ravel() for value in chosen]))
+    shape = (len(probe.images), probe.sets, -1)
+    return np.reshape(losses, shape[:2]), [np.reshape(part, shape) for part in parts]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_probe_is_what_single_gradients_give(digits, name):
+    config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7, 6], latent_dim=3, activation="tanh"))
+    config.probe = ProbeConfig(images=5, draws=3)
+    vae = VAE.from_settings(config, 784)
+    probe = Probe(vae, digits, config)
+    found = probe(epoch=4)
+    losses, (encoder, decoder) = one_by_one(probe, vae, epoch=4)
+    values = (losses[..., None], encoder, decoder, np.concatenate([encoder, decoder], axis=-1))
+    for part, of_part in zip(schema.PROBE_PARTS, values, strict=True):
+        split = components.components_of(of_part, probe.set_size)
+        for quantity, expected in (
+            ("var_data", split.var_data),
+            ("var_mc", split.var_mc),
+            ("square_mean", split.square_gradient),
+        ):
+            scale = max(abs(split.var_data), split.var_mc, abs(split.square_gradient) if part != "loss" else 0.0)
+            tolerance = 1e-3 * scale if part != "loss" else 1e-2 * scale + 1e-5 * abs(expected)
+            assert found[schema.probe_key(part, quantity)] == pytest.approx(expected, abs=tolerance), (part, quantity)
+
+
+def of_linear_model(config: Config, count: int) -> tuple[Probe, dict[str, float], np.ndarray]:
+    """A probe of the linear model on `count` images of its own, what it finds, and the images."""
+    values = ORACLE.mu + 1.5 * np.random.default_rng(8).normal(size=(count, len(ORACLE.mu)))
+    values = values.astype(np.float32)
+    dataset = Dataset(values, values, test_labels=None, redraw=False, image_shape=None)
+    config.probe = ProbeConfig(images=count, draws=8)
+    probe = Probe(VAE_, dataset, config)
+    return probe, probe(epoch=0), probe.images.astype(np.float64)
+
+
+def encoder_moments(x: np.ndarray) -> oracle.DrawMoments:
+    """Mean gradient per datum and trace of its variance for all of a linear encoder's parameters."""
+    by_mean, by_log = ORACLE.gradient_q_mean(x), ORACLE.gradient_log_delta(x)
+    inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    heads = [by_mean.mean, by_log.mean / 2]  # q_log_var = 2 ln delta
+    mean = np.concatenate([np.einsum("bi,bj->bij", inputs, head).reshape(len(x), -1) for head in heads], axis=1)
+    by_log_variance = np.asarray(by_log.variance).reshape(len(x), -1).sum(axis=1)
+    return oracle.DrawMoments(mean, (inputs**2).sum(axis=1) * (by_mean.variance + by_log_variance / 4))
+
+
+@pytest.mark.parametrize(("mc_samples", "batch_size"), [(1, 30), (5, 100), (25, 30)])
+def test_components_of_a_linear_encoder_are_the_closed_forms(mc_samples, batch_size):
+    config = Config(mc_samples=mc_samples, batch_size=batch_size, likelihood="gaussian")
+    probe, found, x = of_linear_model(config, count=600)
+    moments = encoder_moments(x)
+    truth = oracle.components(moments.mean, moments.variance)
+    var_data, var_mc = (found[schema.probe_key("encoder", name)] for name in ("var_data", "var_mc"))
+    # The images are those of the closed form, so only eps is random: repeat the probe for its spread.
+    again = [probe(epoch) for epoch in range(1, 13)]
+    for name, expected in (("var_data", truth.var_data), ("var_mc", truth.var_mc)):
+        values = np.array([found[schema.probe_key("encoder", name)] for found in again])
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        assert abs(values.mean() - expected) < 5 * error, name
+        assert abs(values.mean() - 1.3 * expected) > 5 * error, name  # power: 30 % off is rejected
+    sem = found[schema.probe_key("encoder", "var_mc_sem")]
+    assert abs(var_mc - truth.var_mc) < 5 * sem
+    assert abs(var_data - truth.var_data) < 5 * found[schema.probe_key("encoder", "var_data_sem")]
+
+
+def test_the_variance_of_a_minibatch_gradient_follows_from_the_components():
+    """(var_data + var_mc / K) / B against minibatches drawn afresh, with K = 3 and B = 10."""
+    batch_size, mc_samples, replicates = 10, 3, 3000
+    _, _, x = of_linear_model(Config(likelihood="gaussian"), count=600)
+    rng = np.random.default_rng(0)
+
+    @tf.function(jit_compile=True)
+    def gradient(images, eps):
+        found = gradients.estimate(Estimator(), VAE_, images, tf.fill([batch_size], 1 / batch_size), eps)
+        return tf.concat([tf.reshape(value, [-1]) for value in found.gradients[:4]], axis=0)
+
+    drawn = [
+        gradient(
+            tf.constant(x[rng.integers(len(x), size=batch_size)], tf.float32),
+            tf.constant(rng.normal(size=(batch_size, mc_samples, 2)), tf.float32),
+        ).numpy()
+        for _ in range(replicates)
+    ]
+    squares = ((drawn - np.mean(drawn, axis=0)) ** 2).sum(axis=1) * replicates / (replicates - 1)
+    moments = encoder_moments(x)
+    truth = oracle.components(moments.mean, moments.variance)
+    # Drawn with replacement from 600 images, whose variance has the divisor 600.
+    expected = (truth.var_data * 599 / 600 + truth.var_mc / mc_samples) / batch_size
+    error = squares.std(ddof=1) / np.sqrt(replicates)
+    assert abs(squares.mean() - expected) < 5 * error
+    assert abs(squares.mean() - (truth.var_data + truth.var_mc) / batch_size) > 5 * error  # power: K forgotten
+
+
+def test_probing_changes_neither_weights_nor_history(digits):
+    histories = []
+    for probed in (False, True):
+        config = small(mc_samples=2)
+        vae = VAE.from_settings(config, 784)
+        trainer = training.make_trainer(vae, digits, config)
+        probe = Probe(vae, digits, config)
+        records: list[training.EpochRecord] = []
+
+        def on_epoch(record, records=records, probe=probe, probed=probed):
+            records.append(record)
+            if probed:
+                probe(record.epoch)
+
+        if probed:
+            probe(0)
+        training.train(trainer, config, on_epoch)
+        histories.append((records, [np.asarray(value) for value in vae.trainable_variables]))
+    (plain, plain_weights), (beside, beside_weights) = histories
+    for one, two in zip(plain, beside, strict=True):
+        np.testing.assert_array_equal(one.steps["loss"], two.steps["loss"])
+    for one, two in zip(plain_weights, beside_weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_schedule_begins_before_training_and_holds_the_last_epoch():
+    config = Config(epochs=7)
+    assert [epoch for epoch in range(8) if is_due(epoch, config)] == [0, 1, 2, 5, 7]
+    config.probe.epochs = []
+    assert not any(is_due(epoch, config) for epoch in range(8))
+
+
+def test_the_probe_set_does_not_depend_on_seed_k_or_batch_size(digits):
+    first, second = (
+        Probe(VAE(), digits, small(seed=seed, mc_samples=k, batch_size=b)) for seed, k, b in ((0, 1, 100), (3, 5, 30))
+    )
+    np.testing.assert_array_equal(first.images, second.images)
+    assert len(first.images) == 250
