@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-# Steps that a step is judged by, and how far above them it is a spike. Odd: a median is then one of them.
+# A spike is this many MADs above the median of a window of steps. Lengths are odd, so the median is one of the steps.
 SPIKE_WINDOWS = (21, 101)
 SPIKE_MADS = 5.0
 
@@ -123,28 +123,42 @@ def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
         return float(np.sum(counts / counts.max() * (deviations - slope * time) ** 2) / (steps.size - 2))
 
 
+def judged_steps(steps: int) -> int:
+    """How many of an epoch's steps `spikes` judges: all but the first W, which have no full window before them.
+
+        T - W,   W = 101, or in epochs of fewer than 200 steps the odd one of floor(T/2) and floor(T/2) + 1
+
+    Args:
+        steps: steps of the epoch T.
+    Returns:
+        A count, the denominator of a rate of spikes; 0 for T < 42, where W would fall below 21.
+    """
+    smallest, largest = SPIKE_WINDOWS
+    return steps - (min(largest, steps // 2) // 2 * 2 + 1) if steps >= 2 * smallest else 0
+
+
 def spikes(losses: ArrayLike, images: ArrayLike) -> float:
     """Steps of one epoch whose loss stands far above the steps before it.
 
         #{t > W: sqrt(w_t) (L_t - median_t) > 5 MAD_t},   w_t = n_t / max n
 
-    median_t and MAD_t, the median distance from it, are over the W steps before t: 101, or in epochs of fewer than 200
-    steps about half of them. The first W steps are not judged. The loss of a smaller batch spreads as 1 / sqrt(w_t),
-    so a last batch is judged by its rescaled distance, not left out.
+    median_t and MAD_t, the median distance from it, are over the W steps before t; `judged_steps` gives W. The first W
+    steps are not judged. The loss of a smaller batch has a standard deviation that is larger by 1 / sqrt(w_t), so its
+    distance is rescaled.
 
     Args:
         losses: mean loss of each batch, nats/image, [T].
         images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
-        A count; nan for T < 42, where W would fall below 21, and where a loss is not finite. Normal losses at frozen
-        weights have about 0.9 per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
+        A count; nan where no step is judged or a loss is not finite. Normal losses at frozen weights have about 0.9
+        per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
     """
     steps, counts = _steps(losses, images)
-    smallest, largest = SPIKE_WINDOWS
-    half = min(largest, steps.size // 2) // 2
-    width = 2 * half + 1
-    if steps.size < 2 * smallest or not np.isfinite(steps).all():
+    judged = judged_steps(steps.size)
+    if not judged or not np.isfinite(steps).all():
         return math.nan
+    width = steps.size - judged
+    half = width // 2
     before = sliding_window_view(steps, width)[:-1]
     median = np.partition(before, half, axis=1)[:, half]
     excess = np.sqrt(counts / counts.max())[width:] * (steps[width:] - median)

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.variance.moments import Moments, epoch_mean, loss_variance, loss_variance_detrended, merge, spikes
+from src.variance.moments import (
+    Moments,
+    epoch_mean,
+    judged_steps,
+    loss_variance,
+    loss_variance_detrended,
+    merge,
+    spikes,
+)
 from tests.statistics import agrees
 
 REPLICATES = 4000
@@ -200,6 +208,21 @@ def test_short_and_broken_epochs_have_no_spike_count():
     for bad in (np.nan, np.inf):
         broken[200] = bad
         assert math.isnan(spikes(broken, np.full(300, 10)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "judged"), [(1, 0), (41, 0), (42, 21), (44, 21), (199, 100), (200, 99), (600, 499), (2000, 1899)]
+)
+def test_judged_steps_are_those_after_the_first_window(steps, judged):
+    assert judged_steps(steps) == judged
+    for step in {steps - judged, steps - 1} if judged else ():
+        losses = sawtooth(steps)
+        losses[step] = 1e6
+        assert spikes(losses, np.full(steps, 10)) == 1
+    if judged:
+        losses = sawtooth(steps)
+        losses[steps - judged - 1] = 1e6
+        assert spikes(losses, np.full(steps, 10)) == 0
 
 
 @pytest.mark.parametrize(
