@@ -1,19 +1,20 @@
 """What can be set, what it admits, which settings exclude each other, and how durations are written."""
 
 from src.config.contradictions import contradictions
+from src.config.domains import ConfigError, Domain, refusal
 from src.config.durations import clock, duration, is_duration
 from src.config.settings import (
     Config,
-    ConfigError,
     DataConfig,
-    Domain,
     EvaluationConfig,
     ModelConfig,
+    ProbeConfig,
     StudyConfig,
     TrackingConfig,
     flatten,
+    identifying,
+    machinery_keys,
     problems,
-    refusal,
     settings,
     title,
 )
@@ -25,13 +26,16 @@ __all__ = [
     "Domain",
     "EvaluationConfig",
     "ModelConfig",
+    "ProbeConfig",
     "StudyConfig",
     "TrackingConfig",
     "clock",
     "contradictions",
     "duration",
     "flatten",
+    "identifying",
     "is_duration",
+    "machinery_keys",
     "problems",
     "refusal",
     "settings",

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from src.config.settings import Config, Domain, flatten, refusal
+from src.config.domains import refusal
+from src.config.settings import Config, flatten
 
 
 class Contradiction(NamedTuple):
@@ -77,7 +78,7 @@ def contradictions(config: Config) -> list[str]:
     """Settings that are sound one by one and make no sense together."""
     values = flatten(config)
     return [
-        refusal(found.key, Domain(found.expected, lambda _: False, found.remedy), values[found.key])
+        refusal(found.key, found.expected, values[found.key], found.remedy)
         for found in CONTRADICTIONS
         if found.holds(config)
     ]

@@ -3,48 +3,30 @@
 Nothing here imports TensorFlow, so a wrong value is refused before the slow imports begin.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
+from src.config.domains import ConfigError as ConfigError  # for tests, until they import it from src.config
+from src.config.domains import Domain, at_least, one_of, refusal, subset
 from src.config.durations import is_duration, is_interval
+from src.schema import EXPERIMENT
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be run: what was wrong, expected and received, and the remedy."""
+def setting(default: Any, meaning: str, domain: Domain | None = None, *, identity: bool = True) -> Any:
+    """A field of the configuration.
 
-
-class Domain(NamedTuple):
-    """The values that a key admits, in words and as a predicate, and what to do about any other."""
-
-    expected: str
-    admits: Callable[[Any], bool]
-    remedy: str
-
-
-def at_least(minimum: int, remedy: str) -> Domain:
-    expected = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"an integer of at least {minimum}")
-    return Domain(expected, lambda value: value >= minimum, remedy)
-
-
-def one_of(*names: str) -> Domain:
-    return Domain(f"one of {', '.join(names)}", lambda value: value in names, f"For example {names[0]}.")
-
-
-def setting(default: Any, meaning: str, domain: Domain | None = None) -> Any:
-    """A field of the configuration, with its meaning for --help and its domain for the check."""
-    metadata = {"meaning": meaning, "domain": domain}
+    Args:
+        default: the value where none is given.
+        meaning: one line for --help.
+        domain: the values that the key admits; None: any value of the type.
+        identity: whether the value is part of a run's identity. False for machinery, which changes no recorded number:
+            where things are, what they are called, how a grid is executed.
+    """
+    metadata = {"meaning": meaning, "domain": domain, "identity": identity}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
-
-
-def subset(which: str) -> Domain:
-    return Domain(
-        "a positive integer or null",
-        lambda value: value is None or value >= 1,
-        f"null takes every {which} image.",
-    )
 
 
 ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
@@ -55,7 +37,7 @@ class DataConfig:
     """Which images, and how their pixels are read."""
 
     name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
-    path: str | None = setting(None, "folder of the four IDX files; null: where the data set is known to be")
+    path: str | None = setting(None, "folder of the IDX files; null: the known places of the data set", identity=False)
     pixels: str = setting(
         "grayscale",
         "grayscale as in the post; dynamic: binarised anew every epoch; static: binarised once; real: no images",
@@ -69,7 +51,7 @@ class DataConfig:
 class ModelConfig:
     """The encoder's layers; the decoder mirrors them."""
 
-    name: str = setting("post", "label of the architecture")
+    name: str = setting("post", "label of the architecture", identity=False)
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
@@ -118,6 +100,7 @@ class CheckpointConfig:
         "1m",
         "epochs (a bare number) or time (30s, 2m, 1h) between two checkpoints",
         Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
+        identity=False,
     )
 
 
@@ -125,16 +108,18 @@ class CheckpointConfig:
 class StudyConfig:
     """How a grid is gone through. It changes no number of any cell."""
 
-    plan_only: bool = setting(False, "say what a grid would do and cost, and end")
+    plan_only: bool = setting(False, "say what a grid would do and cost, and end", identity=False)
     rerun: str = setting(
         "failed",
         "which cells that ended before are run again: failed or diverged ones, all, none; finished ones only by all",
         one_of("failed", "all", "none"),
+        identity=False,
     )
     budget: str | None = setting(
         None,
         "time for the whole grid, such as 30m or 8h: whole replicates (seeds) that do not fit are left out",
         Domain("a duration such as 30m or null", lambda text: text is None or is_duration(text), "For example 30m."),
+        identity=False,
     )
 
 
@@ -142,12 +127,15 @@ class StudyConfig:
 class TrackingConfig:
     """Where the runs are recorded."""
 
-    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here")
-    runs: str | None = setting(None, "folder of the runs' ledgers, checkpoints and pictures; null: runs/ here")
+    uri: str | None = setting(
+        None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here", identity=False
+    )
+    runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/", identity=False)
     experiment: str = setting(
-        "vae-mc-samples",
+        EXPERIMENT,
         "MLflow experiment",
-        Domain("a non-empty name", lambda name: bool(name.strip()), "The default is vae-mc-samples."),
+        Domain("a non-empty name", lambda name: bool(name.strip()), f"The default is {EXPERIMENT}."),
+        identity=False,
     )
 
 
@@ -198,33 +186,29 @@ def title(config: Config) -> str:
 
 
 class Setting(NamedTuple):
-    """A leaf of the configuration: its dotted key, value, meaning and domain."""
+    """A leaf of the configuration: its dotted key, value, and what `setting` declares of it."""
 
     key: str
     value: Any
     meaning: str
     domain: Domain | None
+    identity: bool
 
 
 def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
-    """Every leaf below a section, in order."""
+    """Every leaf below a section, in the order of declaration."""
     for leaf in fields(section):
         value = getattr(section, leaf.name)
         if is_dataclass(value):
             yield from settings(value, f"{prefix}{leaf.name}.")
         else:
-            yield Setting(prefix + leaf.name, value, leaf.metadata["meaning"], leaf.metadata["domain"])
-
-
-def refusal(key: str, domain: Domain, received: Any) -> str:
-    """The message for a value outside of its key's domain."""
-    return f"{key} must be {domain.expected}. Received: {key}={received}. {domain.remedy}"
+            yield Setting(prefix + leaf.name, value, **leaf.metadata)
 
 
 def problems(config: Config) -> list[str]:
     """The settings outside of their domains, each by itself; empty where there are none."""
     return [
-        refusal(leaf.key, leaf.domain, leaf.value)
+        refusal(leaf.key, leaf.domain.expected, leaf.value, leaf.domain.remedy)
         for leaf in settings(config)
         if leaf.domain is not None and not leaf.domain.admits(leaf.value)
     ]
@@ -233,3 +217,13 @@ def problems(config: Config) -> list[str]:
 def flatten(config: Config) -> dict[str, Any]:
     """The configuration as {dotted key: value}."""
     return {leaf.key: leaf.value for leaf in settings(config)}
+
+
+def identifying(config: Config) -> dict[str, Any]:
+    """The settings that are part of a run's identity as {dotted key: value}, in the order of `flatten`."""
+    return {leaf.key: leaf.value for leaf in settings(config) if leaf.identity}
+
+
+def machinery_keys() -> tuple[str, ...]:
+    """The dotted keys of the settings that are not part of a run's identity."""
+    return tuple(leaf.key for leaf in settings(Config()) if not leaf.identity)

@@ -66,8 +66,7 @@ def size_problems(config: Config) -> list[str]:
     for key, size, limit in (("train_size", data.train_size, train), ("test_size", data.test_size, test)):
         domain = domains[f"data.{key}"]
         if size is not None and size > limit and domain is not None:
-            narrowed = domain._replace(expected=f"a positive integer of at most {limit}")
-            found.append(refusal(f"data.{key}", narrowed, size))
+            found.append(refusal(f"data.{key}", f"a positive integer of at most {limit}", size, domain.remedy))
     images = min(data.train_size or train, train)
     if config.batch_size > images:
         found.append(

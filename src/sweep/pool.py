@@ -83,9 +83,13 @@ class PoolLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what the cells share. Raises ConfigError for wrong arguments: Hydra wraps what a constructor raises."""
         received = {key: getattr(self, key) for key in DOMAINS}
-        wrong = [key for key, domain in DOMAINS.items() if not domain.admits(received[key])]
+        wrong = [
+            refusal(f"hydra.launcher.{key}", domain.expected, received[key], domain.remedy)
+            for key, domain in DOMAINS.items()
+            if not domain.admits(received[key])
+        ]
         if wrong:
-            raise ConfigError("\n".join(refusal(f"hydra.launcher.{key}", DOMAINS[key], received[key]) for key in wrong))
+            raise ConfigError("\n".join(wrong))
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
