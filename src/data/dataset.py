@@ -142,7 +142,7 @@ def read(config: DataConfig, part: str) -> np.ndarray:
         DataError: the file is missing, cannot be unpacked, or its SHA-256 is not the published one.
     """
     if config.name == MADE:
-        return synthetic.linear_gaussian(part)
+        return synthetic.draw(part)
     with advised(config):
         path = find(config, part)
         values, received = idx.read(path, part)

@@ -164,7 +164,7 @@ def test_linear_gaussian_data_are_real_vectors():
     assert loaded.train.shape == (500, 16)
     assert loaded.train.dtype == loaded.test.dtype == np.float32
     assert loaded.train.min() < 0 < 1 < loaded.train.max()
-    np.testing.assert_array_equal(loaded.test, synthetic.linear_gaussian("test_images"))
+    np.testing.assert_array_equal(loaded.test, synthetic.draw("test_images"))
     assert loaded.test_labels is None
     assert loaded.image_shape is None
     assert problems(Config(data=config)) == []

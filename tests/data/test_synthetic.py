@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from src.data import synthetic
+from tests.oracles.synthetic import linear_gaussian_model
 from tests.statistics import agrees
 
-TRUTH = synthetic.linear_gaussian_model()
-X = synthetic.linear_gaussian("test_images").astype(np.float64)
+TRUTH = linear_gaussian_model()
+X = synthetic.draw("test_images").astype(np.float64)
 
 
 def covariance(model):
@@ -17,7 +18,7 @@ def covariance(model):
 
 
 def test_mean_and_covariance_are_the_models():
-    assert synthetic.linear_gaussian("test_images").dtype == np.float32
+    assert synthetic.draw("test_images").dtype == np.float32
     centred = X - TRUTH.mu
     products = centred[:, :, None] * centred[:, None, :]
     assert agrees(X, TRUTH.mu)
@@ -41,7 +42,7 @@ def test_the_likelihood_of_the_data_is_minus_the_models_entropy():
 
 
 def test_training_and_test_data_are_different_draws_and_repeat():
-    train = synthetic.linear_gaussian("train_images")
+    train = synthetic.draw("train_images")
     assert train.shape == (60_000, 16)
-    np.testing.assert_array_equal(train, synthetic.linear_gaussian("train_images"))
+    np.testing.assert_array_equal(train, synthetic.draw("train_images"))
     assert not np.isin(train[:100], X.astype(np.float32)).all(axis=1).any()
