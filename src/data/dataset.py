@@ -1,26 +1,18 @@
-"""Data sets as arrays: found, verified, cut to size, binarised. What comes after never asks for their names.
-
-mnist, fashion_mnist    published files with known checksums; the second is downloaded where it is not found
-idx                     any folder of IDX files
-linear_gaussian         made from a model whose likelihood is known
-"""
+"""Data sets as arrays: found, verified, cut to size, binarised."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from src import ROOT, seeds
+from src import seeds
 from src.config import DataConfig
-from src.data import download, idx, synthetic
-from src.data.idx import FILES, DataError
-from src.data.published import PUBLISHED, SHAPES
-
-MADE = "linear_gaussian"
-IDX_REMEDY = f"Set data.path to a folder with {', '.join(FILES.values())} (the last may be left out)."
+from src.data.files import Files
+from src.data.idx import DataError
+from src.data.sources import SOURCES
+from src.data.synthetic import LinearGaussian
 
 
 @dataclass(frozen=True)
@@ -48,108 +40,53 @@ class Dataset:
         return 255 if self.train.dtype == np.uint8 else 1
 
 
-def folders(config: DataConfig) -> tuple[Path, ...]:
-    """Where the files of a data set are looked for, in order."""
-    if config.path is not None:
-        return (ROOT / Path(config.path).expanduser(),)
-    return PUBLISHED[config.name].folders if config.name in PUBLISHED else ()
-
-
-def locate(config: DataConfig, part: str) -> Path | None:
-    """The file of a part of the data set, packed or not; None where there is none."""
-    found = (idx.locate(folder, part) for folder in folders(config))
-    return next(filter(None, found), None)
-
-
-def find(config: DataConfig, part: str) -> Path:
-    """The file of a part of the data set, packed or not. Raises DataError where there is none."""
-    if path := locate(config, part):
-        return path
-    sought = " or ".join(str(folder / FILES[part]) for folder in folders(config)) or FILES[part]
-    raise DataError(
-        f"{sought} is missing. Expected the IDX file, plain or as .xz or .gz. "
-        f"Received: data.path={'null' if config.path is None else config.path}."
-    )
-
-
 @contextmanager
-def advised(config: DataConfig) -> Iterator[None]:
-    """Lets no DataError leave without the data set's remedy."""
+def source(config: DataConfig) -> Iterator[Files | LinearGaussian]:
+    """The data set's source. A DataError that leaves the block ends with the source's remedy."""
+    found = SOURCES[config.name]
     try:
-        yield
+        yield found
     except DataError as error:
-        remedy = PUBLISHED[config.name].remedy if config.name in PUBLISHED else IDX_REMEDY
-        raise DataError(f"{error} {remedy}") from error
-
-
-def downloadable(config: DataConfig) -> bool:
-    return config.path is None and config.name in PUBLISHED and PUBLISHED[config.name].address is not None
+        raise DataError(f"{error} {found.remedy}") from error
 
 
 def ensure(config: DataConfig) -> None:
-    """Download what a data set lacks here, so that no run fails for want of it. Does nothing where all is there.
+    """Download the files that a data set lacks, so that no run fails for want of them.
 
     Raises:
-        DataError: the files are neither here nor to be had.
+        DataError: the download fails.
     """
-    if downloadable(config) and not all(locate(config, part) for part in FILES):
-        source = PUBLISHED[config.name]
-        assert source.address is not None
-        with advised(config):
-            download.fetch(source.address, source.folders[0], source.checksums)
+    with source(config) as found:
+        found.ensure(config.path)
 
 
 def shape(config: DataConfig, part: str) -> tuple[int, ...]:
-    """The shape of a part, from its file's header alone; the published one where it is yet to be downloaded.
+    """The shape of a part, without reading its values; the published one where it is yet to be downloaded.
 
+    Args:
+        part: train_images, test_images or test_labels.
     Returns:
         [n, rows, columns] of images, [n, dims] of other data, [n] of labels.
     Raises:
         DataError: there is no such file, or it is of another kind.
     """
-    if config.name == MADE:
-        return (synthetic.SIZES[part], synthetic.DIMS)
-    if downloadable(config) and locate(config, part) is None:
-        return SHAPES[part]
-    with advised(config):
-        return idx.shape(find(config, part), part)
+    with source(config) as found:
+        return found.shape(config.path, part)
 
 
 def available(config: DataConfig, part: str) -> int:
-    """How many images a part holds."""
+    """The number of images in a part. Raises DataError as `shape` does."""
     return shape(config, part)[0]
 
 
-def has_labels(config: DataConfig) -> bool:
-    """Whether there are test labels. They only colour a picture, so a folder of one's own may lack them."""
-    return config.name in PUBLISHED or locate(config, "test_labels") is not None
-
-
 def identity(config: DataConfig) -> dict[str, Any]:
-    """What determines the data's values, for a run's fingerprint: never where they are or how they are packed."""
-    if config.name == MADE:
-        return synthetic.identity()
-    if config.name in PUBLISHED:
-        return dict(PUBLISHED[config.name].checksums)
-    with advised(config):
-        return {part: idx.checksum(find(config, part)) for part in ("train_images", "test_images")}
-
-
-def read(config: DataConfig, part: str) -> np.ndarray:
-    """A part of the data set in the shape of `shape`: uint8, or float32 where it is made.
+    """What determines the data's values, for a run's fingerprint: not where they are or how they are packed.
 
     Raises:
-        DataError: the file is missing, cannot be unpacked, or its SHA-256 is not the published one.
+        DataError: a file that must be read for it is missing or cannot be unpacked.
     """
-    if config.name == MADE:
-        return synthetic.draw(part)
-    with advised(config):
-        path = find(config, part)
-        values, received = idx.read(path, part)
-        expected = PUBLISHED[config.name].checksums[part] if config.name in PUBLISHED else received
-        if received != expected:
-            raise DataError(f"{path} is damaged. Expected SHA-256 {expected} unpacked. Received: {received}.")
-    return values
+    with source(config) as found:
+        return found.identity(config.path)
 
 
 def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:
@@ -176,14 +113,17 @@ def load(config: DataConfig, seed: int) -> Dataset:
     they are compared on the same images. `dynamic` leaves the training set's probabilities to the training step.
 
     Raises:
-        DataError: see `ensure` and `read`.
+        DataError: a file is missing, cannot be downloaded or unpacked, or its SHA-256 is not the published one.
     """
-    ensure(config)
-    train = take(read(config, "train_images"), config.train_size, "train")
-    test = take(read(config, "test_images"), config.test_size, "test")
+    with source(config) as found:
+        found.ensure(config.path)
+        train = take(found.read(config.path, "train_images"), config.train_size, "train")
+        test = take(found.read(config.path, "test_images"), config.test_size, "test")
+        labels = None
+        if found.has_labels(config.path):
+            labels = take(found.read(config.path, "test_labels"), config.test_size, "test")
     if config.pixels == "real":
-        return Dataset(train, test, None, redraw=False, image_shape=None)
-    labels = take(read(config, "test_labels"), config.test_size, "test") if has_labels(config) else None
+        return Dataset(train, test, labels, redraw=False, image_shape=None)
     if config.pixels != "grayscale":
         test = binarize(test, seeds.generator(seeds.SHARED_SEED, "binarize/test"))
     if config.pixels == "static":

@@ -1,7 +1,7 @@
-"""Fetching the files of a published data set, once, into a folder that outlives the checkout.
+"""Downloads the files of a published data set.
 
-A file gets its name only when it is complete and its checksum right. What a killed download leaves, part-NAME, is
-never read, and the next one overwrites it.
+A file is renamed to its own name once its checksum is right. What a killed download leaves, part-NAME, is never read,
+and the next download overwrites it.
 """
 
 import logging
@@ -22,14 +22,14 @@ TIMEOUT = 30  # seconds without a byte
 
 
 def fetch(address: str, folder: Path, checksums: Mapping[str, str]) -> None:
-    """Download, as .gz, the files that a folder lacks. Processes that want the same take turns.
+    """Download, as .gz, the files that a folder lacks. A lock file makes concurrent processes take turns.
 
     Args:
         address: where the files are published, with a slash at its end.
-        folder: made where it does not exist.
+        folder: where they go; created if it does not exist.
         checksums: SHA-256 of each part's unpacked file.
     Raises:
-        DataError: no connection, no such file, a damaged one, or a folder that cannot be written. Files that
+        DataError: no connection, no such file, a damaged file, or a folder that cannot be written. Files that
             were complete before are kept.
     """
     try:
@@ -47,24 +47,19 @@ def fetch(address: str, folder: Path, checksums: Mapping[str, str]) -> None:
 
 
 def fetch_file(url: str, path: Path, checksum: str) -> None:
-    """One file, under its name only if it is what it should be. Raises DataError where not, OSError as it comes."""
+    """Download one file. Raises DataError where its checksum is wrong, OSError where it cannot be fetched."""
     partial = path.with_name("part-" + path.name)
     try:
         with urlopen(url, timeout=TIMEOUT) as response, partial.open("wb") as out:
             size = int(response.headers.get("Content-Length", 0)) or None
             with tqdm.wrapattr(response, "read", size, desc=path.name, disable=None) as stream:
                 shutil.copyfileobj(stream, out)
-        received = checksum_of(partial)
+        try:
+            received = idx.checksum(idx.File.at(partial))
+        except DataError as error:
+            received = f"a file that cannot be unpacked ({error.__cause__})"
         if received != checksum:
             raise DataError(f"{url} is damaged. Expected SHA-256 {checksum} unpacked. Received: {received}.")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def checksum_of(path: Path) -> str:
-    """The SHA-256 of an unpacked file; what is wrong with it where it cannot be unpacked."""
-    try:
-        return idx.checksum(path)
-    except DataError as error:
-        return f"a file that cannot be unpacked ({error.__cause__})"

@@ -1,4 +1,4 @@
-"""IDX files, the format that MNIST is published in: found, unpacked, read and hashed. Damage is one clear error."""
+"""IDX files, the format that MNIST is published in: located, unpacked, read and hashed."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 
 from src.config import ConfigError
 
-# The labels of the training set are not read: nothing here is supervised.
+# The labels of the training set are not read: no model is trained on labels.
 FILES = {
     "train_images": "train-images-idx3-ubyte",
     "test_images": "t10k-images-idx3-ubyte",
@@ -32,6 +32,19 @@ class DataError(ConfigError):
     """Data that is missing or not what it should be."""
 
 
+class File(NamedTuple):
+    """A file and what changes with its content, so that what is cached for it holds until it changes."""
+
+    path: Path
+    modified_ns: int
+    size: int
+
+    @classmethod
+    def at(cls, path: Path) -> "File":
+        status = path.stat()
+        return cls(path, status.st_mtime_ns, status.st_size)
+
+
 class Part(NamedTuple):
     """The content of an IDX file: its values, uint8, and the SHA-256 of the unpacked file."""
 
@@ -39,10 +52,10 @@ class Part(NamedTuple):
     checksum: str
 
 
-def locate(folder: Path, part: str) -> Path | None:
+def locate(folder: Path, part: str) -> File | None:
     """The file of a part of a data set, packed or not; None where the folder has none."""
     paths = (folder / (FILES[part] + suffix) for suffix in OPENERS)
-    return next((path for path in paths if path.is_file()), None)
+    return next((File.at(path) for path in paths if path.is_file()), None)
 
 
 @contextmanager
@@ -70,52 +83,39 @@ def read_header(stream: IO[bytes], path: Path, part: str) -> tuple[int, ...]:
     return shape
 
 
-def shape(path: Path, part: str) -> tuple[int, ...]:
-    """The shape of a part, images [n, rows, columns] or labels [n], from the file's header alone."""
-    return _shape(path, part, stamp(path))
+@cache
+def shape(file: File, part: str) -> tuple[int, ...]:
+    """The shape of a part, images [n, rows, columns] or labels [n], from the file's header alone.
 
-
-def checksum(path: Path) -> str:
-    """The SHA-256 of the unpacked file, which does not depend on how it is packed."""
-    return _checksum(path, stamp(path))
-
-
-def stamp(path: Path) -> tuple[int, int]:
-    """What changes where a file's content does: modification time and size."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    Raises:
+        DataError: the file cannot be unpacked or is no IDX file of such a part.
+    """
+    with unpacked(file.path) as stream:
+        return read_header(stream, file.path, part)
 
 
 @cache
-def _shape(path: Path, part: str, _: tuple[int, int]) -> tuple[int, ...]:
-    with unpacked(path) as stream:
-        return read_header(stream, path, part)
-
-
-@cache
-def _checksum(path: Path, _: tuple[int, int]) -> str:
-    with unpacked(path) as stream:
+def checksum(file: File) -> str:
+    """The SHA-256 of the unpacked file. Raises DataError where it cannot be unpacked."""
+    with unpacked(file.path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def read(path: Path, part: str) -> Part:
+@lru_cache(maxsize=3)  # the parts of one data set: the cells of a process read them once
+def read(file: File, part: str) -> Part:
     """A part in the shape of its header: images [n, rows, columns] or labels [n].
 
     Raises:
-        DataError: the file cannot be unpacked, is no IDX file of such a part, or is shorter or longer than it says.
+        DataError: the file cannot be unpacked, is no IDX file of such a part, or is shorter or longer than its header
+            says.
     """
-    return _read(path, part, stamp(path))
-
-
-@lru_cache(maxsize=3)  # a data set's parts: the cells of a process read them once
-def _read(path: Path, part: str, _: tuple[int, int]) -> Part:
-    with unpacked(path) as stream:
+    with unpacked(file.path) as stream:
         content = stream.read()
-        expected = read_header(io.BytesIO(content), path, part)
+        expected = read_header(io.BytesIO(content), file.path, part)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(expected))
     if len(values) != math.prod(expected):
         raise DataError(
-            f"{path} is not as long as it says. Expected {math.prod(expected)} bytes after its header, for shape "
+            f"{file.path} is not as long as it says. Expected {math.prod(expected)} bytes after its header, for shape "
             f"{list(expected)}. Received: {len(values)}."
         )
     return Part(values.reshape(expected), hashlib.sha256(content).hexdigest())

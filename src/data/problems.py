@@ -1,76 +1,54 @@
-"""What is wrong between a configuration and its data, found from names and file headers alone: fast, no download."""
+"""What is wrong between a configuration and its data, from names and file headers alone: fast, without a download."""
 
-from src.config import Config, DataConfig, refusal, settings
-from src.data.dataset import IDX_REMEDY, MADE, available, has_labels, shape
+from src.config import Config, DataConfig, refusal
+from src.data.dataset import available, shape
 from src.data.idx import DataError
+from src.data.sources import SOURCES
 
 
 def problems(config: Config) -> list[str]:
     """Every reason why a configuration cannot be run on its data; empty where there is none."""
-    if found := kind_problems(config.data):
-        return found
+    data = config.data
+    found = pixel_problems(data) + SOURCES[data.name].path_problems(data.path)
     try:
-        return file_problems(config.data) or size_problems(config)
+        return found or file_problems(data) or size_problems(config)
     except DataError as error:
         return [str(error)]
 
 
-def kind_problems(data: DataConfig) -> list[str]:
-    """Settings that do not fit this kind of data."""
-    found = []
-    if data.name == MADE and data.pixels != "real":
-        found.append(
-            f"data.pixels must be real with data.name={MADE}, whose values are no intensities. "
-            f"Received: data.pixels={data.pixels}. Leave it out with data={MADE}."
-        )
-    if data.name != MADE and data.pixels == "real":
-        found.append(
-            f"data.pixels must be one of grayscale, dynamic, static with data.name={data.name}, which holds "
-            f"images. Received: data.pixels=real. Use data={MADE} for real values."
-        )
-    if data.name == "idx" and data.path is None:
-        found.append(
-            f"data.path must be a folder of IDX files with data.name=idx. Received: data.path=null. {IDX_REMEDY}"
-        )
-    if data.name == MADE and data.path is not None:
-        found.append(
-            f"data.path must be null with data.name={MADE}, which is made and not read. "
-            f"Received: data.path={data.path}. Leave it out."
-        )
-    return found
+def pixel_problems(data: DataConfig) -> list[str]:
+    """A reading of pixels that does not fit the source."""
+    fitting = SOURCES[data.name].pixels
+    if data.pixels in fitting:
+        return []
+    expected = f"{'one of ' * (len(fitting) > 1)}{', '.join(fitting)} with data.name={data.name}"
+    others = " or ".join(f"data={name}" for name, source in SOURCES.items() if data.pixels in source.pixels)
+    return [refusal("data.pixels", expected, data.pixels, f"Set data.pixels={fitting[0]}, or use {others}.")]
 
 
 def file_problems(data: DataConfig) -> list[str]:
-    """Files that do not belong together. Raises DataError where one is missing or of another kind."""
+    """Parts that do not belong together. Raises DataError where a file is missing or of another kind."""
     train, test = shape(data, "train_images"), shape(data, "test_images")
     found = []
     if train[1:] != test[1:]:
-        found.append(
-            f"test images must have the shape of the training images, {list(train[1:])}. "
-            f"Received: {list(test[1:])} with data.path={data.path}. {IDX_REMEDY}"
-        )
-    if has_labels(data) and (labels := shape(data, "test_labels")[0]) != test[0]:
-        found.append(
-            f"test labels must be as many as the test images, {test[0]}. "
-            f"Received: {labels} with data.path={data.path}. {IDX_REMEDY}"
-        )
-    return found
+        found.append(f"test images have the shape of its training images, {list(train[1:])}, not {list(test[1:])}")
+    if SOURCES[data.name].has_labels(data.path) and (labels := shape(data, "test_labels")[0]) != test[0]:
+        found.append(f"test labels are as many as its test images, {test[0]}, not {labels}")
+    remedy = SOURCES[data.name].remedy
+    return [refusal("data.path", f"a folder whose {expected}", data.path, remedy) for expected in found]
 
 
 def size_problems(config: Config) -> list[str]:
     """Sizes beyond what the data set holds."""
-    data = config.data
-    train, test = available(data, "train_images"), available(data, "test_images")
-    domains = {leaf.key: leaf.domain for leaf in settings(config)}
-    found = []
-    for key, size, limit in (("train_size", data.train_size, train), ("test_size", data.test_size, test)):
-        domain = domains[f"data.{key}"]
-        if size is not None and size > limit and domain is not None:
-            found.append(refusal(f"data.{key}", f"a positive integer of at most {limit}", size, domain.remedy))
+    data, found = config.data, []
+    for part, size in (("train", data.train_size), ("test", data.test_size)):
+        limit = available(data, f"{part}_images")
+        if size is not None and size > limit:
+            expected = f"a positive integer of at most {limit}"
+            found.append(refusal(f"data.{part}_size", expected, size, "null takes every image."))
+    train = available(data, "train_images")
     images = min(data.train_size or train, train)
     if config.batch_size > images:
-        found.append(
-            f"batch_size must be at most the number of training images, {images}. "
-            f"Received: batch_size={config.batch_size}. Lower batch_size or raise data.train_size."
-        )
+        expected = f"at most the number of training images, {images}"
+        found.append(refusal("batch_size", expected, config.batch_size, "Lower batch_size or raise data.train_size."))
     return found

@@ -6,10 +6,12 @@ Source: Tipping and Bishop (1999), eqs. 1-6.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from src import seeds
+from src.config import refusal
 
 DIMS = 16
 SCALES = (3.0, 1.5)  # norms of the columns of W, one per latent
@@ -31,13 +33,35 @@ def weights() -> np.ndarray:
 
 
 def draw(part: str) -> np.ndarray:
-    """A part of the data, train_images or test_images: the same for every run, float32, [n, DIMS]."""
+    """A part, train_images or test_images: the same for every run, float32, [n, DIMS]."""
     rng = seeds.generator(seeds.SHARED_SEED, f"linear_gaussian/{part}")
     draws = rng.standard_normal((SIZES[part], len(SCALES) + DIMS))
     z, e = np.split(draws, [len(SCALES)], axis=1)
     return (z @ weights().T + MEAN + math.sqrt(S2) * e).astype(np.float32)
 
 
-def identity() -> dict[str, object]:
-    """What determines the data, for a run's fingerprint."""
-    return {"dims": DIMS, "scales": SCALES, "s2": S2, "sizes": SIZES}
+class LinearGaussian:
+    """The data source. It has no files, no labels and no pixels; `path` is data.path and must be None."""
+
+    pixels = ("real",)
+    remedy = "Leave data.path out."
+
+    def path_problems(self, path: str | None) -> list[str]:
+        if path is None:
+            return []
+        return [refusal("data.path", "null with data.name=linear_gaussian, which is not read", path, self.remedy)]
+
+    def ensure(self, path: str | None) -> None:
+        """Nothing is downloaded."""
+
+    def shape(self, path: str | None, part: str) -> tuple[int, ...]:
+        return SIZES[part], DIMS
+
+    def has_labels(self, path: str | None) -> bool:
+        return False
+
+    def identity(self, path: str | None) -> dict[str, Any]:
+        return {"dims": DIMS, "scales": SCALES, "s2": S2, "sizes": SIZES}
+
+    def read(self, path: str | None, part: str) -> np.ndarray:
+        return draw(part)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from src import config
-from src.config.settings import Config, DataConfig, ModelConfig
+from src.config import Config, DataConfig, ModelConfig
 from src.sweep.compose import typed
 
 
@@ -42,6 +42,30 @@ def test_the_defaults_are_the_posts_and_sound():
     flat = config.flatten(Config())
     assert (flat["mc_samples"], flat["batch_size"], flat["seed"], flat["epochs"]) == (1, 100, 0, 10)
     assert (flat["optimizer"], flat["model.hidden_dims"], flat["model.latent_dim"]) == ("rmsprop", [256], 2)
+
+
+def test_machinery_is_not_part_of_a_runs_identity():
+    assert config.machinery_keys() == (
+        "data.path",
+        "model.name",
+        "checkpoint.every",
+        "study.plan_only",
+        "study.rerun",
+        "study.budget",
+        "tracking.uri",
+        "tracking.runs",
+        "tracking.experiment",
+    )
+    flat = config.flatten(Config())
+    assert list(config.identifying(Config()).items()) == [
+        (key, value) for key, value in flat.items() if key not in config.machinery_keys()
+    ]
+
+
+def test_a_refusal_says_key_expectation_value_and_remedy():
+    assert config.refusal("data.path", "a folder", None, "Set data.path.") == (
+        "data.path must be a folder. Received: data.path=null. Set data.path."
+    )
 
 
 def test_lists_are_not_shared_between_configurations():

@@ -1,4 +1,4 @@
-"""Data sets as arrays: verified, cut, binarised; damage and misfits are one clear error."""
+"""Data sets as arrays: verified, cut, binarised. What is damaged or does not fit is refused with the remedy."""
 
 import lzma
 import shutil
@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src import data
-from src.config.settings import Config, DataConfig
-from src.data import synthetic
-from src.data.problems import problems
+from src import ROOT, data
+from src.config import Config, DataConfig, settings
+from src.data import problems, synthetic
+from src.data.dataset import take
+from src.data.idx import FILES
+from src.data.sources import SOURCES
 from src.recording import provenance
 from tests.conftest import small
 from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
@@ -18,8 +20,8 @@ from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
 
 def copied(folder, **changed: bytes) -> DataConfig:
     """A configuration that reads a copy of MNIST's files with some contents replaced."""
-    for part in data.FILES:
-        source = data.find(DataConfig(), part)
+    for part in FILES:
+        source = SOURCES["mnist"].find(None, part).path
         content = changed.get(part)
         if content is None:
             shutil.copy(source, folder)
@@ -45,19 +47,19 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path):
 
 
 def test_a_changed_byte_is_found(tmp_path):
-    content = bytearray(lzma.decompress(data.find(DataConfig(), "test_labels").read_bytes()))
+    content = bytearray(lzma.decompress(SOURCES["mnist"].find(None, "test_labels").path.read_bytes()))
     content[1000] ^= 1
     config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
     with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
-        data.read(config, "test_labels")
+        data.load(config, seed=0)
 
 
 @pytest.mark.parametrize("content", [b"not xz at all", None])
 def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
-    truncated = data.find(DataConfig(), "test_labels").read_bytes()[:1000]
+    truncated = SOURCES["mnist"].find(None, "test_labels").path.read_bytes()[:1000]
     config = copied(tmp_path, test_labels=content or truncated)
     with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be read.*git checkout"):
-        data.read(config, "test_labels")
+        data.load(config, seed=0)
 
 
 def test_subsets_repeat_are_nested_and_mixed():
@@ -109,8 +111,8 @@ def test_problems_are_found_from_headers_alone():
 
 def test_take_keeps_the_files_order_for_everything():
     images = np.arange(12).reshape(6, 2)
-    assert data.take(images, None, "train") is images
-    assert sorted(data.take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
+    assert take(images, None, "train") is images
+    assert sorted(take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
 
 
 def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
@@ -137,16 +139,16 @@ def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
     write_idx(tmp_path, "test_labels", LABELS[:90])
     shapes, labels = problems(config)
     assert shapes.startswith(
-        "test images must have the shape of the training images, [6, 9]. "
-        f"Received: [5, 9] with data.path={tmp_path}. Set data.path"
+        "data.path must be a folder whose test images have the shape of its training images, [6, 9], not [5, 9]. "
+        f"Received: data.path={tmp_path}. Set data.path"
     )
-    assert labels.startswith("test labels must be as many as the test images, 100. Received: 90")
+    assert labels.startswith("data.path must be a folder whose test labels are as many as its test images, 100, not 90")
 
 
 def test_idx_without_a_folder_is_refused_with_the_remedy():
     (problem,) = problems(Config(data=DataConfig(name="idx")))
     assert problem == (
-        "data.path must be a folder of IDX files with data.name=idx. Received: data.path=null. "
+        "data.path must be a folder of IDX files, as this data set has no folder of its own. Received: data.path=null. "
         "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
         "(the last may be left out)."
     )
@@ -175,12 +177,21 @@ def test_linear_gaussian_data_are_real_vectors():
     [
         (DataConfig(name="linear_gaussian"), "data.pixels must be real with data.name=linear_gaussian"),
         (DataConfig(pixels="real"), "data.pixels must be one of grayscale, dynamic, static with data.name=mnist"),
+        (DataConfig(pixels="real"), "Set data.pixels=grayscale, or use data=linear_gaussian."),
         (DataConfig(name="linear_gaussian", pixels="real", path="x"), "data.path must be null"),
     ],
 )
 def test_settings_of_another_kind_of_data_are_refused(config, message):
     (problem,) = problems(Config(data=config))
-    assert problem.startswith(message)
+    assert message in problem
+
+
+def test_the_configuration_and_the_presets_name_the_sources_of_the_table():
+    domains = {leaf.key: leaf.domain for leaf in settings(Config())}
+    assert domains["data.name"].expected == f"one of {', '.join(SOURCES)}"
+    assert {path.stem for path in (ROOT / "conf" / "data").iterdir()} == set(SOURCES)
+    pixels = dict.fromkeys(name for source in SOURCES.values() for name in source.pixels)
+    assert domains["data.pixels"].expected == f"one of {', '.join(pixels)}"
 
 
 def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_path):
@@ -196,6 +207,5 @@ def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_p
 
 
 def test_every_data_set_has_an_identity_of_its_own(tmp_path):
-    names = ("mnist", "fashion_mnist", "idx", "linear_gaussian")
-    found = [data.identity(DataConfig(name=name, path=str(write_folder(tmp_path)))) for name in names]
-    assert len({str(identity) for identity in found}) == 4
+    found = [data.identity(DataConfig(name=name, path=str(write_folder(tmp_path)))) for name in SOURCES]
+    assert len({str(identity) for identity in found}) == len(SOURCES)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from src import data, schema
-from src.config.settings import Config, DataConfig
+from src.config import Config, DataConfig
 from src.recording import provenance
 from src.vae.model import VAE
 from src.vae.training import EpochTrainer

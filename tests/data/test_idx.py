@@ -1,4 +1,4 @@
-"""IDX files: packed in three ways, hashed by content, refused with what they are instead."""
+"""IDX files: packed in three ways, hashed by content. A damaged file is refused, and the message says what it holds."""
 
 import hashlib
 
@@ -12,12 +12,12 @@ from tests.idx_files import LABELS, PACKERS, TEST, idx_bytes, write_folder, writ
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_a_part_is_found_and_read_however_it_is_packed(tmp_path, suffix):
     write_folder(tmp_path, suffix)
-    path = idx.locate(tmp_path, "test_images")
-    assert path is not None
-    values, checksum = idx.read(path, "test_images")
+    file = idx.locate(tmp_path, "test_images")
+    assert file is not None
+    values, checksum = idx.read(file, "test_images")
     np.testing.assert_array_equal(values, TEST)
-    assert idx.shape(path, "test_images") == TEST.shape
-    assert checksum == idx.checksum(path) == hashlib.sha256(idx_bytes(TEST)).hexdigest()
+    assert idx.shape(file, "test_images") == TEST.shape
+    assert checksum == idx.checksum(file) == hashlib.sha256(idx_bytes(TEST)).hexdigest()
 
 
 def test_a_folder_without_a_part_has_none(tmp_path):
@@ -26,12 +26,15 @@ def test_a_folder_without_a_part_has_none(tmp_path):
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path):
-    path = write_idx(tmp_path, "test_labels", LABELS)
-    before = idx.checksum(path)
-    assert idx.shape(path, "test_labels") == (150,)
+    write_idx(tmp_path, "test_labels", LABELS)
+    before = idx.locate(tmp_path, "test_labels")
+    assert idx.shape(before, "test_labels") == (150,)
+    checksum = idx.checksum(before)
     write_idx(tmp_path, "test_labels", LABELS[:50])
-    assert idx.shape(path, "test_labels") == (50,)
-    assert idx.checksum(path) != before
+    after = idx.locate(tmp_path, "test_labels")
+    assert idx.shape(after, "test_labels") == (50,)
+    assert len(idx.read(after, "test_labels").values) == 50
+    assert idx.checksum(after) != checksum
 
 
 WRONG = {
@@ -56,7 +59,7 @@ def test_anything_else_is_refused(tmp_path, kind, suffix):
     path = tmp_path / ("t10k-images-idx3-ubyte" + suffix)
     path.write_bytes(PACKERS[suffix](content))
     with pytest.raises(idx.DataError, match=message):
-        idx.read(path, "test_images")
+        idx.read(idx.File.at(path), "test_images")
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
@@ -64,9 +67,9 @@ def test_anything_else_is_refused(tmp_path, kind, suffix):
 def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, suffix, damage):
     path = write_idx(tmp_path, "test_images", TEST, suffix)
     path.write_bytes(damage(path.read_bytes()))
-    for reading in (lambda: idx.read(path, "test_images"), lambda: idx.checksum(path)):
+    for reading in (lambda file: idx.read(file, "test_images"), idx.checksum):
         with pytest.raises(idx.DataError, match=rf"t10k-images-idx3-ubyte\{suffix} cannot be read"):
-            reading()
+            reading(idx.File.at(path))
 
 
 def test_a_changed_byte_inside_a_gz_file_is_found(tmp_path):
@@ -75,4 +78,4 @@ def test_a_changed_byte_inside_a_gz_file_is_found(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(idx.DataError, match=r"ubyte.gz cannot be read"):
-        idx.read(path, "test_images")
+        idx.read(idx.File.at(path), "test_images")
