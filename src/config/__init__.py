@@ -1,4 +1,4 @@
-"""What can be set, what it admits, which settings exclude each other, and how durations are written."""
+"""The configuration: settings, the values they admit, refusals and durations. Imports no TensorFlow."""
 
 from src.config.contradictions import contradictions
 from src.config.domains import ConfigError, Domain, refusal

@@ -1,4 +1,4 @@
-"""Settings that are sound one by one and make no sense together, with the reason and the remedy."""
+"""Combinations of settings that are refused, each with the reason and the remedy."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from src.config.settings import Config, flatten
 
 
 class Contradiction(NamedTuple):
-    """Two settings that make no sense together: when, what to expect of which key, and why."""
+    """A combination of admitted values that cannot be run: when it holds, and what is said of which key."""
 
     holds: Callable[[Config], bool]
     key: str
@@ -26,7 +26,7 @@ CONTRADICTIONS = (
     Contradiction(
         lambda c: c.gradient == "stl" and c.kl == "analytic",
         "gradient",
-        "reparam with kl=analytic: stl drops the score of q from a sampled log q(z|x)",
+        "reparam with kl=analytic: stl drops the score of q, which only kl=sampled has",
         "Set kl=sampled or gradient=reparam.",
     ),
     Contradiction(
@@ -56,26 +56,26 @@ CONTRADICTIONS = (
     Contradiction(
         lambda c: c.noise == "sobol" and (c.mc_samples < 2 or c.mc_samples & (c.mc_samples - 1) != 0),
         "mc_samples",
-        "a power of 2 from 2 on with noise=sobol, whose balance needs it",
+        "a power of 2, at least 2, with noise=sobol, whose points are balanced for no other number",
         "Use mc_samples=2, 4, 8, ...",
     ),
     Contradiction(
         lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static"),
         "likelihood",
-        "bernoulli with binarised pixels, which have no density",
+        "bernoulli with binarised pixels, which have a probability and no density",
         "Set likelihood=bernoulli or data.pixels=grayscale.",
     ),
     Contradiction(
-        lambda c: c.likelihood != "gaussian" and c.data.name == "linear_gaussian",
+        lambda c: c.likelihood != "gaussian" and c.data.pixels == "real",
         "likelihood",
-        "gaussian with real values, which lie outside of [0, 1]",
+        "gaussian with data.pixels=real, whose values lie outside [0, 1]",
         "Set likelihood=gaussian.",
     ),
 )
 
 
 def contradictions(config: Config) -> list[str]:
-    """Settings that are sound one by one and make no sense together."""
+    """The refusals of all contradictions that a configuration has; empty where there are none."""
     values = flatten(config)
     return [
         refusal(found.key, found.expected, values[found.key], found.remedy)

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: 90s, 30m, 2h."""
+"""Durations in text, such as 90s, 30m or 2h."""
 
 import re
 
@@ -7,16 +7,16 @@ PATTERN = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 
 
 def is_duration(text: object) -> bool:
-    """Whether `duration` can read the text."""
+    """Whether a text is a positive duration."""
     match = PATTERN.fullmatch(str(text))
     return match is not None and float(match[1]) > 0
 
 
 def duration(text: object) -> float:
-    """Seconds of a text such as 90s, 30m or 2h; a bare number counts seconds.
+    """The seconds in a text such as 90s, 30m or 2h; a bare number is seconds.
 
     Raises:
-        ValueError: the text is none.
+        ValueError: the text is no positive duration.
     """
     match = PATTERN.fullmatch(str(text))
     if match is None or float(match[1]) == 0:

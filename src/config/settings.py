@@ -1,7 +1,4 @@
-"""The typed configuration: what a user can set, what each key admits, and the message for what it does not.
-
-Nothing here imports TensorFlow, so a wrong value is refused before the slow imports begin.
-"""
+"""The typed configuration: every key with its default, its meaning and the values that it admits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -34,13 +31,16 @@ ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
 
 @dataclass
 class DataConfig:
-    """Which images, and how their pixels are read."""
+    """The data set, and how its pixels are read."""
 
     name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
-    path: str | None = setting(None, "folder of the IDX files; null: the known places of the data set", identity=False)
+    path: str | None = setting(
+        None, "folder of the IDX files; null: the folders known for the data set", identity=False
+    )
     pixels: str = setting(
         "grayscale",
-        "grayscale as in the post; dynamic: binarised anew every epoch; static: binarised once; real: no images",
+        "grayscale: intensities, as in the post; dynamic: binarised anew in every epoch; static: binarised once; "
+        "real: vectors, not images",
         one_of("grayscale", "dynamic", "static", "real"),
     )
     train_size: int | None = setting(None, "number of training images; null for all", subset("training"))
@@ -51,54 +51,52 @@ class DataConfig:
 class ModelConfig:
     """The encoder's layers; the decoder mirrors them."""
 
-    name: str = setting("post", "label of the architecture", identity=False)
+    name: str = setting("post", "name of the architecture, for people only", identity=False)
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
-        Domain(
-            "a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256] or [200,200]."
-        ),
+        Domain("a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256]."),
     )
     latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
     activation: str = setting("relu", "activation of the hidden layers", one_of(*ACTIVATIONS))
     output_bias: str = setting(
-        "zeros", "initial bias of the output; pixel_means: what predicts their means", one_of("zeros", "pixel_means")
+        "zeros", "initial bias of the output; pixel_means: predicts each pixel's mean", one_of("zeros", "pixel_means")
     )
 
 
 @dataclass
 class EvaluationConfig:
-    """How many importance-weighted draws the test NLL takes. They never depend on mc_samples."""
+    """How the test NLL is estimated: importance-weighted, with numbers of draws that do not depend on mc_samples."""
 
     iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
     final_iw_samples: int = setting(100, "draws per test image at the end", at_least(1, "The default is 100."))
-    quadrature: bool = setting(True, "at the end, the NLL by quadrature too where latent_dim is 2")
+    quadrature: bool = setting(True, "with model.latent_dim=2, also compute the final NLL by quadrature")
 
 
 @dataclass
 class ProbeConfig:
-    """When and how the variance of loss and gradient is taken apart at frozen weights. It changes no other number."""
+    """The probe: variance components of loss and gradient at frozen weights. It changes no other recorded number."""
 
     epochs: list[int] = setting(
         [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
-        "epochs after which to probe, 0 for before training, and the last one; [] for never",
+        "epochs after which to probe, 0: before training; the last epoch is added; [] for never",
         Domain("a list of non-negative integers", lambda epochs: all(e >= 0 for e in epochs), "For example [0,1,5]."),
     )
-    images: int = setting(256, "training images in the fixed probe set, at most", at_least(3, "The default is 256."))
+    images: int = setting(256, "training images to probe with, at most", at_least(3, "The default is 256."))
     draws: int = setting(
         8,
-        "draws per image, whatever mc_samples is; at least two whole sets where draws are not independent",
+        "draws per image, independent of mc_samples; more where noise or objective need two sets of mc_samples draws",
         at_least(2, "The default is 8."),
     )
 
 
 @dataclass
 class CheckpointConfig:
-    """How often a run is saved, to go on after a crash exactly where it was."""
+    """How often the state of a run is saved, so that it can be resumed after a crash."""
 
     every: str = setting(
         "1m",
-        "epochs (a bare number) or time (30s, 2m, 1h) between two checkpoints",
+        "epochs (a bare number) or time (30s, 2m, 1h) between checkpoints",
         Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
         identity=False,
     )
@@ -106,18 +104,18 @@ class CheckpointConfig:
 
 @dataclass
 class StudyConfig:
-    """How a grid is gone through. It changes no number of any cell."""
+    """How a grid is executed. It changes no recorded number."""
 
-    plan_only: bool = setting(False, "say what a grid would do and cost, and end", identity=False)
+    plan_only: bool = setting(False, "print what the grid would run and cost, then stop", identity=False)
     rerun: str = setting(
         "failed",
-        "which cells that ended before are run again: failed or diverged ones, all, none; finished ones only by all",
+        "which cells of earlier commands are run again: failed (failed or diverged), all (finished ones too) or none",
         one_of("failed", "all", "none"),
         identity=False,
     )
     budget: str | None = setting(
         None,
-        "time for the whole grid, such as 30m or 8h: whole replicates (seeds) that do not fit are left out",
+        "time for the whole grid, such as 30m or 8h; seeds whose cells do not all fit are left out",
         Domain("a duration such as 30m or null", lambda text: text is None or is_duration(text), "For example 30m."),
         identity=False,
     )
@@ -127,13 +125,11 @@ class StudyConfig:
 class TrackingConfig:
     """Where the runs are recorded."""
 
-    uri: str | None = setting(
-        None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here", identity=False
-    )
+    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db", identity=False)
     runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/", identity=False)
     experiment: str = setting(
         EXPERIMENT,
-        "MLflow experiment",
+        "name of the MLflow experiment",
         Domain("a non-empty name", lambda name: bool(name.strip()), f"The default is {EXPERIMENT}."),
         identity=False,
     )
@@ -155,18 +151,20 @@ class Config:
     epochs: int = setting(10, "passes over the training images", at_least(1, "The default is epochs=10."))
     learning_rate: float = setting(
         1e-3,
-        "step size of the optimizer",
+        "learning rate of the optimizer",
         Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001."),
     )
     optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
-    objective: str = setting("elbo", "the bound that is trained", one_of("elbo", "iwae"))
-    kl: str = setting("analytic", "the KL inside the bound", one_of("analytic", "sampled"))
+    objective: str = setting("elbo", "bound to maximise", one_of("elbo", "iwae"))
+    kl: str = setting("analytic", "how the KL in the bound is computed", one_of("analytic", "sampled"))
     gradient: str = setting(
-        "reparam", "estimator of the gradient; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
+        "reparam", "gradient estimator; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
     )
-    noise: str = setting("iid", "how the K draws of an image are made", one_of("iid", "antithetic", "sobol"))
+    noise: str = setting("iid", "sampler of the K draws of an image", one_of("iid", "antithetic", "sobol"))
     learning_rate_schedule: str = setting(
-        "constant", "burda: eight stages of 3^i shares of the epochs at 10^(-i/7)", one_of("constant", "burda")
+        "constant",
+        "burda: stages i = 0..7 with 3^i/3280 of the epochs, at 10^(-i/7) of the rate",
+        one_of("constant", "burda"),
     )
     likelihood: str = setting(
         "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
@@ -181,7 +179,7 @@ class Config:
 
 
 def title(config: Config) -> str:
-    """What a person calls a run."""
+    """The short name of a cell, for people."""
     return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
 
 

@@ -9,10 +9,8 @@ import numpy as np
 
 from src import seeds
 from src.config import DataConfig
-from src.data.files import Files
 from src.data.idx import DataError
-from src.data.sources import SOURCES
-from src.data.synthetic import LinearGaussian
+from src.data.sources import SOURCES, Source
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Dataset:
 
 
 @contextmanager
-def source(config: DataConfig) -> Iterator[Files | LinearGaussian]:
-    """The data set's source. A DataError that leaves the block ends with the source's remedy."""
-    found = SOURCES[config.name]
+def source(config: DataConfig) -> Iterator[Source]:
+    """The source, with data.path where it is given. A DataError that leaves the block ends with the source's remedy."""
+    found = SOURCES[config.name].at(config.path)
     try:
         yield found
     except DataError as error:
@@ -57,7 +55,7 @@ def ensure(config: DataConfig) -> None:
         DataError: the download fails.
     """
     with source(config) as found:
-        found.ensure(config.path)
+        found.ensure()
 
 
 def shape(config: DataConfig, part: str) -> tuple[int, ...]:
@@ -71,7 +69,7 @@ def shape(config: DataConfig, part: str) -> tuple[int, ...]:
         DataError: there is no such file, or it is of another kind.
     """
     with source(config) as found:
-        return found.shape(config.path, part)
+        return found.shape(part)
 
 
 def available(config: DataConfig, part: str) -> int:
@@ -86,7 +84,7 @@ def identity(config: DataConfig) -> dict[str, Any]:
         DataError: a file that must be read for it is missing or cannot be unpacked.
     """
     with source(config) as found:
-        return found.identity(config.path)
+        return found.identity()
 
 
 def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:
@@ -116,12 +114,12 @@ def load(config: DataConfig, seed: int) -> Dataset:
         DataError: a file is missing, cannot be downloaded or unpacked, or its SHA-256 is not the published one.
     """
     with source(config) as found:
-        found.ensure(config.path)
-        train = take(found.read(config.path, "train_images"), config.train_size, "train")
-        test = take(found.read(config.path, "test_images"), config.test_size, "test")
+        found.ensure()
+        train = take(found.read("train_images"), config.train_size, "train")
+        test = take(found.read("test_images"), config.test_size, "test")
         labels = None
-        if found.has_labels(config.path):
-            labels = take(found.read(config.path, "test_labels"), config.test_size, "test")
+        if found.has_labels():
+            labels = take(found.read("test_labels"), config.test_size, "test")
     if config.pixels == "real":
         return Dataset(train, test, labels, redraw=False, image_shape=None)
     if config.pixels != "grayscale":

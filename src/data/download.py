@@ -36,7 +36,7 @@ def fetch(address: str, folder: Path, checksums: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             for part, checksum in checksums.items():
-                if idx.locate(folder, part) is None:
+                if idx.locate(part, folder) is None:
                     log.info("downloading %s.gz to %s", FILES[part], folder)
                     fetch_file(f"{address}{FILES[part]}.gz", folder / f"{FILES[part]}.gz", checksum)
     except (OSError, HTTPException) as error:

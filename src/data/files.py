@@ -1,7 +1,7 @@
 """Images in IDX files: published sets with known checksums, and folders of one's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +15,11 @@ from src.data.idx import FILES, DataError
 
 @dataclass(frozen=True)
 class Files:
-    """A source of images in IDX files. `path` is data.path: the one folder to look in, or None.
+    """A source of images in IDX files.
 
     Attributes:
         remedy: what to do where a file is missing or damaged.
-        folders: where the files are looked for, in order, without a path.
+        folders: where the files are looked for, in order.
         checksums: SHA-256 of each part's unpacked file; empty where any images will do.
         address: where missing files are downloaded from, as .gz, into the first of `folders`; None: nowhere.
         shapes: the shape of each part, so that a configuration can be checked before the download.
@@ -35,58 +35,47 @@ class Files:
 
     def path_problems(self, path: str | None) -> list[str]:
         """What is wrong with data.path, without a look at the files."""
-        if path is None and not self.folders:
-            expected = "a folder of IDX files, as this data set has no folder of its own"
-            return [refusal("data.path", expected, path, self.remedy)]
-        return []
+        expected = "a folder of IDX files, as this data set has no folder of its own"
+        return [refusal("data.path", expected, path, self.remedy)] if path is None and not self.folders else []
 
-    def places(self, path: str | None) -> tuple[Path, ...]:
-        """The folders to look in, in order."""
-        return self.folders if path is None else (ROOT / Path(path).expanduser(),)
+    def at(self, path: str | None) -> "Files":
+        """The source with data.path as its only folder; the source itself without one."""
+        return self if path is None else replace(self, folders=(ROOT / Path(path).expanduser(),), address=None)
 
-    def locate(self, path: str | None, part: str) -> idx.File | None:
-        """The file of a part, packed or not; None where there is none."""
-        found = (idx.locate(folder, part) for folder in self.places(path))
-        return next(filter(None, found), None)
-
-    def find(self, path: str | None, part: str) -> idx.File:
+    def find(self, part: str) -> idx.File:
         """The file of a part, packed or not. Raises DataError where there is none."""
-        if file := self.locate(path, part):
+        if file := idx.locate(part, *self.folders):
             return file
-        sought = " or ".join(str(folder / FILES[part]) for folder in self.places(path)) or FILES[part]
-        raise DataError(
-            f"{sought} is missing. Expected the IDX file, plain or as .xz or .gz. "
-            f"Received: data.path={'null' if path is None else path}."
-        )
+        sought = " or ".join(str(folder / FILES[part]) for folder in self.folders) or FILES[part]
+        raise DataError(f"{sought} is missing. Expected the IDX file, plain or as .xz or .gz. Received: no such file.")
 
-    def ensure(self, path: str | None) -> None:
+    def ensure(self) -> None:
         """Download missing files where the set has an address. Raises DataError where that fails."""
-        if path is None and self.address is not None and not all(self.locate(path, part) for part in FILES):
+        if self.address and not all(idx.locate(part, *self.folders) for part in FILES):
             download.fetch(self.address, self.folders[0], self.checksums)
 
-    def shape(self, path: str | None, part: str) -> tuple[int, ...]:
+    def shape(self, part: str) -> tuple[int, ...]:
         """The shape of a part, from its file's header; the published one before the download."""
-        if path is None and self.address is not None and self.locate(path, part) is None:
+        if self.address and idx.locate(part, *self.folders) is None:
             return self.shapes[part]
-        return idx.shape(self.find(path, part), part)
+        return idx.shape(self.find(part), part)
 
-    def has_labels(self, path: str | None) -> bool:
+    def has_labels(self) -> bool:
         """Whether there are test labels. They only colour a picture, so a folder of one's own may lack them."""
-        return "test_labels" in self.checksums or self.locate(path, "test_labels") is not None
+        return "test_labels" in self.checksums or idx.locate("test_labels", *self.folders) is not None
 
-    def identity(self, path: str | None) -> dict[str, Any]:
-        """The SHA-256 of each unpacked file that determines the images."""
-        if self.checksums:
-            return dict(self.checksums)
-        return {part: idx.checksum(self.find(path, part)) for part in ("train_images", "test_images")}
+    def identity(self) -> dict[str, Any]:
+        """The SHA-256 of each unpacked file: the published ones, or those of the images in the folder."""
+        images = ("train_images", "test_images")
+        return dict(self.checksums) or {part: idx.checksum(self.find(part)) for part in images}
 
-    def read(self, path: str | None, part: str) -> np.ndarray:
+    def read(self, part: str) -> np.ndarray:
         """A part, uint8, in the shape of `shape`.
 
         Raises:
             DataError: the file is missing, cannot be unpacked, or its SHA-256 is not the published one.
         """
-        file = self.find(path, part)
+        file = self.find(part)
         values, received = idx.read(file, part)
         expected = self.checksums.get(part, received)
         if received != expected:

@@ -52,9 +52,9 @@ class Part(NamedTuple):
     checksum: str
 
 
-def locate(folder: Path, part: str) -> File | None:
-    """The file of a part of a data set, packed or not; None where the folder has none."""
-    paths = (folder / (FILES[part] + suffix) for suffix in OPENERS)
+def locate(part: str, *folders: Path) -> File | None:
+    """The file of a part of a data set, packed or not, in the first folder that has it; None where none has."""
+    paths = (folder / (FILES[part] + suffix) for folder in folders for suffix in OPENERS)
     return next((File.at(path) for path in paths if path.is_file()), None)
 
 

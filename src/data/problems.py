@@ -1,7 +1,7 @@
 """What is wrong between a configuration and its data, from names and file headers alone: fast, without a download."""
 
 from src.config import Config, DataConfig, refusal
-from src.data.dataset import available, shape
+from src.data.dataset import available, source
 from src.data.idx import DataError
 from src.data.sources import SOURCES
 
@@ -28,14 +28,14 @@ def pixel_problems(data: DataConfig) -> list[str]:
 
 def file_problems(data: DataConfig) -> list[str]:
     """Parts that do not belong together. Raises DataError where a file is missing or of another kind."""
-    train, test = shape(data, "train_images"), shape(data, "test_images")
-    found = []
-    if train[1:] != test[1:]:
-        found.append(f"test images have the shape of its training images, {list(train[1:])}, not {list(test[1:])}")
-    if SOURCES[data.name].has_labels(data.path) and (labels := shape(data, "test_labels")[0]) != test[0]:
-        found.append(f"test labels are as many as its test images, {test[0]}, not {labels}")
-    remedy = SOURCES[data.name].remedy
-    return [refusal("data.path", f"a folder whose {expected}", data.path, remedy) for expected in found]
+    wrong = []
+    with source(data) as found:
+        train, test = found.shape("train_images"), found.shape("test_images")
+        if train[1:] != test[1:]:
+            wrong.append(f"test images have the shape of its training images, {list(train[1:])}, not {list(test[1:])}")
+        if found.has_labels() and (labels := found.shape("test_labels")[0]) != test[0]:
+            wrong.append(f"test labels are as many as its test images, {test[0]}, not {labels}")
+    return [refusal("data.path", f"a folder whose {expected}", data.path, found.remedy) for expected in wrong]
 
 
 def size_problems(config: Config) -> list[str]:

@@ -11,7 +11,8 @@ from src.data.synthetic import LinearGaussian
 
 CACHE = user_cache_path("vae-mc-samples", appauthor=False)
 
-SOURCES: dict[str, Files | LinearGaussian] = {
+Source = Files | LinearGaussian
+SOURCES: dict[str, Source] = {
     "mnist": Files(
         folders=(ROOT / "data" / "mnist",),
         checksums={

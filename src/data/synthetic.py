@@ -41,27 +41,29 @@ def draw(part: str) -> np.ndarray:
 
 
 class LinearGaussian:
-    """The data source. It has no files, no labels and no pixels; `path` is data.path and must be None."""
+    """The data source: it has no files, no labels and no pixels."""
 
     pixels = ("real",)
     remedy = "Leave data.path out."
 
     def path_problems(self, path: str | None) -> list[str]:
-        if path is None:
-            return []
-        return [refusal("data.path", "null with data.name=linear_gaussian, which is not read", path, self.remedy)]
+        expected = "null with data.name=linear_gaussian, which is not read"
+        return [] if path is None else [refusal("data.path", expected, path, self.remedy)]
 
-    def ensure(self, path: str | None) -> None:
+    def at(self, path: str | None) -> "LinearGaussian":
+        return self
+
+    def ensure(self) -> None:
         """Nothing is downloaded."""
 
-    def shape(self, path: str | None, part: str) -> tuple[int, ...]:
+    def shape(self, part: str) -> tuple[int, ...]:
         return SIZES[part], DIMS
 
-    def has_labels(self, path: str | None) -> bool:
+    def has_labels(self) -> bool:
         return False
 
-    def identity(self, path: str | None) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         return {"dims": DIMS, "scales": SCALES, "s2": S2, "sizes": SIZES}
 
-    def read(self, path: str | None, part: str) -> np.ndarray:
+    def read(self, part: str) -> np.ndarray:
         return draw(part)

@@ -21,7 +21,7 @@ from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
 def copied(folder, **changed: bytes) -> DataConfig:
     """A configuration that reads a copy of MNIST's files with some contents replaced."""
     for part in FILES:
-        source = SOURCES["mnist"].find(None, part).path
+        source = SOURCES["mnist"].find(part).path
         content = changed.get(part)
         if content is None:
             shutil.copy(source, folder)
@@ -47,7 +47,7 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path):
 
 
 def test_a_changed_byte_is_found(tmp_path):
-    content = bytearray(lzma.decompress(SOURCES["mnist"].find(None, "test_labels").path.read_bytes()))
+    content = bytearray(lzma.decompress(SOURCES["mnist"].find("test_labels").path.read_bytes()))
     content[1000] ^= 1
     config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
     with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
@@ -56,7 +56,7 @@ def test_a_changed_byte_is_found(tmp_path):
 
 @pytest.mark.parametrize("content", [b"not xz at all", None])
 def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
-    truncated = SOURCES["mnist"].find(None, "test_labels").path.read_bytes()[:1000]
+    truncated = SOURCES["mnist"].find("test_labels").path.read_bytes()[:1000]
     config = copied(tmp_path, test_labels=content or truncated)
     with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be read.*git checkout"):
         data.load(config, seed=0)

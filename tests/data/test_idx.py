@@ -12,7 +12,7 @@ from tests.idx_files import LABELS, PACKERS, TEST, idx_bytes, write_folder, writ
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_a_part_is_found_and_read_however_it_is_packed(tmp_path, suffix):
     write_folder(tmp_path, suffix)
-    file = idx.locate(tmp_path, "test_images")
+    file = idx.locate("test_images", tmp_path)
     assert file is not None
     values, checksum = idx.read(file, "test_images")
     np.testing.assert_array_equal(values, TEST)
@@ -21,17 +21,17 @@ def test_a_part_is_found_and_read_however_it_is_packed(tmp_path, suffix):
 
 
 def test_a_folder_without_a_part_has_none(tmp_path):
-    assert idx.locate(tmp_path, "test_images") is None
-    assert idx.locate(tmp_path / "nowhere", "test_images") is None
+    assert idx.locate("test_images", tmp_path) is None
+    assert idx.locate("test_images", tmp_path / "nowhere") is None
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path):
     write_idx(tmp_path, "test_labels", LABELS)
-    before = idx.locate(tmp_path, "test_labels")
+    before = idx.locate("test_labels", tmp_path)
     assert idx.shape(before, "test_labels") == (150,)
     checksum = idx.checksum(before)
     write_idx(tmp_path, "test_labels", LABELS[:50])
-    after = idx.locate(tmp_path, "test_labels")
+    after = idx.locate("test_labels", tmp_path)
     assert idx.shape(after, "test_labels") == (50,)
     assert len(idx.read(after, "test_labels").values) == 50
     assert idx.checksum(after) != checksum
