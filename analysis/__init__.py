@@ -1,1 +1,1 @@
-"""Tables and figures from the recorded runs: load -> completeness -> statistics -> figures -> report."""
+"""Tables, figures and the report of recorded runs. store -> statistics -> curves, stability, probe -> report."""

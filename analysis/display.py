@@ -1,10 +1,13 @@
-"""How numbers are written in tables and sentences."""
+"""How numbers and names are written in tables and sentences."""
 
 import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import pandas as pd
+
+from src import schema
+from src.schema import Quantity
 
 NONE = "–"
 
@@ -31,16 +34,18 @@ def decimals(value: float, digits: int = 2) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def whole(value: float) -> str:
+    """A value without decimals; a dash where there is none."""
+    return decimals(value, 0)
+
+
 def significant(value: float) -> str:
-    """A value with three significant digits; a dash where there is none."""
+    """A value with three significant digits, with an exponent where it is very large or small; a dash for none."""
     if pd.isna(value) or math.isinf(value) or value == 0:
-        return decimals(value, 0)
+        return whole(value)
     exponent = math.floor(math.log10(abs(value)))
-    return scientific(value, exponent) if not -6 < exponent < 10 else decimals(value, max(0, 2 - exponent))
-
-
-def scientific(value: float, exponent: int) -> str:
-    """A very large or small value with three significant digits."""
+    if -6 < exponent < 10:
+        return decimals(value, max(0, 2 - exponent))
     return f"{decimals(value / 10.0**exponent)}e{exponent}".replace("e-", "e−")
 
 
@@ -65,4 +70,15 @@ def spread(middle: float, low: float, high: float, write: Callable[[float], str]
 
 
 def capitalised(label: str) -> str:
+    """The label as the start of a sentence."""
     return label[0].upper() + label[1:]
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun, in the plural by an s where it is not 1."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def labelled(quantity: Quantity, kind: str) -> Quantity:
+    """The quantity named after the kind of NLL that was recorded, such as a pseudo-NLL."""
+    return quantity._replace(label=quantity.label.replace(schema.TRUE_NLL, kind))

@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Param
 
 from src import schema
 
-EXPERIMENT = "vae-mc-samples"
+EXPERIMENT = schema.EXPERIMENT
 EPOCHS = 3
 IMAGES = 600
 SHARED = {
@@ -27,6 +27,8 @@ SHARED = {
     "learning_rate": 1e-3,
     schema.NLL_KIND: schema.TRUE_NLL,
 }
+# What a run records as no part of its identity.
+MACHINERY = "data.path,model.name,tracking.uri"
 GRAYSCALE = {"data.pixels": "grayscale", schema.NLL_KIND: schema.PSEUDO_NLL}
 ENDED = {schema.FINISHED: "FINISHED", schema.KILLED: "KILLED"}
 
@@ -59,8 +61,13 @@ def template() -> TemporaryDirectory:
     return folder
 
 
-def probe(k: int, b: int, seed: int, epoch: int, scale: float = 1.0) -> dict[tuple[str, int], float]:
-    """What a run's probe logs at an epoch: of the loss, V_data = 90 / scale and V_mc = 10 (1, 1.2 or 0.8 by seed)."""
+def probe(
+    k: int, b: int, seed: int, epoch: int, scale: float = 1.0, independent: bool = True
+) -> dict[tuple[str, int], float]:
+    """What a run's probe logs at an epoch: of the loss, V_data = 90 / scale and V_mc = 10 (1, 1.2 or 0.8 by seed).
+
+    One observation is one draw where draws are independent, else all K.
+    """
     spread = (1.0, 1.2, 0.8)[seed % 3]
     values = {
         "var_data": 90.0 * spread / scale,
@@ -77,7 +84,12 @@ def probe(k: int, b: int, seed: int, epoch: int, scale: float = 1.0) -> dict[tup
         for place, part in enumerate(schema.PROBE_PARTS)
         for name, value in values.items()
     }
-    return {**points, (schema.PROBE_SECONDS.key, epoch): 0.5}
+    return {
+        **points,
+        (schema.PROBE_SET_SIZE.key, epoch): 1.0 if independent else float(k),
+        (schema.PROBE_INDEPENDENT.key, epoch): float(independent),
+        (schema.PROBE_SECONDS.key, epoch): 0.5,
+    }
 
 
 class Store:
@@ -111,15 +123,17 @@ class Store:
         metrics: Mapping[str, list[float]] | None = None,
         nll: float | None = None,
         more: Mapping[tuple[str, int], float] | None = None,
+        tags: Mapping[str, str | None] | None = None,
     ) -> str:
         """A run of the grid, by default finished. status None leaves the tag out; "running" leaves the run open.
 
-        metrics are by epoch from 1, more by key and step.
+        metrics are by epoch from 1, more by key and step. A tag of None is left out.
         """
         self.clock += 1000
-        tags = {schema.FINGERPRINT: f"{k}-{b}-{seed}", schema.STATUS: status, schema.PARENT_RUN: parent}
-        tags = {key: value for key, value in tags.items() if value is not None}
-        run_id = self.client.create_run(self.experiment_id, self.clock, tags, f"K={k} B={b} seed={seed}").info.run_id
+        own = {schema.FINGERPRINT: f"{k}-{b}-{seed}", schema.STATUS: status, schema.PARENT_RUN: parent}
+        own = {**own, schema.MACHINERY: MACHINERY, **(tags or {})}
+        own = {key: value for key, value in own.items() if value is not None}
+        run_id = self.client.create_run(self.experiment_id, self.clock, own, f"K={k} B={b} seed={seed}").info.run_id
         recorded = {**SHARED, **(params or {})}
         recorded |= {schema.MC_SAMPLES.key: k, schema.BATCH_SIZE.key: b, schema.SEED.key: seed}
         points = [
@@ -149,13 +163,15 @@ class Store:
             self.client.log_artifact(run_id, str(picture))
 
 
-def probed(folder: Path, ks: tuple[int, ...] = (1, 5, 25), seeds: int = 3, params: dict | None = None) -> Store:
+def probed(folder: Path, ks: tuple[int, ...] = (1, 5, 25), seeds: int = 3, independent: bool = True) -> Store:
     """Probes before training and after epochs 1 and 3, where V_data has grown ninefold."""
     store = Store(folder)
     for k in ks:
         for seed in range(seeds):
-            more = probe(k, 100, seed, 0, 9.0) | probe(k, 100, seed, 1, 9.0) | probe(k, 100, seed, 3)
-            store.record(k, 100, seed, params=params, more=more)
+            more: dict[tuple[str, int], float] = {}
+            for epoch, scale in ((0, 9.0), (1, 9.0), (3, 1.0)):
+                more |= probe(k, 100, seed, epoch, scale, independent)
+            store.record(k, 100, seed, more=more)
     return store
 
 

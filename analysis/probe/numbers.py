@@ -1,0 +1,166 @@
+"""The probe's variance components over seeds, and what follows from them for K and B.
+
+Components are averaged over seeds as they are, negative ones included, and ratios are taken of the averages: a mean of
+ratios is biased, and undefined as soon as one seed's variance between images is estimated below zero. Values that are
+not finite stay in the averages. All results are about the weights that a cell's own runs had at an epoch.
+"""
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished, t_quantile
+from analysis.store import EPOCH, SEED, B, K
+from src import schema
+from src.schema import Quantity
+from src.variance import OptimalSamples, VarianceComponents, components
+
+PART = "part"
+# What one observation of the probe is, as it was recorded: the draws in it, and whether they are independent.
+SET_SIZE, INDEPENDENT = "set_size", "independent"
+OBSERVATION = {schema.PROBE_SET_SIZE.key: SET_SIZE, schema.PROBE_INDEPENDENT.key: INDEPENDENT}
+POINT = [*CELL_OF, EPOCH, PART, INDEPENDENT, SET_SIZE]
+COMPONENTS = ("var_data", "var_mc", "square_mean")
+# In schema.PROBE_UNITS of the part.
+STEP_MC = Quantity("step_mc", "V_mc/K", "", "Monte Carlo variance of an image's K draws")
+SHARE = Quantity("mc_share", "", "", "share of Monte Carlo noise in a step's variance")
+SHARE_SINGLE = Quantity("mc_share_single", "", "", "share of Monte Carlo noise in the variance of a step with K = 1")
+CEILING = Quantity("ceiling", "1 + V_mc/V_data", "", "factor by which infinitely many draws reduce a step's variance")
+BEST_K = Quantity("best_mc_samples", "K*", "draws/image", "K of least variance times time")
+BEST_INTEGER = "best_mc_samples_integer"
+RATIOS = [STEP_MC.key, SHARE.key, SHARE_SINGLE.key, CEILING.key, "snr", "noise_scale", "b_eq", BEST_K.key, BEST_INTEGER]
+
+
+def probed(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The history of the finished runs at probed epochs, with their setting and every key of the probe."""
+    names = {schema.probe_key(part, name) for part in schema.PROBE_PARTS for name in schema.PROBE_QUANTITIES}
+    keys = [*sorted(names), schema.PROBE_SECONDS.key, *OBSERVATION]
+    rows = history.merge(finished(runs)[["run_id", SETTING]], on="run_id")
+    rows = rows.reindex(columns=rows.columns.union(keys, sort=False))
+    return rows[rows[keys].notna().any(axis=1)]
+
+
+def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per finished run, probed epoch and part. Probes without a record of what an observation is are left out.
+
+    Returns:
+        run_id, POINT, seed, schema.PROBE_QUANTITIES, step_mc (schema.PROBE_UNITS of the part) and mc_share.
+    """
+    rows = probed(history, runs).dropna(subset=list(OBSERVATION)).rename(columns=OBSERVATION)
+    rows = rows.astype({SET_SIZE: "int64", INDEPENDENT: "bool"})
+    identity = ["run_id", *(name for name in POINT if name != PART), SEED]
+    tables = []
+    for part in schema.PROBE_PARTS:
+        names = {schema.probe_key(part, name): name for name in schema.PROBE_QUANTITIES}
+        tables.append(rows[[*identity, *names]].rename(columns=names).assign(**{PART: part}))
+    table = pd.concat(tables).sort_values([*POINT, SEED], ignore_index=True)
+    table[STEP_MC.key] = table["var_mc"] * table[SET_SIZE] / table[K]
+    table[SHARE.key] = [share(*values) for values in zip(table[STEP_MC.key], table["var_data"], strict=True)]
+    return table
+
+
+def runs_left_out(history: pd.DataFrame, runs: pd.DataFrame) -> int:
+    """How many finished runs have probes without a record of what one observation is."""
+    rows = probed(history, runs)
+    return rows.loc[rows[list(OBSERVATION)].isna().any(axis=1), "run_id"].nunique()
+
+
+def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per POINT.
+
+    Args:
+        observed: observations().
+        runs: the marked runs behind them.
+    Returns:
+        POINT, n (seeds); of each of COMPONENTS NAME_mean, NAME_sd, NAME_ci_low, NAME_ci_high (t-interval over seeds;
+        schema.PROBE_UNITS of the part) and of the variances NAME_sem, the mean standard error of one probe over images
+        and draws, which further seeds do not reduce as they share the images; and ratios() of the means.
+    """
+    groups = observed.groupby(POINT)
+    table = groups.size().rename("n").to_frame()
+    half = t_quantile(table["n"]) / np.sqrt(table["n"])
+    with np.errstate(invalid="ignore"):
+        for name in COMPONENTS:
+            # pandas' own mean leaves out nan, which would hide it.
+            mean = groups[name].agg(lambda values: np.mean(values.to_numpy(dtype=float)))
+            sd = groups[name].std(ddof=1)
+            columns = {"mean": mean, "sd": sd, "ci_low": mean - half * sd, "ci_high": mean + half * sd}
+            if f"{name}_sem" in schema.PROBE_QUANTITIES:
+                columns["sem"] = groups[f"{name}_sem"].mean()
+            table = table.assign(**{f"{name}_{end}": column for end, column in columns.items()})
+    table = table.reset_index().merge(cost_lines(runs), "left", [SETTING, B])
+    derived = [ratios(point) for point in table.to_dict("records")]
+    return table.join(pd.DataFrame(derived, columns=RATIOS, index=table.index))
+
+
+def ratios(point: dict[Hashable, Any]) -> dict[str, float]:
+    """What the components of a point imply.
+
+        step_mc = var_mc set_size / K,   mc_share = step_mc / (var_data + step_mc),   ceiling = 1 + var_mc / var_data
+
+    Returns:
+        RATIOS; nan where an estimate below zero or a set leaves it undefined. step_mc, mc_share, snr, noise_scale and
+        b_eq are for the run's own K. ceiling is against one observation. mc_share_single and K* are of single draws:
+        nan where the draws of an observation depend on each other. K* takes its costs from cost_lines().
+    """
+    single = bool(point[INDEPENDENT])
+    size, k, batch = int(point[SET_SIZE]), int(point[K]), int(point[B])
+    var_data, var_mc, square = (float(point[f"{name}_mean"]) for name in COMPONENTS)
+    # No ratio depends on the numbers of data and draws, given as 0.
+    parts = VarianceComponents(var_data, var_mc, square, 0, 0, size)
+    best = OptimalSamples(math.nan, None)
+    if single and point["seconds_fixed"] >= 0 and point["seconds_per_draw"] > 0:
+        best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])
+    step_mc = var_mc * size / k
+    values = (
+        step_mc,
+        share(step_mc, var_data),
+        share(var_mc, var_data) if single else math.nan,
+        components.ceiling(parts),
+        components.snr(parts, batch, k),
+        components.noise_scale(parts, k),
+        components.equivalent_batch_size(parts, batch, k),
+        best.continuous,
+        math.nan if best.integer is None else best.integer,
+    )
+    return dict(zip(RATIOS, values, strict=True))
+
+
+def share(var_mc: float, var_data: float) -> float:
+    """var_mc / (var_data + var_mc); nan where a variance is estimated below zero, or both are zero."""
+    known = var_data >= 0 and var_mc >= 0 and var_data + var_mc > 0
+    return var_mc / (var_data + var_mc) if known else math.nan
+
+
+def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
+    """Training time as a line in K, by least squares over the finished runs of a setting and B with three K or more.
+
+        seconds per epoch = seconds_fixed + seconds_per_draw K
+
+    Returns:
+        setting, batch_size, seconds_fixed (s), seconds_per_draw (s); no row for fewer than three K.
+    """
+    rows = []
+    usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
+    for (setting, batch_size), group in usable.groupby([SETTING, B]):
+        if group[K].nunique() >= 3:
+            slope, fixed = np.polyfit(group[K].to_numpy(dtype=float), group[EPOCH_SECONDS.key].to_numpy(dtype=float), 1)
+            rows.append((setting, batch_size, float(fixed), float(slope)))
+    return pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"]).astype(
+        {SETTING: "int64", B: "int64"}
+    )
+
+
+def last_probe(points: pd.DataFrame) -> pd.DataFrame:
+    """The points of the last probed epoch of each setting, K and B."""
+    return points[points[EPOCH] == points.groupby(CELL_OF)[EPOCH].transform("max")]
+
+
+def step_noise(points: pd.DataFrame) -> dict[tuple[int, int], float]:
+    """Monte Carlo sd of a minibatch's loss at the last probe, sqrt(V_mc / (B K)), nats/image, by (B, K)."""
+    losses = last_probe(points)[lambda table: table[PART] == "loss"]
+    noise = np.sqrt(losses[STEP_MC.key] / losses[B])
+    return dict(zip(zip(losses[B], losses[K], strict=True), noise, strict=True))

@@ -1,0 +1,7 @@
+"""The report: compute() reads and computes, draw() makes tables, sentences and figures, write() writes the files."""
+
+from analysis.report.findings import Findings, Question, compute
+from analysis.report.sections import Drawing, Section, draw
+from analysis.report.writing import write
+
+__all__ = ["Drawing", "Findings", "Question", "Section", "compute", "draw", "write"]

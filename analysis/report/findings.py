@@ -1,0 +1,83 @@
+"""Everything that the report computes from a store."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from analysis import store
+from analysis.curves import gains_by_cell, results_by_cell
+from analysis.probe import components_by_point, observations
+from analysis.stability import stability_by_cell
+from analysis.statistics import SETTING, finished, mark, select_sweeps, varying
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for: the store's URI, the experiment's name, the sweeps (none: all runs), and the test NLL whose
+    reaching is timed, nats/image (None: chosen from the runs).
+    """
+
+    uri: str
+    experiment: str
+    sweeps: tuple[str, ...] = ()
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The tables of a report. All but history have a column `setting`.
+
+    varying: the parameters in which settings differ. runs: marked. cells, gains, stability: a row per cell. points: a
+    row per cell, probed epoch and part; observed: a row per run, probed epoch and part; both without rows where there
+    was no probe. images: of each setting, a row per K that has a picture of reconstructions.
+    """
+
+    question: Question
+    varying: list[str]
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    cells: pd.DataFrame
+    gains: pd.DataFrame
+    stability: pd.DataFrame
+    points: pd.DataFrame
+    observed: pd.DataFrame
+    images: dict[int, pd.DataFrame]
+
+    @property
+    def settings(self) -> list[int]:
+        """The numbers of the settings, from 1."""
+        return sorted(self.runs[SETTING].unique())
+
+    def of(self, setting: int) -> "Findings":
+        """The same with the rows of one setting."""
+        names = ("runs", "cells", "gains", "stability", "points", "observed")
+        tables: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: table[table[SETTING] == setting] for name, table in tables.items()})
+
+
+def compute(question: Question) -> Findings:
+    """Read the store and compute every table.
+
+    Raises:
+        ReportError: there is nothing to report.
+    """
+    tables = select_sweeps(store.read(question.uri, question.experiment), list(question.sweeps))
+    runs, history = mark(tables), tables.history
+    observed = observations(history, runs)
+    usable = finished(runs)
+    return Findings(
+        question=question,
+        varying=varying(runs),
+        runs=runs,
+        history=history,
+        cells=results_by_cell(runs),
+        gains=gains_by_cell(runs),
+        stability=stability_by_cell(runs, history, question.threshold),
+        points=components_by_point(observed, runs),
+        observed=observed,
+        images={
+            setting: store.reconstructions(question.uri, usable[usable[SETTING] == setting])
+            for setting in runs[SETTING].unique()
+        },
+    )

@@ -1,0 +1,6 @@
+"""Topic: stability. How steadily runs train, how many diverge, and how soon they reach a test NLL."""
+
+from analysis.stability.numbers import stability_by_cell
+from analysis.stability.words import stability_table, threshold_sentences, threshold_table
+
+__all__ = ["stability_by_cell", "stability_table", "threshold_sentences", "threshold_table"]

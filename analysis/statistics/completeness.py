@@ -1,0 +1,131 @@
+"""Which runs stand for which cell, and what a grid lacks: failed, diverged, killed and missing runs are counted.
+
+A setting is all parameters but K, B and seed. Only runs of one setting are averaged, over the seeds of a cell.
+"""
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.cost import epoch_costs
+from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, ReportError, Tables, param_columns
+from src import schema
+
+# Columns that mark() adds to the runs table.
+SETTING, COUNTED = "setting", "counted"
+# The columns of a cell in a table of several settings.
+CELL_OF = [SETTING, *CELL]
+# Recorded numbers changed between its values, so runs of two values are not averaged.
+NUMERICS_TAG = f"{TAG_PREFIX}numerics"
+MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
+UNRECORDED_NLL = "NLL of unrecorded kind"
+
+
+def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
+    """The runs of the named sweeps and their histories: by the parent's run id, its name, or the sweep tag; all where
+    none is named.
+
+    Raises:
+        ReportError: a sweep that no run belongs to.
+    """
+    if not sweeps:
+        return tables
+    names = tables.runs[["parent_id", "parent_name", "sweep"]]
+    for sweep in sweeps:
+        if not (names == sweep).any(axis=None):
+            known = sorted({str(name) for column in names for name in names[column].dropna()})
+            raise ReportError(
+                f"No run belongs to the sweep {sweep!r}. Expected a parent run's id or name, or a sweep's name: "
+                f"{', '.join(known) or 'there are none'}. Received: --sweep {sweep}. Leave --sweep out for all runs."
+            )
+    runs = tables.runs[names.isin(sweeps).any(axis=1)].reset_index(drop=True)
+    return Tables(runs, tables.history[tables.history["run_id"].isin(runs["run_id"])])
+
+
+def mark(tables: Tables) -> pd.DataFrame:
+    """The runs with more columns: setting (1, 2, ...), counted, and the costs of an epoch.
+
+    Each (setting, K, B, seed) counts once: by its latest finished run, else by its latest run. Repeats are no
+    further seeds; they are set aside.
+    """
+    runs = tables.runs
+    differing = varying(runs)
+    number = runs.groupby(differing, dropna=False, sort=True).ngroup() + 1 if differing else 1
+    runs = runs.assign(**{SETTING: number})
+    latest_last = runs.assign(finished=runs["status"] == schema.FINISHED)
+    latest_last = latest_last.sort_values(["finished", "start_time", "run_id"])
+    repeated = latest_last.duplicated([SETTING, *RUN], keep="last")
+    runs[COUNTED] = ~repeated.reindex(runs.index)
+    runs = runs.sort_values([SETTING, *RUN, "start_time", "run_id"], ignore_index=True)
+    return runs.merge(epoch_costs(tables.history), "left", "run_id")
+
+
+def setting_params(runs: pd.DataFrame) -> list[str]:
+    """The parameters of a setting: all but K, B, seed and what any of the runs names as machinery in its tag."""
+    tags = runs[MACHINERY_TAG].dropna().unique() if MACHINERY_TAG in runs else ()
+    others = {SETTING, COUNTED, *RUN, *(key for tag in tags for key in tag.split(","))}
+    return [name for name in param_columns(runs) if name not in others]
+
+
+def varying(runs: pd.DataFrame) -> list[str]:
+    """The columns in which settings differ, the kind of NLL first: parameters, and the version of the numerics."""
+    identity = setting_params(runs) + [name for name in (NUMERICS_TAG,) if name in runs]
+    differing = [name for name in identity if runs[name].nunique(dropna=False) > 1]
+    return sorted(differing, key=lambda name: (name != schema.NLL_KIND, name))
+
+
+def nll_kind(runs: pd.DataFrame) -> str:
+    """What the runs of a setting recorded as their NLL."""
+    kind = runs.iloc[0].get(schema.NLL_KIND)
+    return UNRECORDED_NLL if pd.isna(kind) else str(kind)
+
+
+def missing(runs: pd.DataFrame) -> pd.DataFrame:
+    """The cells and seeds that were never started: columns setting, mc_samples, batch_size, seed.
+
+    A sweep implies the product of the K, B and seeds seen in it; the runs of a setting that were started singly
+    count as one sweep. What another sweep of the same setting has run is not missing.
+    """
+    sweeps = runs.groupby([SETTING, runs["parent_id"].fillna("")])
+    implied = {
+        (setting, *cell)
+        for (setting, _), sweep in sweeps
+        for cell in pd.MultiIndex.from_product([sweep[key].unique() for key in RUN])
+    }
+    started = set(runs[[SETTING, *RUN]].itertuples(index=False, name=None))
+    return pd.DataFrame(sorted(implied - started), columns=[SETTING, *RUN]).astype("int64")
+
+
+def count(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: n_seeds (those started), n_STATUS for each status, n_missing and n_set_aside."""
+    counted = runs[runs[COUNTED]]
+    counts = counted.groupby([*CELL_OF, "status"]).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=STATUSES, fill_value=0).add_prefix("n_")
+    counts.insert(0, "n_seeds", counted.groupby(CELL_OF).size())
+    counts = counts.join(missing(runs).groupby(CELL_OF).size().rename("n_missing"), how="outer")
+    counts = counts.join(runs[~runs[COUNTED]].groupby(CELL_OF).size().rename("n_set_aside"))
+    return counts.fillna(0).astype("int64").rename_axis(columns=None).reset_index()
+
+
+def finished(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that numbers are made from: counted and finished."""
+    return runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
+
+
+def unfinished(runs: pd.DataFrame) -> pd.DataFrame:
+    """The counted runs that did not finish, one row each."""
+    return runs[runs[COUNTED] & (runs["status"] != schema.FINISHED)]
+
+
+def set_aside(runs: pd.DataFrame) -> pd.DataFrame:
+    """The repeats, one row each, and whether each has the same fingerprint as the run that counts."""
+    kept = runs.loc[runs[COUNTED], [SETTING, *RUN, "run_id", "fingerprint"]]
+    repeats = runs[~runs[COUNTED]].merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
+    same = repeats["fingerprint"].fillna("") == repeats["fingerprint_counted"].fillna("")
+    return repeats.assign(same_fingerprint=same)
+
+
+def scoreless(runs: pd.DataFrame) -> pd.DataFrame:
+    """The counted and finished runs whose final test NLL is missing or not finite: they are in no mean of it."""
+    score = schema.FINAL_TEST_NLL.key
+    usable = finished(runs)
+    return usable[~np.isfinite(usable.reindex(columns=[score])[score].astype(float))]

@@ -1,0 +1,91 @@
+"""Means, rates, standard deviations and times of the runs of a cell, with their 95 % intervals.
+
+Each seed is one training run. Values that are not finite are left out of a mean, and n says how many remain.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+CONFIDENCE = 0.95
+INTERVAL = ["n", "mean", "sd", "ci_low", "ci_high"]
+
+
+def intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False) -> pd.DataFrame:
+    """Mean over the rows of each group with its two-sided t-interval.
+
+        mean +- t_{n-1, 0.975} sd / sqrt(n),   sd with ddof = 1
+
+    Args:
+        table: one row per seed and group.
+        by: columns of the groups.
+        value: the column averaged, in the unit of the result; without it there are no rows.
+        log: average the logarithm and transform back: the geometric mean, for positive values only. sd stays the
+            standard deviation of the values themselves.
+    Returns:
+        One row per group: by, n, mean, sd, ci_low, ci_high. sd and interval are empty where n < 2.
+    """
+    table = table.reindex(columns=[*by, value])
+    values = table[value].astype(float)
+    usable = np.isfinite(values) & ((values > 0) | (not log))
+    values = values[usable]
+    groups = [table.loc[usable, key] for key in by]
+    averaged = values.transform(np.log) if log else values
+    result = averaged.groupby(groups).agg(n="count", mean="mean", sd="std")
+    half_width = t_quantile(result["n"]) * result["sd"] / np.sqrt(result["n"])
+    result["ci_low"], result["ci_high"] = result["mean"] - half_width, result["mean"] + half_width
+    if log:
+        result[["mean", "ci_low", "ci_high"]] = np.exp(result[["mean", "ci_low", "ci_high"]])
+    return result.assign(sd=values.groupby(groups).std(ddof=1)).reset_index()
+
+
+def t_quantile(n: pd.Series) -> np.ndarray:
+    """Student's t at (1 + CONFIDENCE) / 2 with n - 1 degrees of freedom; nan where n < 2."""
+    return stats.t.ppf((1 + CONFIDENCE) / 2, degrees(n))
+
+
+def degrees(n: pd.Series) -> np.ndarray:
+    """n - 1; nan where n < 2."""
+    return np.where(n > 1, n - 1, np.nan)
+
+
+def sd_interval(sd: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """The interval of a standard deviation, for normal values; nan where n < 2.
+
+    sd sqrt((n-1) / q),   q the 97.5 % and 2.5 % quantiles of chi-square with n - 1 degrees of freedom
+    """
+    tails = (1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2
+    low, high = (sd * np.sqrt(degrees(n) / stats.chi2.ppf(tail, degrees(n))) for tail in tails)
+    return low, high
+
+
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """Wilson's score interval of a rate, count of n; nan for n = 0."""
+    if n == 0:
+        return math.nan, math.nan
+    low, high = stats.binomtest(int(count), int(n)).proportion_ci(CONFIDENCE, method="wilson")
+    return float(low), float(high)
+
+
+def kaplan_meier_median(times: ArrayLike, events: ArrayLike) -> float:
+    """The first time t at which the Kaplan-Meier estimate of the share of runs that have not arrived is at most 1/2.
+
+    Args:
+        times: of arrival or, for a run that was not seen to arrive, of its censoring, [n]. Infinite for a run that
+            will never arrive.
+        events: whether a run arrived, [n]. At equal times arrivals come before censoring.
+    Returns:
+        In the unit of times. inf where half is not reached, nan without runs or with an unknown time. Without
+        censoring it is the lower median.
+    """
+    ends, arrived = np.asarray(times, dtype=float), np.asarray(events, dtype=bool)
+    if ends.size == 0 or np.isnan(ends).any():
+        return math.nan
+    # scipy takes no infinite times. Censored at the largest number, a run stays under way at every arrival.
+    sample = stats.CensoredData.right_censored(np.minimum(ends, np.finfo(float).max), ~arrived)
+    under_way = stats.ecdf(sample).sf
+    passed = under_way.quantiles[under_way.probabilities <= 0.5 + 1e-12]
+    return float(passed[0]) if passed.size else math.inf

@@ -1,0 +1,189 @@
+"""Reading of an MLflow store. Nothing is written to it.
+
+SQLite is read in bulk by SQL: half a million metric rows take about a second, where MLflow's own calls take minutes.
+A server, or a database with tables of another version, is read through MLflow's public client, which is slow.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+from matplotlib.image import imread
+
+from analysis.store.tables import RUN, SEED, B, K, Records, ReportError, Tables, tidy
+from src import schema
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Heads of MLflow's migrations whose tables the SQL below was checked against (MLflow 3.17).
+KNOWN_REVISIONS = frozenset({"dc11669786a5"})
+SQLITE = "sqlite:///"
+
+
+def read(uri: str, experiment: str) -> Tables:
+    """The runs of an experiment and their histories.
+
+    Args:
+        uri: SQLite or http(s) URI of an MLflow store.
+        experiment: name of the experiment.
+    Raises:
+        ReportError: no such store or experiment, no run of a cell in it, or a damaged database.
+    """
+    records = _read_sqlite(uri, experiment) if uri.startswith(SQLITE) else _read_client(uri, experiment)
+    tables = tidy(records)
+    if tables.runs.empty:
+        raise ReportError(
+            f"Experiment {experiment!r} of {uri} has nothing to report. Expected runs with the parameters "
+            f"{', '.join(RUN)}. Received {len(records.runs)} runs, none with them. Train first: python -m src.train"
+        )
+    return tables
+
+
+def _read_sqlite(uri: str, experiment: str) -> Records:
+    """The records of an experiment by SQL, from one snapshot of the file, which is opened read-only.
+
+    Through the client where MLflow has another revision of the tables.
+    """
+    path = Path(uri.removeprefix(SQLITE).split("?")[0])
+    if not path.is_file():
+        raise ReportError(
+            f"There is no store at {uri}. Expected an SQLite file written by MLflow. Received no file of that name. "
+            "Name the store with --store sqlite:///FILE, or train first: python -m src.train"
+        )
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=20, isolation_level=None)
+        try:
+            connection.execute("BEGIN")
+            revisions = {row[0] for row in connection.execute("SELECT version_num FROM alembic_version")}
+            if revisions <= KNOWN_REVISIONS:
+                return _select(connection, uri, experiment)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise ReportError(
+            f"The store {uri} cannot be read. Expected an SQLite database of MLflow. Received the error: {error}. "
+            "Restore the file from a copy, or name another one with --store."
+        ) from error
+    return _read_client(uri, experiment)
+
+
+def _select(connection: sqlite3.Connection, uri: str, experiment: str) -> Records:
+    names = dict(connection.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"))
+    if experiment not in names:
+        raise _no_experiment(uri, experiment, names)
+
+    def frame(columns: str, table: str) -> pd.DataFrame:
+        chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
+        sql = f"SELECT run_uuid AS run_id, {columns} FROM {table} WHERE run_uuid IN ({chosen})"
+        return pd.read_sql_query(sql, connection, params=(names[experiment],))
+
+    return Records(
+        frame("name AS run_name, status, start_time, end_time, artifact_uri", "runs"),
+        frame("key, value", "params"),
+        frame("key, value", "tags"),
+        frame("key, step, timestamp, value, is_nan", "metrics"),
+    )
+
+
+def _no_experiment(uri: str, experiment: str, names: Iterable[str]) -> ReportError:
+    return ReportError(
+        f"There is no experiment {experiment!r} in {uri}. Expected one of: {', '.join(sorted(names))}. "
+        f"Received: {experiment}. Choose it with --experiment NAME."
+    )
+
+
+def _read_client(uri: str, experiment: str) -> Records:
+    """The records of an experiment through MLflow's public client, one request per run and metric."""
+    # With MLflow's own default it takes minutes to report that no server answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage != "active":
+            raise _no_experiment(uri, experiment, [e.name for e in client.search_experiments()])
+        return _request(client, found.experiment_id)
+    except MlflowException as error:
+        raise ReportError(
+            f"The store {uri} cannot be read through MLflow. Expected a server that answers, or a database of the "
+            f"installed MLflow's version. Received the error: {error}. Check the URI given with --store."
+        ) from error
+
+
+def _request(client: "MlflowClient", experiment_id: str) -> Records:
+    page = client.search_runs([experiment_id], max_results=1000)
+    runs: list[Any] = list(page)
+    while page.token:
+        page = client.search_runs([experiment_id], max_results=1000, page_token=page.token)
+        runs += page
+
+    def points(run_id: str, key: str) -> list[tuple[Any, ...]]:
+        history = client.get_metric_history(run_id, key)
+        return [(run_id, key, p.step, p.timestamp, p.value, p.value != p.value) for p in history]
+
+    with ThreadPoolExecutor(8) as pool:
+        keys = [(run.info.run_id, key) for run in runs for key in run.data.metrics]
+        metrics = [row for rows in pool.map(points, *zip(*keys, strict=True)) for row in rows] if keys else []
+
+    info = ["run_id", "run_name", "status", "start_time", "end_time", "artifact_uri"]
+    return Records(
+        pd.DataFrame([[getattr(run.info, name) for name in info] for run in runs], columns=info),
+        _long((run.info.run_id, run.data.params) for run in runs),
+        _long((run.info.run_id, run.data.tags) for run in runs),
+        pd.DataFrame(metrics, columns=["run_id", "key", "step", "timestamp", "value", "is_nan"]),
+    )
+
+
+def _long(mappings: Iterable[tuple[str, dict[str, str]]]) -> pd.DataFrame:
+    rows = [(run_id, key, value) for run_id, mapping in mappings for key, value in mapping.items()]
+    return pd.DataFrame(rows, columns=["run_id", "key", "value"])
+
+
+def reconstructions(uri: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The picture of a test digit and its reconstructions for each K with a run that has one.
+
+    Args:
+        uri: of the store.
+        runs: the runs to take them from. Preferred are the batch size that was run with most K, then the smallest
+            batch size, then the smallest seed.
+    Returns:
+        mc_samples, batch_size, seed, image ([height, width] or [height, width, channels]).
+    """
+    candidates = runs.assign(levels=runs.groupby(B)[K].transform("nunique"))
+    candidates = candidates.sort_values(["levels", B, SEED], ascending=[False, True, True])
+    found: dict[int, dict[str, Any]] = {}
+    for run in candidates.to_dict("records"):
+        if run[K] not in found and (image := _picture(uri, run["run_id"], run["artifact_uri"])) is not None:
+            found[run[K]] = {key: run[key] for key in RUN} | {"image": image}
+    return pd.DataFrame([found[level] for level in sorted(found)], columns=[*RUN, "image"])
+
+
+def _picture(uri: str, run_id: str, artifact_uri: str) -> np.ndarray | None:
+    """A run's picture of reconstructions; None where it is missing or damaged."""
+    try:
+        return imread(_artifact(uri, run_id, artifact_uri, schema.RECONSTRUCTIONS_FILE))
+    except (OSError, SyntaxError):  # the PNG reader raises SyntaxError for a damaged file
+        return None
+
+
+def _artifact(uri: str, run_id: str, artifact_uri: str, name: str) -> Path:
+    """The local file of a run's artifact, downloaded first where it is not on this machine."""
+    parts = urlsplit(artifact_uri)
+    if parts.scheme in ("", "file"):
+        return Path(unquote(parts.path) if parts.scheme else artifact_uri) / name
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(MlflowClient(uri).download_artifacts(run_id, name))
+    except MlflowException as error:
+        raise FileNotFoundError(name) from error

@@ -1,0 +1,135 @@
+"""A store's rows as two tidy tables. Nothing is read here."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from src import schema
+
+# The columns that locate a value. A cell is a K and a B, and a run of it has a seed.
+K, B, SEED, EPOCH = schema.MC_SAMPLES.key, schema.BATCH_SIZE.key, schema.SEED.key, schema.EPOCH.key
+CELL = [K, B]
+RUN = [*CELL, SEED]
+# Columns of the runs table that are neither parameter, tag nor metric.
+RUN_COLUMNS = (
+    "run_id",
+    "run_name",
+    "parent_id",
+    "parent_name",
+    "sweep",
+    "status",
+    "fingerprint",
+    "start_time",
+    "end_time",
+    "artifact_uri",
+)
+TAG_PREFIX = "tags."
+UNKNOWN = "unknown"
+STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, UNKNOWN)
+# MLflow's own status is used only where the run's tag is missing. Its FINISHED is not: MLflow sets it on an aborted
+# script too.
+MLFLOW_STATUS = {
+    "RUNNING": schema.RUNNING,
+    "SCHEDULED": schema.RUNNING,
+    "FAILED": schema.FAILED,
+    "KILLED": schema.KILLED,
+}
+STORED_INFINITY = 1.797e308
+
+
+class ReportError(Exception):
+    """There is nothing to report. The message says what was wrong, expected and received, and the remedy."""
+
+
+class Records(NamedTuple):
+    """A store's rows: runs (run_id, run_name, status, start_time, end_time in ms, artifact_uri), params and tags
+    (run_id, key, value), metrics (run_id, key, step, timestamp in ms, value, is_nan).
+    """
+
+    runs: pd.DataFrame
+    params: pd.DataFrame
+    tags: pd.DataFrame
+    metrics: pd.DataFrame
+
+
+class Tables(NamedTuple):
+    """What an experiment recorded.
+
+    runs: one row per run of a cell: RUN_COLUMNS, each parameter under its dotted key and in its type, each tag
+        under "tags.KEY", each metric's last value under its key.
+    history: one row per run and epoch: run_id, mc_samples, batch_size, seed, epoch, and a column per metric logged
+        by epoch, in the units of src.schema.
+    """
+
+    runs: pd.DataFrame
+    history: pd.DataFrame
+
+
+def tidy(records: Records) -> Tables:
+    """Records as the two tables, sorted by K, B, seed and start, whatever their order in the store.
+
+    Runs without the integers K, B and seed are left out: they are the parents of sweeps.
+    """
+    tags = wide(records.tags).reindex(records.runs["run_id"])
+    by_epoch, last = metrics(records.metrics)
+
+    def tag(key: str) -> pd.Series:
+        return tags[key] if key in tags else pd.Series(pd.NA, tags.index, dtype="str")
+
+    runs = records.runs.set_index("run_id")
+    runs["parent_id"] = tag(schema.PARENT_RUN)
+    runs["parent_name"] = runs["parent_id"].map(runs["run_name"])
+    runs["sweep"] = tag(schema.SWEEP)
+    runs["fingerprint"] = tag(schema.FINGERPRINT)
+    status = tag(schema.STATUS).fillna(runs["status"].map(MLFLOW_STATUS))
+    runs["status"] = status.where(status.isin(STATUSES), UNKNOWN)
+    for column in ("start_time", "end_time"):
+        runs[column] = pd.to_datetime(runs[column], unit="ms", utc=True)
+
+    params = wide(records.params).apply(typed)
+    grid = params.reindex(columns=RUN).apply(pd.to_numeric, errors="coerce").dropna().astype("int64")
+    runs = runs.join(params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
+    runs = runs.join(tags.add_prefix(TAG_PREFIX)).join(last).reset_index()
+    runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
+    runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
+    return Tables(runs, runs[["run_id", *RUN]].merge(by_epoch, on="run_id"))
+
+
+def wide(long: pd.DataFrame) -> pd.DataFrame:
+    """Rows of (run_id, key, value) as one row per run and one column per key."""
+    return long.pivot(index="run_id", columns="key", values="value").rename_axis(columns=None)
+
+
+def typed(texts: pd.Series) -> pd.Series:
+    """A recorded parameter in its type: numbers or booleans where every value is one, else text. "None" is missing."""
+    values = texts.mask(texts == "None")
+    if values.notna().any() and values.dropna().isin(["True", "False"]).all():
+        return values.map({"True": True, "False": False}).astype("boolean")
+    try:
+        return pd.to_numeric(values, dtype_backend="numpy_nullable")
+    except ValueError:
+        return values
+
+
+def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metrics by run and epoch, a column each, and every metric's last value by run.
+
+    MLflow stores NaN as 0 with is_nan set and an infinity as the largest double: both are mapped back.
+    """
+    value = points["value"].to_numpy(dtype=float)
+    value = np.where(np.abs(value) > STORED_INFINITY, np.copysign(np.inf, value), value)
+    value = np.where(points["is_nan"].to_numpy(dtype=bool), np.nan, value)
+    # A resumed run logs a step again: the later record counts.
+    points = points.assign(value=value).sort_values(["run_id", "key", "step", "timestamp", "value"])
+    points = points.drop_duplicates(["run_id", "key", "step"], keep="last")
+    last = wide(points.drop_duplicates(["run_id", "key"], keep="last"))
+    of_epochs = points[~points["key"].astype("str").str.startswith(("final/", "run/"))]
+    by_epoch = of_epochs.pivot(index=["run_id", "step"], columns="key", values="value").rename_axis(columns=None)
+    return by_epoch.reset_index().rename(columns={"step": EPOCH}), last
+
+
+def param_columns(runs: pd.DataFrame) -> list[str]:
+    """The columns of a runs table that are parameters. Keys of metrics have a slash, keys of parameters have none."""
+    names = [str(name) for name in runs if name not in RUN_COLUMNS]
+    return [name for name in names if not name.startswith(TAG_PREFIX) and "/" not in name]

@@ -1,0 +1,21 @@
+"""A store as the topics get it."""
+
+import pandas as pd
+
+from analysis import store as stores
+from analysis.probe import components_by_point, observations
+from analysis.statistics import mark
+from tests.stores import EXPERIMENT, Store
+
+
+def marked(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Marked runs and their histories."""
+    tables = stores.read(store.uri, EXPERIMENT)
+    return mark(tables), tables.history
+
+
+def probes(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Observations and points."""
+    runs, history = marked(store)
+    observed = observations(history, runs)
+    return observed, components_by_point(observed, runs)

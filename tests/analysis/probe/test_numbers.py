@@ -1,0 +1,265 @@
+"""The probe over seeds: ratios of means by hand, what sets of draws leave undefined, and what is drawn."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import style
+from analysis.probe import (
+    caption,
+    components_by_point,
+    last_probe,
+    left_out,
+    noise_sentences,
+    observations,
+    probe_table,
+    step_noise,
+)
+from analysis.probe.numbers import (
+    CEILING,
+    INDEPENDENT,
+    PART,
+    SET_SIZE,
+    SHARE,
+    SHARE_SINGLE,
+    STEP_MC,
+    cost_lines,
+    ratios,
+)
+from analysis.probe.pictures import plot_components
+from analysis.report.__main__ import main
+from analysis.statistics import SETTING
+from analysis.store import EPOCH, B, K
+from src import schema
+from tests.analysis.marked import marked
+from tests.stores import Store, probe, probed, study
+
+T2 = 4.3027  # Student's t, 97.5 %, two degrees of freedom
+
+
+def read(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Marked runs with their costs, observations and points."""
+    runs, history = marked(store)
+    observed = observations(history, runs)
+    return runs, observed, components_by_point(observed, runs)
+
+
+def point(points: pd.DataFrame, k: int, epoch: int, part: str = "loss") -> pd.Series:
+    [row] = [row for _, row in points.iterrows() if (row[K], row[EPOCH], row[PART]) == (k, epoch, part)]
+    return row
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return probed(tmp_path_factory.mktemp("probed"))
+
+
+def test_an_observation_is_a_row_per_run_epoch_and_part(store):
+    runs, observed, _ = read(store)
+    assert len(observed) == 9 * 3 * len(schema.PROBE_PARTS)
+    assert not observed.duplicated(["run_id", EPOCH, PART]).any()
+    assert set(observed[EPOCH]) == {0, 1, 3}
+    assert (observed[SET_SIZE] == 1).all()
+    row = observed[(observed[K] == 5) & (observed["seed"] == 1) & (observed[EPOCH] == 3)].set_index(PART).loc["encoder"]
+    assert (row["var_data"], row["var_mc"]) == (pytest.approx(90 * 1.2 * 2), pytest.approx(10 * 1.2 * 2))
+    assert row[STEP_MC.key] == pytest.approx(24 / 5)
+    assert row[SHARE.key] == pytest.approx(4.8 / (216 + 4.8))
+    assert set(runs["run_id"]) == set(observed["run_id"])
+
+
+def test_points_by_hand(store):
+    _, _, points = read(store)
+    five = point(points, 5, 3)
+    assert (five["n"], five["var_data_mean"], five["var_mc_mean"]) == (3, pytest.approx(90), pytest.approx(10))
+    half = T2 * 18.0 / 3**0.5  # of 90, 108 and 72 the sd is 18
+    assert (five["var_data_ci_low"], five["var_data_ci_high"]) == (
+        pytest.approx(90 - half, rel=1e-4),
+        pytest.approx(90 + half, rel=1e-4),
+    )
+    assert five["var_data_sem"] == 9.0  # of one probe: no less for three seeds, which share the images
+    assert five[STEP_MC.key] == pytest.approx(2.0)
+    assert five[SHARE.key] == pytest.approx(2 / 92)
+    assert five[SHARE_SINGLE.key] == pytest.approx(0.1)
+    assert five[CEILING.key] == pytest.approx(1 + 10 / 90)
+    assert five["b_eq"] == pytest.approx(100 * 100 / 92)
+    assert five["snr"] == pytest.approx((25 / (92 / 100)) ** 0.5)
+    assert five["noise_scale"] == pytest.approx(92 / 25)
+    assert point(points, 1, 0)[SHARE_SINGLE.key] == pytest.approx(0.5)
+
+
+def test_the_best_k_takes_its_cost_from_the_seconds_of_the_runs(store):
+    runs, _, points = read(store)
+    # Median seconds are 1.2 + 0.1 K whatever the seed: the line is exact.
+    [cost] = cost_lines(runs).to_dict("records")
+    assert (cost["seconds_fixed"], cost["seconds_per_draw"]) == (pytest.approx(1.2), pytest.approx(0.1))
+    early, late = point(points, 1, 0), point(points, 1, 3)
+    assert early["best_mc_samples"] == pytest.approx((10 / 10 * 1.2 / 0.1) ** 0.5)
+    assert early["best_mc_samples_integer"] == 3  # 3 x 4 >= 12 > 2 x 3
+    assert late["best_mc_samples"] == pytest.approx((10 / 90 * 1.2 / 0.1) ** 0.5)
+
+
+@pytest.mark.parametrize("ks", [(1,), (1, 25)])
+def test_two_k_make_no_line_and_no_best_k(tmp_path, ks):
+    runs, _, points = read(probed(tmp_path, ks, 1))
+    assert cost_lines(runs).empty
+    assert points["best_mc_samples"].isna().all()
+    assert "K* needs seconds per epoch at three K or more" in caption(points)
+
+
+def test_a_line_that_costs_nothing_per_epoch_or_draw_gives_no_best_k():
+    base = {SETTING: 1, B: 100, K: 1, SET_SIZE: 1, INDEPENDENT: True, "var_data_mean": 9.0, "var_mc_mean": 1.0}
+    base |= {"square_mean_mean": 1.0, "seconds_fixed": 1.0, "seconds_per_draw": 0.1}
+    assert ratios(base)["best_mc_samples"] == pytest.approx((10 / 9) ** 0.5)
+    for key, value in (("seconds_fixed", -0.1), ("seconds_per_draw", 0.0), ("seconds_per_draw", -0.1)):
+        assert math.isnan(ratios({**base, key: value})["best_mc_samples"])
+
+
+def test_ratios_are_of_means_and_not_means_of_ratios(tmp_path):
+    """Seeds with V_data = 1, 10 and -2 and V_mc = 3: the ceiling is 1 + 3 / 3, of the single seeds 4, 1.3 and none."""
+    store = Store(tmp_path)
+    for seed, var_data in enumerate((1.0, 10.0, -2.0)):
+        more = probe(1, 100, seed, 1) | {("probe/loss/var_data", 1): var_data, ("probe/loss/var_mc", 1): 3.0}
+        store.record(1, 100, seed, more=more)
+    _, observed, points = read(store)
+    row = point(points, 1, 1)
+    assert row["var_data_mean"] == pytest.approx(3.0)  # the negative one is not clipped
+    assert row[CEILING.key] == pytest.approx(2.0)
+    assert row[SHARE_SINGLE.key] == pytest.approx(0.5)
+    single = observed[observed[PART] == "loss"][SHARE.key]
+    assert single.isna().sum() == 1
+    assert single.mean() != pytest.approx(0.5, rel=0.01)
+
+
+def test_ratios_of_means_are_consistent_where_means_of_ratios_are_biased():
+    rng = np.random.default_rng(0)
+    var_data, var_mc = 4.0 * rng.chisquare(3, 20000) / 3, 4.0 * rng.chisquare(3, 20000) / 3
+    base = {SETTING: 1, B: 100, K: 1, SET_SIZE: 1, INDEPENDENT: True, "seconds_fixed": 1.0, "seconds_per_draw": 1.0}
+    means = {"var_data_mean": var_data.mean(), "var_mc_mean": var_mc.mean(), "square_mean_mean": 1.0}
+    assert ratios(base | means)[CEILING.key] == pytest.approx(2.0, rel=0.03)
+    assert (1 + var_mc / var_data).mean() > 3.0
+
+
+def test_of_a_set_the_variance_is_not_divided_again(tmp_path):
+    _, observed, points = read(probed(tmp_path, (2, 4, 8), independent=False))
+    four = point(points, 4, 3)
+    assert (four[SET_SIZE], bool(four[INDEPENDENT])) == (4, False)
+    assert four[STEP_MC.key] == pytest.approx(10.0)
+    assert four[SHARE.key] == pytest.approx(0.1)
+    assert four["noise_scale"] == pytest.approx(100 / 25)
+    assert four[CEILING.key] == pytest.approx(1 + 10 / 90)  # against one set
+    assert four[["b_eq", "best_mc_samples", SHARE_SINGLE.key]].isna().all()
+    assert observed[STEP_MC.key].equals(observed["var_mc"])
+    table = probe_table(last_probe(points), caption(points))
+    assert "V_mc of a set of K" in table.heads
+    assert "ceiling 1 + V_mc/V_data, against one set" in table.heads
+    assert "a whole set of K draws" in table.caption
+    assert "a step's variance is (V_data + V_mc)/B" in table.caption
+    [sentence] = noise_sentences(points)
+    assert "of the variance of a gradient from a set of 2 draws, Monte Carlo noise is 10 % at the encoder" in sentence
+
+
+def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameters(tmp_path):
+    store = Store(tmp_path)
+    store.record(4, 100, 0, params={"noise": "iid", "objective": "elbo"}, more=probe(4, 100, 0, 1, independent=False))
+    store.record(4, 30, 0, params={"noise": "sobol", "objective": "iwae"}, more=probe(4, 30, 0, 1))
+    pair = {**probe(4, 10, 0, 1, independent=False), (schema.PROBE_SET_SIZE.key, 1): 2.0}
+    store.record(4, 10, 0, more=pair)
+    _, observed, _ = read(store)
+    by_batch = observed[observed[PART] == "loss"].set_index(B)
+    assert by_batch[SET_SIZE].to_dict() == {100: 4, 30: 1, 10: 2}
+    assert by_batch[INDEPENDENT].to_dict() == {100: False, 30: True, 10: False}
+    steps = {100: 10.0, 30: 2.5, 10: 5.0}  # V_mc = 10 of a set, of one of four draws, of one of two pairs
+    assert by_batch[STEP_MC.key].to_dict() == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("key", [schema.PROBE_SET_SIZE.key, schema.PROBE_INDEPENDENT.key])
+def test_probes_without_the_record_are_left_out_and_the_report_says_so(tmp_path, key):
+    store = Store(tmp_path / "store")
+    for seed in range(3):
+        more = probe(1, 100, seed, 1)
+        if seed:
+            del more[key, 1]
+        store.record(1, 100, seed, more=more)
+    runs, history = marked(store)
+    assert observations(history, runs).groupby("run_id").size().tolist() == [len(schema.PROBE_PARTS)]
+    [reason] = left_out(history, runs)
+    assert reason.startswith("probes of 2 runs: recorded without probe/set_size, by a version before")
+    assert left_out(history, runs[runs["seed"] == 0]) == []
+    assert left_out(marked(study())[1], marked(study())[0]) == []
+    assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
+    assert reason in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_table_names_the_unit_of_each_part(store):
+    table = probe_table(last_probe(read(store)[2]), "")
+    rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    units = {row["part"]: row["unit of V_data and V_mc"] for row in rows}
+    assert units["loss"] == "(nats/image)^2"
+    assert units["encoder's gradient"] == units["whole gradient"] == "(nats/image/weight)^2"
+
+
+def test_what_is_not_finite_shows(tmp_path):
+    store = Store(tmp_path)
+    for seed, value in enumerate((math.inf, 5.0)):
+        broken = {("probe/encoder/var_mc", 1): value, ("probe/decoder/var_mc", 1): math.nan if seed else 1.0}
+        store.record(1, 100, seed, more=probe(1, 100, seed, 1) | broken)
+    _, _, points = read(store)
+    encoder, decoder = point(points, 1, 1, "encoder"), point(points, 1, 1, "decoder")
+    assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING.key]) == (2, math.inf, math.inf)
+    assert math.isnan(decoder["var_mc_mean"])  # not the 1 of the other seed
+    table = probe_table(points, "")
+    rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
+    assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
+    assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
+    with style.applied():
+        assert plot_components(points, read(store)[1], "data").axes
+
+
+def test_the_answer_is_about_the_last_probe_and_the_smallest_k(store):
+    _, _, points = read(store)
+    [sentence] = noise_sentences(points)
+    assert sentence == (
+        "B = 100, probe at epoch 3 (3 seeds trained at K = 1): of the variance of a K = 1 gradient, Monte Carlo noise "
+        "is 10 % at the encoder (no K can reduce that variance by more than a factor 1.11; least variance × time at "
+        "K = 1) and 10 % at the decoder (at most a factor 1.11; least variance × time at K = 1)."
+    )
+
+
+def test_one_seed_has_the_probes_own_standard_error(tmp_path):
+    _, _, points = read(probed(tmp_path, (1, 5), 1))
+    table = probe_table(last_probe(points), caption(points))
+    row = dict(zip(table.heads, table.rows[0], strict=True))
+    assert row["V_data, between images"] == "90.0 ± 9.00"
+    assert row["V_mc of one draw"] == "10.0 ± 1.00"
+    assert row["seeds n"] == "1"
+    assert len(table.rows) == 2 * len(schema.PROBE_PARTS)
+
+
+def test_runs_without_probes_have_no_points():
+    runs, observed, points = read(study())
+    assert observed.empty
+    assert points.empty
+    assert noise_sentences(points) == []
+    assert step_noise(points) == {}
+    assert len(cost_lines(runs)) == 2
+
+
+def test_step_noise_is_the_monte_carlo_sd_of_a_minibatch_loss(store):
+    noise = step_noise(read(store)[2])
+    assert noise[100, 5] == pytest.approx((10 / (100 * 5)) ** 0.5)
+    assert set(noise) == {(100, 1), (100, 5), (100, 25)}
+
+
+def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):
+    arguments = ["--output", str(tmp_path), "--name", "same"]
+    assert main(["--store", store.uri, *arguments]) == 0
+    folder = tmp_path / "same"
+    names = {"probe.parquet", "probe.csv", "figures/probe_components.png", "figures/probe_share.svg"}
+    assert all((folder / name).is_file() for name in names)
+    tidy = pd.read_parquet(folder / "probe.parquet")
+    assert {"run_id", K, B, "seed", EPOCH, PART, *schema.PROBE_QUANTITIES} <= set(tidy)
+    assert pd.read_csv(folder / "probe.csv")[CEILING.key].notna().all()
+    assert main(["--store", study().uri, *arguments]) == 0
+    assert not any((folder / name).exists() for name in names)

@@ -1,0 +1,262 @@
+"""The command itself: what it writes, what it says, what it refuses, and what it never imports."""
+
+import math
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.report.__main__ import main, parse
+from src import schema
+from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
+
+ROOT = Path(__file__).parents[3]
+TABLES = ("summary", "differences", "stability")
+FIGURES = ("loss_variance", "learning_curves", "final_nll", "cost")
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "analysis.report", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Page(HTMLParser):
+    """The addresses a page would fetch, its text, and the captions of its figures."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The report of the study, through the real command."""
+    output = tmp_path_factory.mktemp("reports")
+    done = command("--store", study().uri, "--output", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    (output / "stdout").write_text(done.stdout)
+    return output / EXPERIMENT
+
+
+def one_setting(tmp_path: Path, **changes: object) -> Store:
+    store = Store(tmp_path / "store")
+    for k in (1, 5):
+        store.record(k, 100, 0, **changes)
+    return store
+
+
+def test_every_file_is_written_and_named_at_the_end(folder):
+    figures = [f"setting{n}_{stem}" for n in (1, 2) for stem in FIGURES] + ["setting2_reconstructions"]
+    expected = {f"figures/{stem}.{suffix}" for stem in figures for suffix in ("png", "svg")}
+    expected |= {f"{table}-{kind}.csv" for table in TABLES for kind in ("nll", "bce-pseudo-nll")}
+    expected |= {"runs.parquet", "history.parquet", "report.html"}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
+    stdout = (folder.parent / "stdout").read_text()
+    assert all(f"  {folder / name}" in stdout for name in expected)
+    assert "BCE pseudo-NLL" in stdout
+
+
+def test_parquet_files_are_tidy(folder):
+    runs, history = pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "history.parquet")
+    assert not runs["run_id"].duplicated().any()
+    assert {"mc_samples", "batch_size", "seed", "status", "tags.fingerprint", "setting", "counted"} <= set(runs)
+    assert {"run_id", "epoch", schema.TRAIN_LOSS.key, schema.TRAIN_SECONDS.key} <= set(history)
+    assert set(history["run_id"]) == set(runs["run_id"])
+
+
+def test_a_pseudo_nll_and_an_nll_share_no_table(folder):
+    for kind, name in ((schema.TRUE_NLL, "nll"), (schema.PSEUDO_NLL, "bce-pseudo-nll")):
+        summary = pd.read_csv(folder / f"summary-{name}.csv")
+        assert set(summary[schema.NLL_KIND]) == {kind}
+        assert {"mc_samples", "batch_size", "data.pixels", "n_seeds", "n_missing", "final/test_nll_sd"} <= set(summary)
+
+
+def test_the_page_is_one_file_that_asks_nobody(folder):
+    page = Page(folder / "report.html")
+    assert page.tags.count("img") == 9
+    assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
+    assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
+    page = Page(folder / "report.html").text
+    assert "How many Monte Carlo samples" in page
+    assert "17 finished, 1 failed, 1 diverged, 1 killed, 1 running, 0 unknown" in page
+    assert "repeat set aside: finished" in page
+    assert "never started" in page
+    assert "reconstructions at K = 25: the artifact is missing." in page
+    assert "reconstructions: no finished run recorded what it shows." in page  # the grayscale setting
+    assert "n = 2, but 3 at K = 1, B = 100, 3 at K = 5, B = 100" in page
+    assert "1 at K = 25, B = 30" in page
+    assert "probe_components: no finished run recorded what it shows." in page
+    assert "Stability: the path of the test NLL from epoch to epoch" in page
+    assert "Stability: the path of the test BCE pseudo-NLL" in page
+    assert "1 of 2 (9.5 % to 91 %)" in page  # K = 25, B = 30: one finished, one diverged
+    assert "Time to threshold: training until the test NLL after an epoch is at most" in page
+    assert "compilation, which comes before the first epoch" in page
+    for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
+        assert run_id in page
+
+
+def test_the_same_store_gives_the_same_page(folder, tmp_path):
+    assert main(["--store", study().uri, "--output", str(tmp_path)]) == 0
+    for name in ("report.html", "summary-nll.csv", "figures/setting2_final_nll.svg"):
+        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_one_seed_gets_no_interval_and_is_told_so(tmp_path):
+    store = one_setting(tmp_path, params=GRAYSCALE)
+    assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "my report!"]) == 0
+    folder = tmp_path / "my-report"
+    summary = pd.read_csv(folder / "summary.csv")
+    assert summary[["final/test_nll_sd", "final/test_nll_ci_low", "final/test_nll_ci_high"]].isna().all(axis=None)
+    assert pd.read_csv(folder / "differences.csv").empty
+    page = Page(folder / "report.html").text
+    assert "there is no interval" in page
+    assert "final test BCE pseudo-NLL [nats/image]" in page
+    assert "final test NLL" not in page
+
+
+def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tmp_path):
+    store = Store(tmp_path / "store")
+    inside = store.record(1, 100, 0, parent=store.parent("grid"))
+    outside = store.record(1, 100, 0, params=GRAYSCALE)
+    figures = tmp_path / "grid" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "setting7_cost.png").touch()
+    assert main(["--store", store.uri, "--output", str(tmp_path), "--sweep", "grid"]) == 0
+    assert not (figures / "setting7_cost.png").exists()
+    assert (figures / "cost.png").exists()
+    page = Page(tmp_path / "grid" / "report.html").text
+    assert inside in page
+    assert outside not in page
+
+
+def test_the_threshold_is_the_users_where_one_is_given(tmp_path):
+    store = one_setting(tmp_path)
+    assert main(["--store", store.uri, "--output", str(tmp_path), "--threshold", "108.5"]) == 0
+    stability = pd.read_csv(tmp_path / EXPERIMENT / "stability.csv").set_index("mc_samples")
+    # The last epoch is final_nll + 10 / 3: 114.4 at K = 1, 106.3 at K = 5, where it is 108.0 after the second.
+    assert stability["threshold/test_nll"].unique().tolist() == [108.5]
+    assert stability["threshold/reached"].to_dict() == {1: 0, 5: 1}
+    assert stability["threshold/epochs_median"].to_dict() == {1: math.inf, 5: 2}
+    page = Page(tmp_path / EXPERIMENT / "report.html").text
+    assert "at most 108.50 nats/image, set on the command line" in page
+    assert "not by half" in page
+    assert "--threshold 108.5" in page
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "low"])
+def test_a_threshold_that_is_no_number_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["--threshold", text])
+    assert f"must be a finite number of nats per image. Received: {text}" in capsys.readouterr().err
+
+
+def test_the_nll_by_quadrature_has_a_column_where_it_was_recorded(tmp_path):
+    store = Store(tmp_path / "store")
+    for seed, value in enumerate((98.0, 98.5)):
+        store.record(1, 100, seed, more={(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): value}, params=GRAYSCALE)
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    text = Page(tmp_path / EXPERIMENT / "report.html").text
+    assert "final test BCE pseudo-NLL by quadrature [nats/image]" in text
+    assert "98.25" in text
+    summary = pd.read_csv(tmp_path / EXPERIMENT / "summary.csv")
+    assert summary["final/test_nll_quadrature_mean"].tolist() == [98.25]
+    assert main(["--store", study().uri, "--output", str(tmp_path)]) == 0
+    assert "by quadrature" not in Page(tmp_path / EXPERIMENT / "report.html").text
+
+
+def test_a_density_is_named_as_such_and_shares_no_table(tmp_path):
+    store = Store(tmp_path / "store")
+    for seed in range(2):
+        store.record(
+            1, 100, seed, nll=-500.0 - seed, params={"likelihood": "normal", schema.NLL_KIND: schema.DENSITY_NLL}
+        )
+        for settings in ({}, GRAYSCALE):
+            store.record(1, 100, seed, params=settings)
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    folder = tmp_path / EXPERIMENT
+    assert {path.name for path in folder.glob("summary*.csv")} == {
+        "summary-nll.csv", "summary-bce-pseudo-nll.csv", "summary-negative-log-density.csv",
+    }  # fmt: skip
+    summary = pd.read_csv(folder / "summary-negative-log-density.csv")
+    assert summary["final/test_nll_mean"].tolist() == [-500.5]
+    page = Page(folder / "report.html").text
+    assert "final test negative log-density [nats/image]" in page
+    assert "−500.50" in page
+
+
+def test_an_nll_of_unrecorded_kind_is_called_that(tmp_path):
+    store = one_setting(tmp_path, params={schema.NLL_KIND: None})
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    assert "final test NLL of unrecorded kind [nats/image]" in Page(tmp_path / EXPERIMENT / "report.html").text
+
+
+@pytest.mark.parametrize("status", [schema.FAILED, schema.DIVERGED])
+def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
+    store = one_setting(tmp_path, status=status, metrics={key: [] for key in curve(1, 100, 0)})
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    page = Page(tmp_path / EXPERIMENT / "report.html")
+    assert "img" not in page.tags
+    assert "No run of this setting has finished" in page.text
+    assert f"2 {status}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--store", "sqlite:///no/such.db"], "There is no store at sqlite:///no/such.db"),
+        (["--store", "{uri}", "--experiment", "typo"], "Expected one of: Default, vae-mc-samples. Received: typo"),
+        (["--store", "{uri}", "--sweep", "typo"], "No run belongs to the sweep 'typo'"),
+        (["--store", "{uri}", "--output", "/dev/null"], "the report cannot be written"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_message_and_exit_code_2(arguments, message, capsys):
+    assert main([argument.format(uri=study().uri) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_the_command_refuses_a_damaged_store_without_a_traceback(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is not a database")
+    done = command("--store", f"sqlite:///{tmp_path}/mlflow.db", "--output", tmp_path)
+    assert done.returncode == 2
+    assert "Received the error: file is not a database. Restore" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_store_is_the_environments_or_mlflow_db_here(monkeypatch):
+    assert parse([]).store == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert parse([]).store == "sqlite:///other.db"
+
+
+def test_importing_the_report_imports_no_tensorflow_keras_or_mlflow():
+    check = "import sys, analysis.report.__main__; print(sorted({'tensorflow', 'keras', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

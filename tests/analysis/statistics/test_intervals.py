@@ -1,0 +1,133 @@
+"""Means, rates and median times with their intervals, against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.statistics import intervals, kaplan_meier_median, wilson
+from src import schema
+
+SEED = schema.SEED.key
+INF = math.inf
+# Student's t, 97.5 %, by degrees of freedom: any printed table.
+T = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
+
+
+def table(values: list[float], **columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"value": values, SEED: range(len(values)), **columns})
+
+
+@pytest.mark.parametrize("values", [[1.0, 3.0], [1.0, 2.0, 6.0], [4.0, 4.5, 3.0, 4.2], [1.0, 2.0, 3.0, 4.0, 10.0]])
+def test_interval_is_the_t_interval_with_ddof_1(values):
+    n, mean = len(values), sum(values) / len(values)
+    sd = (sum((v - mean) ** 2 for v in values) / (n - 1)) ** 0.5
+    [row] = intervals(table(values, cell=0), ["cell"], "value").to_dict("records")
+    assert (row["n"], row["mean"], row["sd"]) == (n, pytest.approx(mean), pytest.approx(sd))
+    half_width = (row["ci_high"] - row["ci_low"]) / 2
+    assert half_width == pytest.approx(T[n - 1] * sd / n**0.5, rel=1e-4)
+    assert (row["ci_high"] + row["ci_low"]) / 2 == pytest.approx(mean)
+    # Power: what is often written instead would not pass.
+    assert half_width != pytest.approx(T[n - 1] * np.std(values) / n**0.5, rel=0.05)
+    assert half_width != pytest.approx(1.96 * sd / n**0.5, rel=0.05)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    cells, n, z = 4000, 4, 5
+    draws = np.random.default_rng(0).normal(3.0, 2.0, cells * n)
+    rows = intervals(table(draws, cell=np.repeat(np.arange(cells), n)), ["cell"], "value")
+    covered = ((rows["ci_low"] < 3.0) & (rows["ci_high"] > 3.0)).mean()
+    assert abs(covered - 0.95) < z * (0.95 * 0.05 / cells) ** 0.5
+    normal = 1.96 * rows["sd"] / n**0.5
+    assert abs(((rows["mean"] - 3.0).abs() < normal).mean() - 0.95) > z * (0.95 * 0.05 / cells) ** 0.5
+
+
+def test_one_seed_has_a_mean_and_nothing_else():
+    [row] = intervals(table([7.0], cell=0), ["cell"], "value").to_dict("records")
+    assert (row["n"], row["mean"]) == (1, 7.0)
+    assert all(np.isnan(row[name]) for name in ("sd", "ci_low", "ci_high"))
+
+
+def test_values_that_are_not_finite_are_left_out_and_n_says_so():
+    rows = intervals(table([1.0, np.nan, 3.0, np.inf, np.nan], cell=[0, 0, 0, 0, 1]), ["cell"], "value")
+    assert rows[["cell", "n", "mean"]].to_numpy().tolist() == [[0, 2, 2.0]]
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    values = table(list(np.random.default_rng(1).normal(size=30)), cell=[0, 1, 2] * 10)
+    shuffled = values.sample(frac=1, random_state=2)
+    expected = intervals(values, ["cell"], "value")
+    pd.testing.assert_frame_equal(intervals(shuffled, ["cell"], "value"), expected, rtol=1e-13)
+
+
+def test_a_logarithmic_mean_is_geometric_and_its_interval_positive():
+    values = [1.0, 10.0, 1000.0]
+    [row] = intervals(table(values, cell=0), ["cell"], "value", log=True).to_dict("records")
+    half_width = T[2] * np.std(np.log(values), ddof=1) / 3**0.5
+    assert row["mean"] == pytest.approx(10 ** (4 / 3))
+    assert row["ci_low"] == pytest.approx(row["mean"] / np.exp(half_width), rel=1e-3)
+    assert row["ci_high"] == pytest.approx(row["mean"] * np.exp(half_width), rel=1e-3)
+    assert row["sd"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_a_column_that_nobody_recorded_has_no_rows():
+    assert intervals(table([1.0], cell=0), ["cell"], "other").empty
+
+
+@pytest.mark.parametrize(("n", "high"), [(5, 0.43), (10, 0.28), (20, 0.16)])
+def test_wilsons_interval_of_none_is_the_known_one(n, high):
+    low, up = wilson(0, n)
+    assert (low, up) == (0, pytest.approx(high, abs=0.005))
+    assert wilson(n, n) == (pytest.approx(1 - up), 1)
+
+
+def test_wilsons_interval_by_hand_and_unlike_the_normal_one():
+    low, high = wilson(3, 10)
+    # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) at p = 0.3, n = 10, z^2 = 3.8415
+    assert (low, high) == (pytest.approx(0.1078, abs=1e-4), pytest.approx(0.6032, abs=1e-4))
+    assert low != pytest.approx(0.3 - 1.96 * (0.21 / 10) ** 0.5, abs=0.05)
+    assert np.isnan(wilson(0, 0)).all()
+
+
+def test_wilsons_interval_covers_a_rate_about_as_often_as_it_says():
+    counts = np.random.default_rng(0).binomial(10, 0.2, size=20000)
+    low, high = np.array([wilson(count, 10) for count in range(11)])[counts].T
+    assert 0.93 < ((low <= 0.2) & (high >= 0.2)).mean() < 0.985
+    half = 1.96 * np.sqrt(counts / 10 * (1 - counts / 10) / 10)
+    assert (np.abs(counts / 10 - 0.2) <= half).mean() < 0.93  # the normal interval
+
+
+@pytest.mark.parametrize(
+    ("times", "events", "median"),
+    [
+        ([3, 1, 2], [1, 1, 1], 2),
+        ([1, 2, 3, 4], [1, 1, 1, 1], 2),  # S(2) = 1/2
+        ([7], [1], 7),
+        ([1, 2, 3], [1, 0, 0], INF),  # a third arrived
+        ([2, 10, 10], [1, 0, 0], INF),
+        ([2, 3, 10], [1, 1, 0], 3),
+        # Censored at 1, so of three under way: S(2) = 2/3, S(3) = 1/3.
+        ([1, 2, 3, 4], [0, 1, 1, 1], 3),
+        # The one censored at 2 was under way when the first arrived at 2: S(2) = 3/4, S(5) = 3/8.
+        ([2, 2, 5, 9], [1, 0, 1, 1], 5),
+        ([4, INF, INF], [1, 0, 0], INF),
+        ([4, 5, INF], [1, 1, 0], 5),
+        ([10, 10], [0, 0], INF),
+        ([], [], math.nan),
+        ([1, math.nan], [1, 1], math.nan),
+    ],
+)
+def test_kaplan_meier_medians_by_hand(times, events, median):
+    assert kaplan_meier_median(times, events) == pytest.approx(median, nan_ok=True)
+
+
+def test_kaplan_meier_finds_the_median_through_censoring_where_averages_do_not():
+    rng, n = np.random.default_rng(0), 4000
+    times, ends = rng.exponential(10.0, n), rng.uniform(0.0, 15.0, n)
+    observed, arrived = np.minimum(times, ends), times <= ends
+    truth = 10 * math.log(2)
+    # Greenwood at S = 1/2 is at most sqrt(1/4 / n under way): about 3 % of the median here.
+    assert kaplan_meier_median(observed, arrived) == pytest.approx(truth, rel=0.12)
+    assert np.median(times[arrived]) < 0.7 * truth  # of those that arrived
+    assert np.median(observed) < 0.7 * truth  # as if censoring were arrival

@@ -1,0 +1,35 @@
+"""Colours that are read in their order, and a look that does not leak."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from analysis import style
+
+
+@pytest.fixture(autouse=True)
+def look():
+    with style.applied():
+        yield
+
+
+def test_colours_get_darker_with_k_and_are_readable_on_white():
+    def luminance(colour) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    for count in (2, 3, 6):
+        values = [luminance(colour) for colour in style.sequential(range(count)).values()]
+        assert values == sorted(values, reverse=True)
+        assert 1.05 / (values[0] + 0.05) > 2.2  # contrast of the lightest
+    assert set(style.sequential([25, 1, 5])) == {1, 5, 25}
+
+
+def test_the_look_stays_inside_its_context():
+    inside = mpl.rcParams["axes.grid"], mpl.rcParams["svg.hashsalt"]
+    assert inside == (True, style.SETTINGS["svg.hashsalt"])
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        with style.applied():
+            pass
+        assert mpl.rcParams["axes.grid"] is False
