@@ -1,4 +1,4 @@
-"""Small IDX files, made here: images of 6 x 9 pixels, so that no test passes for squares alone."""
+"""Small IDX files with made images of 6 x 9 pixels: not square, so that swapped axes are noticed."""
 
 import gzip
 import lzma

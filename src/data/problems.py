@@ -21,9 +21,10 @@ def pixel_problems(data: DataConfig) -> list[str]:
     fitting = SOURCES[data.name].pixels
     if data.pixels in fitting:
         return []
-    expected = f"{'one of ' * (len(fitting) > 1)}{', '.join(fitting)} with data.name={data.name}"
+    expected = f"one of {', '.join(fitting)}" if len(fitting) > 1 else fitting[0]
     others = " or ".join(f"data={name}" for name, source in SOURCES.items() if data.pixels in source.pixels)
-    return [refusal("data.pixels", expected, data.pixels, f"Set data.pixels={fitting[0]}, or use {others}.")]
+    remedy = f"Set data.pixels={fitting[0]}, or use {others}."
+    return [refusal("data.pixels", f"{expected} with data.name={data.name}", data.pixels, remedy)]
 
 
 def file_problems(data: DataConfig) -> list[str]:
