@@ -64,7 +64,7 @@ $(CLUSTER_STAMP): requirements-cluster.lock
 	@touch $@
 
 test-cluster: $(CLUSTER_STAMP)
-	.venv-cluster/bin/python -m pytest tests/test_cluster.py $(ARGS)
+	.venv-cluster/bin/python -m pytest tests/sweep/test_cluster.py $(ARGS)
 
 bench: setup
 	$(RUN) -m benchmarks.speed $(ARGS)

@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import importlib
+import logging
 import os
 import platform
 import signal
@@ -81,7 +82,7 @@ def leave(reason: str, code: int) -> NoReturn:
     if not _leaving.acquire(blocking=False):
         time.sleep(2 * EXIT_SECONDS)  # another thread is ending the process
     with suppress(OSError, ValueError):
-        faulthandler.dump_traceback_later(EXIT_SECONDS + 1, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        faulthandler.dump_traceback_later(EXIT_SECONDS + 1, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
     try:
         closing = threading.Thread(target=_close_all, args=(reason,), name="closing", daemon=True)
         closing.start()
@@ -125,6 +126,12 @@ def on_signal(act: Callable[[signal.Signals], object]) -> Iterator[None]:
         writer.close()
         watcher.join()
         reader.close()
+
+
+def configure_logging() -> None:
+    """Print what the program reports, line by line, on the standard error output."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("src").setLevel(logging.INFO)
 
 
 def load(module: str) -> None:

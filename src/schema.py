@@ -62,6 +62,7 @@ FINAL_ACTIVE_UNITS = Quantity("final/active_units", "AU", "units", "active laten
 RUN_SECONDS = Quantity("run/seconds", "t", "s", "run time")
 RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "", "bytes", "peak resident memory")
 RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "", "multiply-adds of the dense layers")
+RUN_RATE = Quantity("run/multiply_adds_per_second", "", "1/s", "multiply-adds per second of training")
 
 # Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model.
 PROBE_PARTS = ("loss", "encoder", "decoder", "all")
@@ -114,6 +115,7 @@ FINAL_METRICS = (
     RUN_SECONDS,
     RUN_PEAK_RSS_BYTES,
     RUN_MULTIPLY_ADDS,
+    RUN_RATE,
 )
 
 # Derived parameter: what the recorded NLL is. Cross-entropy of grayscale pixels is not a likelihood; a density can
@@ -133,7 +135,8 @@ FINISHED, FAILED, DIVERGED, KILLED = "finished", "failed", "diverged", "killed"
 RUNNING = "running"
 # Of the run's ledger: what a ledger and its run in a store know each other by.
 LEDGER = "ledger"
-# Of the process that makes the run.
+# Of the process that makes the run. Numbers are equal bit for bit for one processor and one number of threads only.
+CPU, THREADS = "machine.cpu", "threads.intra_op"
 HOST, PID, PROCESS_STARTED, BOOT_ID = "machine.host", "process.pid", "process.started", "process.boot_id"
 PARENT_RUN = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"

@@ -1,4 +1,4 @@
-"""`python -m src.sync [key=value ...]`: bring a store up to date with the ledgers, or make it anew from them."""
+"""`python -m src.sync [key=value ...]`: send a store what it lacks of the ledgers, or make it anew from them."""
 
 import logging
 import sys
@@ -6,8 +6,10 @@ import sys
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src import schema
 from src.config import ConfigError, TrackingConfig
-from src.process import load
+from src.process import configure_logging
+from src.recording import Runs, open_tracker, settle
 
 log = logging.getLogger("src.sync")
 
@@ -32,30 +34,24 @@ def options(arguments: list[str]) -> TrackingConfig:
         ) from error
 
 
-def sync(config: TrackingConfig) -> bool:
+def sync(tracking: TrackingConfig) -> bool:
     """Send every ledger; returns whether the store has all that can be sent."""
-    load("src.recording.mlflow_store")
-    from src import schema
-    from src.recording import Runs, Store, recorder
-
-    runs = Runs(config)
+    runs = Runs(tracking)
     ledgers = runs.every()
     if not ledgers:
         raise ConfigError(
             f"There are no ledgers to send. Expected runs in {runs.root}. Received an empty or missing folder. "
             "Name the folder with runs=FOLDER, or train first: python -m src.train"
         )
-    store = Store(config)
-    taken = [recorder.settle(ledger, runs, store) for ledger in ledgers]
+    tracker = open_tracker(tracking)
+    taken = [settle(ledger, runs, tracker) for ledger in ledgers]
     working = sum(ledger.status == schema.RUNNING and ledger.owner.alive() for ledger in ledgers)
-    store.close_stale()
-    log.info("%s has %d of %d runs; %d are being worked on", store.uri, sum(taken), len(ledgers), working)
+    log.info("%s has %d of %d runs; %d are being worked on", tracker.uri, sum(taken), len(ledgers), working)
     return sum(taken) + working == len(ledgers)
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("src").setLevel(logging.INFO)
+    configure_logging()
     if {"-h", "--help"} & set(sys.argv):
         print(HELP, end="")
         return

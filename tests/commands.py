@@ -33,6 +33,7 @@ CLOCKED = frozenset(
         schema.PROBE_SECONDS,
         schema.RUN_SECONDS,
         schema.RUN_PEAK_RSS_BYTES,
+        schema.RUN_RATE,
     )
 )
 NOTHING: Mapping[str, str] = MappingProxyType({})

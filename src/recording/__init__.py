@@ -1,10 +1,48 @@
-"""What a run records: its ledger, its checkpoint, where it comes from, and the copy in a tracker."""
+"""What a run records: its ledger, its checkpoint, where it comes from, what it costs, and the copy in a tracker."""
 
-from src.recording.checkpoint import Keeper
-from src.recording.ledger import Ledger, Runs, attempts, held, is_held
-from src.recording.provenance import cpu_name, fingerprint, git
-from src.recording.recorder import Run, clean_up, recording
+from src.recording.checkpoint import Checkpointer, discard_checkpoints
+from src.recording.cost import Cost, costs, disk_bytes, matmul_rate, multiply_adds, training_multiply_adds
+from src.recording.ledger import Ledger, Runs, attempt_numbers, held, is_held
+from src.recording.provenance import cpu_name, fingerprint, git, tags
+from src.recording.recorder import Recorder, record, resume
 from src.recording.study import RunFailed, Study, UnfinishedError
+from src.recording.uploader import (
+    catch_up,
+    close_as_killed,
+    open_and_catch_up,
+    open_tracker,
+    settle,
+    upload_if_possible,
+)
 
-__all__ = ["Keeper", "Ledger", "Run", "RunFailed", "Runs", "Study", "UnfinishedError"]
-__all__ += ["attempts", "clean_up", "cpu_name", "fingerprint", "git", "held", "is_held", "recording"]
+__all__ = [
+    "Checkpointer",
+    "Cost",
+    "Ledger",
+    "Recorder",
+    "RunFailed",
+    "Runs",
+    "Study",
+    "UnfinishedError",
+    "attempt_numbers",
+    "catch_up",
+    "close_as_killed",
+    "costs",
+    "cpu_name",
+    "discard_checkpoints",
+    "disk_bytes",
+    "fingerprint",
+    "git",
+    "held",
+    "is_held",
+    "matmul_rate",
+    "multiply_adds",
+    "open_and_catch_up",
+    "open_tracker",
+    "record",
+    "resume",
+    "settle",
+    "tags",
+    "training_multiply_adds",
+    "upload_if_possible",
+]

@@ -1,7 +1,7 @@
-"""Where a run can go on from after a crash: the weights, the optimizer's state and the epoch, in one file.
+"""Checkpoints: the weights, the optimizer's state and the epoch, in one file, from which a run is continued.
 
 What was recorded until then is in the run's ledger; order, binarisation and noise are functions of (seed, epoch,
-step, draw). So a continued run is the run that was not interrupted, bit for bit.
+step, draw). So a continued run gives the numbers of one that was not interrupted, bit for bit.
 """
 
 import hashlib
@@ -36,10 +36,10 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint into a run's folder, so that a crash at any moment leaves this one or the former one whole.
+    """Write a checkpoint into a run's folder. A crash at any moment leaves this one or the former one intact.
 
     Raises:
-        OSError: the disk is full, or cannot be written; the former one is left as it was.
+        OSError: the disk is full or cannot be written; the former checkpoint is unchanged.
     """
     packed = io.BytesIO()
     np.savez(packed, np.array(checkpoint.epoch), *checkpoint.values)
@@ -59,35 +59,35 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """The last whole checkpoint of a run's folder; None without one. A damaged one is reported and passed over."""
+    """The last intact checkpoint of a run's folder; None without one. A damaged one is logged and skipped."""
     for name in (FILE, FORMER_FILE):
         if (folder / name).exists():
             try:
                 return read(folder / name)
             except (ValueError, OSError) as error:
-                log.warning("%s. The run goes on from what came before it.", error)
+                log.warning("%s. The run is continued from the checkpoint before it, or begun anew.", error)
     return None
 
 
 def read(path: Path) -> Checkpoint:
-    """One checkpoint. Raises ValueError where its content does not agree with its digest."""
+    """One checkpoint. Raises ValueError where its content does not match its digest."""
     content = path.read_bytes()
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        raise ValueError(f"The checkpoint {path} is damaged: its {len(body)} bytes do not agree with their SHA-256")
+        raise ValueError(f"The checkpoint {path} is damaged: its {len(body)} bytes do not match their SHA-256")
     with np.load(io.BytesIO(body)) as packed:
         epoch, *values = (packed[f"arr_{place}"] for place in range(len(packed.files)))
         return Checkpoint(int(epoch), values)
 
 
-def discard(folder: Path) -> None:
+def discard_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a run that has ended."""
     for name in (FILE, FORMER_FILE, UNFINISHED_FILE):
         (folder / name).unlink(missing_ok=True)
 
 
-class Keeper:
-    """Saves a run every so often, and never fails it: without checkpoints a run is merely not continued.
+class Checkpointer:
+    """Saves a run at intervals. A checkpoint that cannot be written is logged and does not fail the run.
 
     Args:
         folder: the run's own.
@@ -102,7 +102,7 @@ class Keeper:
         self.saved_at = time.monotonic()
 
     def restore(self) -> int:
-        """Set the variables as the last whole checkpoint has them; returns the epochs done, 0 without one."""
+        """Set the variables to those of the last intact checkpoint; returns the epochs done, 0 without one."""
         found = load(self.folder)
         if found is None:
             return 0
@@ -111,7 +111,7 @@ class Keeper:
         return found.epoch
 
     def after(self, epoch: int) -> None:
-        """Save, if it is time, after an epoch (counted from 1)."""
+        """Save after an epoch (counted from 1) if the interval has passed."""
         if epoch % self.epochs if self.epochs else time.monotonic() - self.saved_at < self.seconds:
             return
         try:

@@ -1,13 +1,14 @@
-"""A run's own record: an append-only file of events in its folder, written before any tracker hears of them.
+"""A run's own record: an append-only file of events in its folder, written before a tracker receives anything.
 
     runs/K1-B100-seed0-3f9c2a7d51e0/    the home of one cell, named after its fingerprint
         1/ledger.jsonl                  its first attempt: start, metrics, ..., end
-        1/checkpoint                    where it can go on from
-        2/...                           a later attempt, after the first one failed or was asked for again
+        1/checkpoint                    where the run can be continued
+        2/...                           a later attempt, after the first one failed or was repeated on demand
     runs/studies/2026-11-22_10-56-11_4711/ledger.jsonl   the run of a whole grid
-    runs/.unsent/KEY                    the ledgers that a store has not taken yet, each file naming a folder
+    runs/.unsent/KEY                    a ledger that the tracker has not received in full; the file names its folder
 
-The ledger is the truth; a store is a copy of it that can be made again at any time (`python -m src.sync`).
+The ledgers are the only truth: a grid is planned, continued and summed up from them. A tracker holds a copy, which
+`python -m src.sync` makes anew at any time.
 """
 
 import json
@@ -30,14 +31,14 @@ from src.process import ProcessId
 log = logging.getLogger(__name__)
 
 LEDGER_FILE = "ledger.jsonl"
-# How much of the ledger which store has, and under which id.
+# How many events of the ledger which tracker has, and the run's id there.
 SENT_FILE = "sent.json"
 START, RESUME, METRICS, ARTIFACT, END = "start", "resume", "metrics", "artifact", "end"
 Event = dict[str, Any]
 
 
 class Ledger:
-    """The events of one run, oldest first; reads what is there and cuts off a line that a crash has torn.
+    """The events of one run, oldest first. A last line that a crash has cut off is ignored, then overwritten.
 
     Attributes:
         folder: the run's own folder.
@@ -60,7 +61,7 @@ class Ledger:
             ) from error
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one event through to the disk. Of several threads, one at a time may."""
+        """Write one event and flush it to the disk. Not for two threads at once."""
         event = {"event": kind, "time": int(time.time() * 1000), **content}
         with self.file.open("ab") as out:
             out.truncate(self.size)
@@ -74,8 +75,12 @@ class Ledger:
 
     @property
     def key(self) -> str:
-        """What tells this ledger from every other, here and in a store."""
+        """The ledger's unique name, here and in a tracker."""
         return self.events[0]["key"]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.events[0]["tags"]
 
     @property
     def status(self) -> str:
@@ -90,7 +95,7 @@ class Ledger:
 
     @property
     def run_id(self) -> str:
-        """The id of the run in the store that has it; empty where none has it yet."""
+        """The run's id in the tracker; empty while no tracker has it."""
         place = self.folder / SENT_FILE
         return str(json.loads(place.read_text())["run_id"]) if place.exists() else ""
 
@@ -106,7 +111,9 @@ class Ledger:
         return last["time"] / 1000 if last["event"] == END else 0
 
     def seconds(self) -> float:
-        """What processes have spent on the run until its end, or now; what lies between a crash and a resume apart."""
+        """Time that processes have spent on the run until its end, or now. The time between a crash and the resume is
+        not counted.
+        """
         until = self.ended or time.time()
         times = [(event["event"], event["time"]) for event in self.events] + [("until", until * 1000)]
         return sum(after[1] - before[1] for before, after in pairwise(times) if after[0] != RESUME) / 1000
@@ -114,6 +121,10 @@ class Ledger:
     def recorded(self) -> set[tuple[str, int]]:
         """The (key, step) of every metric."""
         return {(key, event["step"]) for event in self.of(METRICS) for key in event["metrics"]}
+
+    def latest(self) -> dict[str, float]:
+        """The last value of every metric."""
+        return {key: value for event in self.of(METRICS) for key, value in event["metrics"].items()}
 
     def history(self, keys: Sequence[str]) -> list[dict[str, float]]:
         """The named metrics of every epoch that has them all, one row each, by epoch."""
@@ -125,19 +136,24 @@ class Ledger:
 
 
 class Runs:
-    """The folder of all runs."""
+    """The folder of all runs.
 
-    def __init__(self, config: TrackingConfig):
-        self.root = Path(config.runs) if config.runs else ROOT / "runs"
+    Attributes:
+        tracking: where the runs are recorded, the tracker included.
+    """
+
+    def __init__(self, tracking: TrackingConfig):
+        self.tracking = tracking
+        self.root = Path(tracking.runs) if tracking.runs else ROOT / "runs"
         self.unsent = self.root / ".unsent"
 
     def home(self, config: Config, fingerprint: str) -> Path:
         """The folder of a cell's attempts."""
         return self.root / f"K{config.mc_samples}-B{config.batch_size}-seed{config.seed}-{fingerprint[:12]}"
 
-    def latest(self, home: Path) -> Ledger | None:
-        """The last attempt of a cell whose ledger can be read; None where there is none."""
-        return next(filter(None, (readable(home / str(number)) for number in reversed(attempts(home)))), None)
+    def attempts(self, home: Path) -> list[Ledger]:
+        """A cell's attempts whose ledgers can be read, the first one first."""
+        return list(filter(None, (read_ledger(home / str(number)) for number in attempt_numbers(home))))
 
     def begin(
         self, folder: Path, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str]
@@ -148,7 +164,7 @@ class Runs:
         if ledger.events:
             raise FileExistsError(f"{ledger.file} is there already. Expected a folder without a run.")
         key = uuid.uuid4().hex
-        self.announce(key, folder)
+        self.mark_unsent(key, folder)
         ledger.append(
             START,
             key=key,
@@ -160,34 +176,38 @@ class Runs:
         )
         return ledger
 
-    def announce(self, key: str, folder: Path) -> None:
-        """Note that a store has yet to hear of a ledger."""
+    def mark_unsent(self, key: str, folder: Path) -> None:
+        """Note that the tracker has not received all of a ledger."""
         self.unsent.mkdir(parents=True, exist_ok=True)
         (self.unsent / key).write_text(str(folder.resolve()))
 
-    def announced(self) -> Iterator[Ledger]:
-        """The ledgers that a store has yet to hear of, oldest first, so that a study comes before its cells."""
+    def unsent_ledgers(self) -> Iterator[Ledger]:
+        """The ledgers that the tracker has not received in full, oldest first, so that a study precedes its cells."""
         marks = [path for path in self.unsent.glob("*") if not path.suffix]
         for mark in sorted(marks, key=lambda path: path.stat().st_mtime):
             folder = Path(mark.read_text())
             if not folder.exists():
                 mark.unlink(missing_ok=True)
-            elif (found := readable(folder)) is not None:
+            elif (found := read_ledger(folder)) is not None:
                 yield found
 
     def every(self) -> list[Ledger]:
         """All ledgers of the folder, oldest first."""
-        found = [readable(path.parent) for path in self.root.glob(f"*/*/{LEDGER_FILE}")]
-        return sorted(filter(None, found), key=lambda ledger: ledger.events[0]["time"])
+        return sorted(self.newest_first(), key=lambda ledger: ledger.events[0]["time"])
+
+    def newest_first(self) -> Iterator[Ledger]:
+        """All ledgers of the folder, the one written last first; read one by one."""
+        files = sorted(self.root.glob(f"*/*/{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return filter(None, (read_ledger(path.parent) for path in files))
 
 
-def attempts(home: Path) -> list[int]:
+def attempt_numbers(home: Path) -> list[int]:
     """The numbers of a cell's attempts, in their order."""
     return sorted(int(path.name) for path in home.glob("*") if path.name.isdecimal())
 
 
-def readable(folder: Path) -> Ledger | None:
-    """A ledger that has begun; None, with a word on it, where it is damaged."""
+def read_ledger(folder: Path) -> Ledger | None:
+    """A ledger with at least its start; None, with a logged error, where it is damaged."""
     try:
         ledger = Ledger(folder)
     except ValueError as error:
@@ -198,10 +218,10 @@ def readable(folder: Path) -> Ledger | None:
 
 @contextmanager
 def held(folder: Path, timeout: float = -1) -> Iterator[None]:
-    """Hold a folder's lock, which its holder's death releases.
+    """Hold a folder's lock; the system releases it when the holder ends.
 
     Raises:
-        filelock.Timeout: another process holds it for longer than `timeout` seconds; without end where negative.
+        filelock.Timeout: another process holds it for longer than `timeout` seconds; never where it is negative.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=timeout):

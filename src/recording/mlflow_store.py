@@ -1,8 +1,7 @@
 """Runs in MLflow: the only module of src that imports it. A store receives what a run's ledger holds.
 
-Everything here can be done twice: a run is found by its ledger's key before one is made, and a metric is sent with
-the time that the ledger has for it, by which MLflow knows it again. So whoever does not know whether a request
-arrived sends it once more.
+Everything can be sent twice: a run is looked for by its ledger's key before it is created, and a metric has the
+ledger's time stamp, by which MLflow recognises a row that it has. So a request whose answer was lost is repeated.
 """
 
 import logging
@@ -10,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,23 +18,20 @@ from sqlalchemy.exc import DatabaseError as SQLAlchemyError
 
 from src import ROOT, schema
 from src.config import ConfigError, TrackingConfig
-from src.process import ProcessId
 from src.recording import ledger
 from src.recording.ledger import Event
-from src.sweep import Past
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# A server that does not answer is asked again by the recorder, which does not stop the training meanwhile.
+# The uploader repeats a request that fails; training does not wait for it.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402 - telemetry is switched off first
-from mlflow.entities import Run as StoredRun  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
@@ -45,7 +42,7 @@ MLFLOW_STATUS = {
     schema.KILLED: "KILLED",
 }
 REQUEST_METRICS = 1000
-# What PostgreSQL has room for; the name of a large grid is all of its overrides.
+# PostgreSQL's limit; the name of a grid is all of its overrides.
 NAME_CHARACTERS = 250
 
 
@@ -54,12 +51,12 @@ def store_uri(config: TrackingConfig) -> str:
     return config.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
 
 
-class Store:
+class MlflowStore:
     """An MLflow store with its experiment. Creates and migrates an SQLite file on first use, under a lock.
 
-    A store is opened once by the process that starts a study, before any worker: migrating a fresh database from
-    several processes at once breaks it. Everything goes through the client, so no environment variable and no global
-    "active run" decides where a metric lands.
+    The process that starts a study opens the store before any worker does: migrating a fresh database from several
+    processes at once breaks it. Everything goes through the client, so that no environment variable and no global
+    "active run" decides to which run a metric belongs.
 
     Raises:
         ConfigError: the store cannot be opened.
@@ -83,7 +80,7 @@ class Store:
         )
 
     def verify(self) -> None:
-        """Look an SQLite file through for damage, which else shows in the middle of a study. Raises ConfigError."""
+        """Search an SQLite file for damage, which would otherwise show in the middle of a study. Raises ConfigError."""
         if not self.uri.startswith("sqlite:"):
             return
         try:
@@ -105,7 +102,7 @@ class Store:
         return path.parent / "mlruns"
 
     def _experiment(self, name: str, artifacts: Path | None) -> str:
-        """The experiment's id. Of several processes that make it at once, one does and the others find it."""
+        """The experiment's id. Of several processes that create it at once, one succeeds and the others find it."""
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return found.experiment_id
@@ -117,38 +114,34 @@ class Store:
                 raise
             return found.experiment_id
 
-    def search(self, condition: str = "") -> Iterator[StoredRun]:
-        """The runs of the experiment that meet a condition, all pages of them."""
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=token)
-            yield from page
-            if not (token := page.token):
-                return
-
     def run_id(self, key: str) -> str | None:
-        """The id of the run that stands for a ledger; None where there is none."""
+        """The id of the run of a ledger; None where the store has none."""
         if key not in self.run_ids:
-            for run in self.search(f"tags.{schema.LEDGER} = '{key}'"):
+            for run in self.client.search_runs([self.experiment_id], f"tags.{schema.LEDGER} = '{key}'"):
                 self.run_ids[key] = run.info.run_id
         return self.run_ids.get(key)
 
     def send(self, key: str, folder: Path, events: Sequence[Event]) -> None:
-        """Bring the run of a ledger up to date with some of its events, in their order.
+        """Append some events of a ledger to its run, in their order.
 
         Args:
             key: the ledger's.
             folder: where the files are that the events name.
             events: a part of the ledger's; the first part holds the start.
         """
+        apply = {
+            ledger.RESUME: self._resume,
+            ledger.METRICS: self._metrics,
+            ledger.ARTIFACT: self._artifact,
+            ledger.END: self._end,
+        }
         for event in merged(events):
             if event["event"] == ledger.START:
                 self._start(key, event)
-                continue
-            run_id = self.run_id(key)
-            if run_id is None:
+            elif run_id := self.run_id(key):
+                apply[event["event"]](run_id, folder, event)
+            else:
                 raise MlflowException(f"The store has no run of the ledger {key}.")
-            getattr(self, f"_{event['event']}")(run_id, folder, event)
 
     def _start(self, key: str, event: Event) -> None:
         if self.run_id(key) is not None:
@@ -162,12 +155,11 @@ class Store:
         params = [Param(name, value) for name, value in event["params"].items()]
         self.client.log_batch(created.info.run_id, params=params)
 
-    def _resume(self, run_id: str, folder: Path, event: Event) -> None:
-        tags = {**process_tags(event["process"]), schema.STATUS: schema.RUNNING, schema.NOTE: ""}
-        self._tag(run_id, tags)
+    def _resume(self, run_id: str, _: Path, event: Event) -> None:
+        self._tag(run_id, {**process_tags(event["process"]), schema.STATUS: schema.RUNNING, schema.NOTE: ""})
         self.client.update_run(run_id, status="RUNNING")
 
-    def _metrics(self, run_id: str, folder: Path, event: Event) -> None:
+    def _metrics(self, run_id: str, _: Path, event: Event) -> None:
         points = [Metric(*point) for point in event["points"]]
         for start in range(0, len(points), REQUEST_METRICS):
             self.client.log_batch(run_id, metrics=points[start : start + REQUEST_METRICS])
@@ -176,7 +168,7 @@ class Store:
         if (folder / event["file"]).exists():
             self.client.log_artifact(run_id, str(folder / event["file"]))
 
-    def _end(self, run_id: str, folder: Path, event: Event) -> None:
+    def _end(self, run_id: str, _: Path, event: Event) -> None:
         note = {schema.NOTE: event["note"]} if event["note"] else {}
         self._tag(run_id, {schema.STATUS: event["status"], **note})
         self.client.set_terminated(run_id, MLFLOW_STATUS[event["status"]], event["time"])
@@ -184,68 +176,18 @@ class Store:
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def past(self) -> list[Past]:
-        """Every run of a cell that the experiment has."""
-        return [
-            Past(
-                run_id=run.info.run_id,
-                fingerprint=run.data.tags[schema.FINGERPRINT],
-                status=run.data.tags.get(schema.STATUS, schema.RUNNING),
-                started=run.info.start_time,
-                params=run.data.params,
-                metrics=run.data.metrics,
-                tags=run.data.tags,
-            )
-            for run in self.search(f"tags.{schema.FINGERPRINT} LIKE '%'")
-        ]
-
-    def is_open(self, run_id: str) -> bool:
-        return self.client.get_run(run_id).info.status == "RUNNING"
-
-    def close_stale(self) -> list[str]:
-        """Close the runs that processes of this machine left open when they died; returns the runs' ids."""
-        closed = []
-        for run in self.search("attributes.status = 'RUNNING'"):
-            owner = owner_of(run.data.tags)
-            # Asked again: it may have ended, and its process with it, since the search.
-            if owner is not None and not owner.alive() and self.is_open(run.info.run_id):
-                end = {"status": schema.KILLED, "note": died(owner), "time": None}
-                self._end(run.info.run_id, Path(), end)
-                closed.append(run.info.run_id)
-        return closed
-
 
 def merged(events: Iterable[Event]) -> Iterator[Event]:
-    """The events with metrics that follow each other joined into one request's `points`."""
-    points: list[tuple[str, float, int, int]] = []
-    for event in events:
-        if event["event"] == ledger.METRICS:
-            points += [(key, value, event["time"], event["step"]) for key, value in event["metrics"].items()]
+    """The events with consecutive metrics joined into one request's `points` (key, value, time, step)."""
+    for kind, group in groupby(events, key=lambda event: event["event"]):
+        if kind != ledger.METRICS:
+            yield from group
             continue
-        if points:
-            yield {"event": ledger.METRICS, "points": points}
-            points = []
-        yield event
-    if points:
-        yield {"event": ledger.METRICS, "points": points}
+        points = [(key, value, each["time"], each["step"]) for each in group for key, value in each["metrics"].items()]
+        yield {"event": kind, "points": points}
 
 
-def process_tags(identity: dict[str, object]) -> dict[str, str]:
+def process_tags(identity: Mapping[str, object]) -> dict[str, str]:
     """A process as tags of the run that it works on."""
     names = {"host": schema.HOST, "boot_id": schema.BOOT_ID, "pid": schema.PID, "started": schema.PROCESS_STARTED}
     return {names[key]: str(value) for key, value in identity.items()}
-
-
-def owner_of(tags: dict[str, str]) -> ProcessId | None:
-    """The process that a run's tags name; None where they name none."""
-    try:
-        return ProcessId(
-            tags[schema.HOST], tags[schema.BOOT_ID], int(tags[schema.PID]), float(tags[schema.PROCESS_STARTED])
-        )
-    except KeyError:
-        return None
-
-
-def died(owner: ProcessId) -> str:
-    """The note of a run whose process is gone."""
-    return f"its process died without a word (pid {owner.pid} on {owner.host})"

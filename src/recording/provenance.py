@@ -1,4 +1,4 @@
-"""What a run is made of: code, versions, machine, and the fingerprint of all that determines its numbers."""
+"""Where a run comes from: code, versions, machine, and the fingerprint of everything that determines its numbers."""
 
 import hashlib
 import json
@@ -10,13 +10,15 @@ from pathlib import Path
 
 import psutil
 
-from src import data, schema
-from src.config import Config, flatten
+from src import ROOT, data, schema
+from src.config import Config, identifying, machinery_keys
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
 ALIASES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 NUMERIC_PACKAGES = ("tensorflow", "keras", "numpy")
+# TensorFlow reads the numbers of its threads from these variables.
+THREADS = {schema.THREADS: "TF_NUM_INTRAOP_THREADS", "threads.inter_op": "TF_NUM_INTEROP_THREADS"}
 
 
 def package_version(name: str) -> str:
@@ -32,11 +34,11 @@ def package_version(name: str) -> str:
 def fingerprint(config: Config) -> str:
     """A run's identity: equal for two runs whose numbers must be equal, on machines that round alike.
 
-    The hexadecimal SHA-256 of the settings without machinery, what determines the data, the version of the
-    numerics (`schema.NUMERICS`) and of the packages that compute.
+    The hexadecimal SHA-256 of the settings that are part of the identity, what determines the data, the version of
+    the numerics (`schema.NUMERICS`) and of the packages that compute.
     """
     identity = {
-        "settings": {key: value for key, value in flatten(config).items() if key not in schema.MACHINERY},
+        "settings": identifying(config),
         "data": data.identity(config.data),
         "numerics": schema.NUMERICS,
         "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},
@@ -45,17 +47,15 @@ def fingerprint(config: Config) -> str:
 
 
 def git(*arguments: str) -> str:
-    """What git says of this checkout; empty where it cannot say."""
+    """The output of a git command in this checkout; empty where it fails."""
     try:
-        return subprocess.run(
-            ["git", *arguments], cwd=data.ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def cpu_name() -> str:
-    """The processor's name; the architecture where the system does not tell more."""
+    """The processor's name; the architecture where the system does not give it."""
     try:
         with Path("/proc/cpuinfo").open() as lines:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -64,9 +64,10 @@ def cpu_name() -> str:
 
 
 def tags(config: Config) -> dict[str, str]:
-    """Code, versions and machine of a run, as tags; its process stands in the ledger."""
+    """Code, versions, machine and threads of a run, as tags; its process stands in the ledger."""
     return {
         schema.FINGERPRINT: fingerprint(config),
+        schema.MACHINERY: ",".join(machinery_keys()),
         "numerics": str(schema.NUMERICS),
         "mlflow.source.name": "python -m src.train",
         "mlflow.source.type": "LOCAL",
@@ -75,7 +76,8 @@ def tags(config: Config) -> dict[str, str]:
         "version.python": platform.python_version(),
         **{f"version.{name}": package_version(name) for name in PACKAGES},
         "machine.system": platform.platform(),
-        "machine.cpu": cpu_name(),
+        schema.CPU: cpu_name(),
         "machine.cores": str(os.cpu_count()),
         "machine.memory_bytes": str(psutil.virtual_memory().total),
+        **{tag: os.environ.get(variable, "default") for tag, variable in THREADS.items()},
     }

@@ -8,24 +8,24 @@ from matplotlib.figure import Figure
 
 from src import schema
 from src.data import Dataset
-from src.recording import Run
+from src.recording import Recorder
 from src.run import pictures
 from src.vae import VAE
 
 
-def save_history(run: Run) -> None:
+def save_history(recorder: Recorder) -> None:
     """The metrics of the epochs so far, one row each."""
-    history = run.ledger.history([metric.key for metric in schema.EPOCH_METRICS])
-    pd.DataFrame(history).to_parquet(run.folder / schema.HISTORY_FILE)
-    run.log_artifact(run.folder / schema.HISTORY_FILE)
+    history = recorder.history([metric.key for metric in schema.EPOCH_METRICS])
+    pd.DataFrame(history).to_parquet(recorder.folder / schema.HISTORY_FILE)
+    recorder.log_artifact(recorder.folder / schema.HISTORY_FILE)
 
 
-def save_artifacts(vae: VAE, dataset: Dataset, run: Run) -> None:
+def save_artifacts(vae: VAE, dataset: Dataset, recorder: Recorder) -> None:
     """The run's pictures, in the store and its folder; the trained model, in its folder."""
-    vae.save(run.folder / schema.MODEL_FILE)
+    vae.save(recorder.folder / schema.MODEL_FILE)
     for name, figure in draw(vae, dataset):
-        figure.savefig(run.folder / name, dpi=120)
-        run.log_artifact(run.folder / name)
+        figure.savefig(recorder.folder / name, dpi=120)
+        recorder.log_artifact(recorder.folder / name)
 
 
 def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:

@@ -1,19 +1,41 @@
 """Plan, check and launch the cells of a grid: the Hydra side of the project."""
 
 import os
+import sys
+from types import ModuleType, SimpleNamespace
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from src import ROOT
 from src.config import Config, TrackingConfig
 from src.recording import Runs
-from src.sweep.usage import help_template
+from src.sweep.compose import typed
+from src.sweep.launcher import PoolLauncher
+from src.sweep.sweeper import StudySweeper
+from src.sweep.usage import USAGE_ERROR, explain, help_template
+
+__all__ = ["USAGE_ERROR", "explain", "register", "typed"]
+
+
+def register_plugins() -> None:
+    """Register the sweeper and the launcher with Hydra.
+
+    A workaround: Hydra accepts plugins of the package `hydra_plugins` only, and finds a registered class by that name
+    once more when it makes one. So the classes are put there, too; no such folder is needed.
+    """
+    plugins = {"StudySweeper": StudySweeper, "PoolLauncher": PoolLauncher}
+    for plugin in plugins.values():
+        Plugins.instance().register(plugin)  # the first use imports `hydra_plugins` where a package provides it
+    package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
+    setattr(package, StudySweeper.__module__.partition(".")[2], SimpleNamespace(**plugins))
 
 
 def register() -> None:
-    """Make the typed configuration, the help text and the choice of sweeper known to Hydra."""
-    # Kept with the configuration, as its folder is made anew by workers, whose number is another.
+    """Make the typed configuration, the help text, the sweeper and the launcher known to Hydra."""
+    register_plugins()
+    # Cached with the configuration: a worker that resolves it has another process id.
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("runs", lambda path: str(Runs(TrackingConfig(runs=path)).root), replace=True)
     OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
@@ -23,7 +45,7 @@ def register() -> None:
     store.store(
         group="hydra/sweeper",
         name="study",
-        node={"_target_": "hydra_plugins.vae_mc_samples.StudySweeper", "max_batch_size": None, "params": None},
+        node={"_target_": "hydra_plugins.vae_mc_samples.StudySweeper", "params": None},
     )
     store.store(
         group="hydra/launcher",

@@ -1,19 +1,20 @@
 """From Hydra's configuration to checked `Config`s."""
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src import config
+from src import config, data
 from src.config import Config, ConfigError, contradictions
-from src.data import problems as data_problems
-from src.sweep.usage import GROUPS, unknown_key, wrong_type
+from src.sweep.usage import GROUPS, USAGE_ERROR, unknown_key, wrong_type
 
 
 def structured(cfg: DictConfig) -> DictConfig:
@@ -37,8 +38,8 @@ def typed(cfg: DictConfig) -> Config:
 def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]], Config]:
     """A function from a cell's overrides to its typed configuration.
 
-    Composing takes Hydra 60 ms. Values do not change which files are composed, so that is done once for every
-    choice of groups, and values are then set on a copy, as Hydra does it.
+    Composing takes Hydra 60 ms. Values do not change which files are composed, so it is done once for every choice of
+    groups; values are then set on a copy, as Hydra does it.
     """
     parser = OverridesParser.create(config_loader=loader)
 
@@ -68,12 +69,27 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 
 
 def problems(cell: Config) -> list[str]:
-    """All that is wrong with a cell: its settings one by one, then with their data set, then with each other."""
-    return config.problems(cell) or data_problems.problems(cell) or contradictions(cell)
+    """All that is wrong with a cell: its settings one by one, then with its data set, then with each other."""
+    return config.problems(cell) or data.problems(cell) or contradictions(cell)
 
 
-def check(cell: Config) -> Config:
-    """The cell itself. Raises ConfigError with every problem found."""
-    if found := problems(cell):
-        raise ConfigError("\n".join(found))
-    return cell
+class RefuseFirst(Callback):
+    """Refuses a single run before Hydra makes a folder for it; a grid is checked by the sweeper.
+
+    Of a callback's exceptions Hydra passes on SystemExit alone.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            run = typed(config)
+            if found := problems(run):
+                raise ConfigError("\n".join(found))
+            if run.study.plan_only or run.study.budget:
+                raise ConfigError(
+                    "study.plan_only and study.budget are for grids. Expected -m or +sweep=NAME. Received neither. "
+                    "Plan this one run as a grid of one cell: python -m src.train -m study.plan_only=true ..."
+                )
+            data.ensure(run.data)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(USAGE_ERROR) from None

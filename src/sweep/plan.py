@@ -1,4 +1,4 @@
-"""What a grid comes to before any of it runs: which cells, in which order, within which budget, and said in words."""
+"""The plan of a grid before any of it runs: which cells, in which order, within which budget, and its text."""
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,15 +9,14 @@ from typing import NamedTuple
 
 from src import schema
 from src.config import Config, ConfigError, clock
-from src.sweep.past import Past
-from src.sweep.predict import Prediction, disk_bytes
+from src.recording import Cost, Ledger, disk_bytes
 
 # Cells listed before the rest is counted: of those to run, and of those that are not.
 SHOWN, SHOWN_BRIEFLY = 30, 8
 
 
 class Cell(NamedTuple):
-    """A cell of the grid: what it overrides, what that makes, and the identity of its run."""
+    """A cell of the grid: its overrides, its settings, and the fingerprint of its run."""
 
     overrides: tuple[str, ...]
     config: Config
@@ -25,19 +24,19 @@ class Cell(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A cell that is to run, and what it is predicted to take."""
+    """A cell that is to run, and what it is expected to take."""
 
     cell: Cell
-    prediction: Prediction
+    cost: Cost
 
 
-# Cells that do not run, each with the run that stands for it.
-Settled = list[tuple[Cell, Past]]
+# Cells that do not run, each with the run that represents it.
+Ended = list[tuple[Cell, Ledger]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of every cell of a grid.
+    """What is done with every cell of a grid.
 
     Attributes:
         launch: to run, the longest first, ties in grid order.
@@ -50,8 +49,8 @@ class Plan:
     """
 
     launch: list[Planned]
-    skipped: Settled
-    kept: Settled
+    skipped: Ended
+    kept: Ended
     dropped: list[Cell]
     seeds_kept: list[int]
     seeds_dropped: list[int]
@@ -60,28 +59,38 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All of them, by what becomes of them."""
+        """All of them, by what is done with them."""
         return [cell for cell, _ in [*self.launch, *self.skipped, *self.kept]] + self.dropped
 
 
 def make_plan(
     cells: Sequence[Cell],
-    past: Mapping[str, Past],
+    recorded: Mapping[str, Ledger],
     rerun: str,
-    predictions: Callable[[Sequence[Config]], Sequence[Prediction]],
+    costs: Callable[[Sequence[Config]], Sequence[Cost]],
     budget: float | None,
     workers: int,
 ) -> Plan:
-    """Select the cells to run, predict them, keep to the budget, order the rest. Raises ConfigError as `within` does.
+    """Select the cells to run, estimate their costs, keep to the budget, order the rest.
 
-    A replicate that has run in part keeps its turn in the grid, wherever its first cell still to run stands.
+    A replicate that has run in part keeps its place in the order of the seeds.
+
+    Args:
+        cells: of the grid, each once.
+        recorded: by fingerprint, the attempt that represents a cell.
+        rerun: see `select`.
+        costs: what runs of these settings take.
+        budget: seconds for the whole grid; None for no limit.
+        workers: how many cells run at once.
+    Raises:
+        ConfigError: the budget has no room for one replicate.
     """
-    to_run, skipped, kept = select(cells, past, rerun)
-    predicted = predictions([cell.config for cell in to_run])
+    to_run, skipped, kept = select(cells, recorded, rerun)
+    predicted = costs([cell.config for cell in to_run])
     turn, place = seeds_of(cells), {cell.fingerprint: number for number, cell in enumerate(cells)}
     planned = sorted(map(Planned, to_run, predicted), key=lambda item: turn.index(item.cell.config.seed))
-    taken, dropped = within(planned, budget, workers)
-    launch = sorted(taken, key=lambda item: (-item.prediction.seconds, place[item.cell.fingerprint]))
+    taken, dropped = fit_to_budget(planned, budget, workers)
+    launch = sorted(taken, key=lambda item: (-item.cost.seconds, place[item.cell.fingerprint]))
     return Plan(launch, skipped, kept, dropped, seeds_of(cell for cell, _ in taken), seeds_of(dropped), workers, budget)
 
 
@@ -98,7 +107,7 @@ def seeds_of(cells: Iterable[Cell]) -> list[int]:
     return list(dict.fromkeys(cell.config.seed for cell in cells))
 
 
-def select(cells: Iterable[Cell], past: Mapping[str, Past], rerun: str) -> tuple[list[Cell], Settled, Settled]:
+def select(cells: Iterable[Cell], recorded: Mapping[str, Ledger], rerun: str) -> tuple[list[Cell], Ended, Ended]:
     """The cells to run, those that finished before, and those that are left failed or diverged; in grid order.
 
     `rerun` failed runs whatever has not finished, none leaves what failed or diverged too, all runs everything. What
@@ -106,9 +115,9 @@ def select(cells: Iterable[Cell], past: Mapping[str, Past], rerun: str) -> tuple
     """
     skips = () if rerun == "all" else (schema.FINISHED,)
     keeps = (schema.FAILED, schema.DIVERGED) if rerun == "none" else ()
-    to_run, skipped, kept = list[Cell](), Settled(), Settled()
+    to_run, skipped, kept = list[Cell](), Ended(), Ended()
     for cell in cells:
-        run = past.get(cell.fingerprint)
+        run = recorded.get(cell.fingerprint)
         if run and run.status in skips:
             skipped.append((cell, run))
         elif run and run.status in keeps:
@@ -118,7 +127,7 @@ def select(cells: Iterable[Cell], past: Mapping[str, Past], rerun: str) -> tuple
     return to_run, skipped, kept
 
 
-def within(planned: Sequence[Planned], budget: float | None, workers: int) -> tuple[list[Planned], list[Cell]]:
+def fit_to_budget(planned: Sequence[Planned], budget: float | None, workers: int) -> tuple[list[Planned], list[Cell]]:
     """The cells that a budget of seconds has room for, in their order, and the others.
 
     It takes whole replicates, by their seeds' first appearance, up to the first that does not fit: half a replicate
@@ -142,7 +151,7 @@ def within(planned: Sequence[Planned], budget: float | None, workers: int) -> tu
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """The time until the last of these jobs ends, when whoever is free takes the longest that is left."""
+    """The time until the last of these jobs ends, when a free worker takes the longest that is left."""
     ends = [0.0] * workers
     for duration in sorted(seconds, reverse=True):
         heapq.heapreplace(ends, ends[0] + duration)
@@ -150,7 +159,7 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
 
 
 def describe(plan: Plan, now: datetime, free_disk_bytes: float, free_memory_bytes: float) -> str:
-    """A plan as its user reads it: what runs from now on, what does not and why, and what it all takes."""
+    """The text of a plan: what runs, what does not and why, and what it takes."""
     labels = labelled(plan.cells)
     facts = [*listed("skipped", plan.skipped, labels), *listed("left", plan.kept, labels), *budget_fact(plan)]
     if plan.launch:
@@ -159,7 +168,7 @@ def describe(plan: Plan, now: datetime, free_disk_bytes: float, free_memory_byte
 
 
 def labelled(cells: Sequence[Cell]) -> dict[str, str]:
-    """What tells each cell from the others, in columns, by fingerprint; all its overrides where it is the only one."""
+    """By fingerprint, the overrides that tell a cell from the others, in columns; all where it is the only one."""
     shared = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
     own = [[item for item in cell.overrides if item not in shared] or ["defaults"] for cell in cells]
     return dict(zip((cell.fingerprint for cell in cells), aligned(own), strict=True))
@@ -174,9 +183,9 @@ def table(launch: Sequence[Planned], labels: Mapping[str, str]) -> list[str]:
 
 
 def tally(plan: Plan) -> str:
-    """The number of cells, by what becomes of them."""
+    """The number of cells, by what is done with them."""
     others = {
-        "skipped (finished runs in the store)": len(plan.skipped),
+        "skipped (finished before)": len(plan.skipped),
         "left alone (failed or diverged before)": len(plan.kept),
         "dropped (by the budget)": len(plan.dropped),
     }
@@ -184,9 +193,9 @@ def tally(plan: Plan) -> str:
     return f"{counted(len(plan.cells), 'cell')}: {', '.join([f'{len(plan.launch)} to run', *counts])}"
 
 
-def listed(head: str, settled: Settled, labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The runs that stand for cells which do not run."""
-    rows = [(labels[cell.fingerprint], f"run {run.run_id[:8]}", run.status) for cell, run in settled]
+def listed(head: str, ended: Ended, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The runs that represent cells which do not run."""
+    rows = [(labels[cell.fingerprint], f"run {run.run_id[:8]}", run.status) for cell, run in ended]
     return [("" if place else head, line) for place, line in enumerate(shortened(aligned(rows), SHOWN_BRIEFLY))]
 
 
@@ -200,15 +209,15 @@ def budget_fact(plan: Plan) -> list[tuple[str, str]]:
 
 
 def time_fact(plan: Plan, now: datetime) -> list[tuple[str, str]]:
-    seconds = makespan((planned.prediction.seconds for planned in plan.launch), plan.workers)
+    seconds = makespan((planned.cost.seconds for planned in plan.launch), plan.workers)
     end = now + timedelta(seconds=seconds)
     moment = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%H:%M on %Y-%m-%d}"
     return [("time", f"{clock(seconds)} with {counted(plan.workers, 'worker')}, ends at about {moment}")]
 
 
 def memory_fact(plan: Plan, free: float) -> list[tuple[str, str]]:
-    """The largest cells side by side: the worst that can happen."""
-    largest = heapq.nlargest(plan.workers, (planned.prediction.bytes for planned in plan.launch))
+    """The largest cells at the same time."""
+    largest = heapq.nlargest(plan.workers, (planned.cost.bytes for planned in plan.launch))
     remedy = "Use fewer workers." if len(largest) > 1 else "Use a smaller batch_size or mc_samples."
     return supply("memory", sum(largest), "at once", free, remedy)
 
@@ -225,7 +234,7 @@ def supply(head: str, needed: float, how: str, free: float, remedy: str) -> list
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with their columns one below the other."""
+    """Rows with aligned columns."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
@@ -244,5 +253,5 @@ def size(number: float) -> str:
 
 
 def brief(seconds: float) -> str:
-    """Seconds as `clock` says them, without parts that are zero: 30m, 2h."""
+    """Seconds as `clock` writes them, without parts that are zero: 30m, 2h."""
     return clock(seconds).removesuffix("00s").removesuffix("00m")

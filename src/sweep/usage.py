@@ -1,9 +1,9 @@
-"""What a user reads: the text of --help, and the reason and remedy of a refused command."""
+"""The text of --help, and the reason and remedy of a refused command."""
 
 import difflib
 import re
 
-from src.config import Config, settings
+from src.config import Config, refusal, settings
 
 GROUPS = ("data", "model")
 # The exit code of a command that is refused.
@@ -15,6 +15,9 @@ Examples:
   python -m src.train -m mc_samples=1,5 batch_size=30,100 'seed=range(0,5)' hydra/launcher=pool
   python -m src.train -m mc_samples=1,5 study.plan_only=true
   python -m src.train +sweep=quick                       a named study of sweeps/
+
+Finished cells are known from the ledgers in runs/ (tracking.runs): without them a cell runs again, whatever MLflow
+has.
 """
 
 
@@ -47,7 +50,7 @@ def unknown_key(key: str, received: str) -> str:
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
-    """A refusal by Hydra, in this project's words; the original text where it is of no known kind."""
+    """The message for a refusal by Hydra, in the form of `refusal`; Hydra's own text where it is of no known kind."""
     text = f"{error}"
     if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' (?:is )?not in", text):
         key = match[1] or match[2]
@@ -76,6 +79,6 @@ def wrong_type(key: str, received: str) -> str:
     leaf = next((leaf for leaf in settings(Config()) if leaf.key == key.lstrip("+")), None)
     if leaf is None:
         return unknown_key(key, f"{key}={received}")
-    expected = leaf.domain.expected if leaf.domain else f"of type {type(leaf.value).__name__}"
-    remedy = leaf.domain.remedy if leaf.domain else f"The default is {leaf.key}={leaf.value}."
-    return f"{key} must be {expected}. Received: {key}={received}. {remedy}"
+    if leaf.domain:
+        return refusal(key, leaf.domain.expected, received, leaf.domain.remedy)
+    return refusal(key, f"of type {type(leaf.value).__name__}", received, f"The default is {leaf.key}={leaf.value}.")

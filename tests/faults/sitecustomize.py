@@ -118,12 +118,12 @@ def begin(trainer, config, on_epoch, done=0):
     print(f"epochs done before: {done}", file=sys.stderr, flush=True)
 
 
-def epoch_begin(stopwatch, epoch, logs=None):
+def epoch_begin(recorder, epoch, logs=None):
     here.epoch = epoch + 1
 
 
-def batch_begin(stopwatch, batch, logs=None):
-    strike("training", model=stopwatch.model)
+def batch_begin(recorder, batch, logs=None):
+    strike("training", model=recorder.model)
 
 
 def append(ledger, kind, **content):
@@ -142,24 +142,24 @@ def rename(path, target):
 
 
 def inject(cell):
-    """Wrap the steps of a run; `cell` is the module src.cell, which has been imported by whichever process runs one."""
+    """Wrap the steps of a run; `cell` is the module src.run.cell, which has been imported by whichever process runs one."""
     from src.recording.checkpoint import Keeper
     from src.recording.ledger import Ledger
-    from src.vae.training import Stopwatch
+    from src.vae.training import EpochRecorder
 
-    Stopwatch.on_epoch_begin = epoch_begin
+    EpochRecorder.on_epoch_begin = epoch_begin
     around(cell, "train", before=begin)
-    around(Stopwatch, "on_train_batch_begin", after=batch_begin)
-    around(Stopwatch, "on_epoch_end", before=at("trained"))
+    around(EpochRecorder, "on_train_batch_begin", after=batch_begin)
+    around(EpochRecorder, "on_epoch_end", before=at("trained"))
     around(Ledger, "append", before=append)
-    around(Keeper, "after", before=at("recorded"), after=at("saved"))
+    around(Checkpointer, "after", before=at("recorded"), after=at("saved"))
     around(os, "fsync", before=flush)
     around(Path, "replace", after=rename)
     around(cell, "save_artifacts", before=at("ending"))
 
 
 class Importer(importlib.abc.MetaPathFinder):
-    """Calls `inject` after src.cell has been imported."""
+    """Calls `inject` after src.run.cell has been imported."""
 
     def find_spec(self, name, path, target=None):
         if name != "src.run.cell":

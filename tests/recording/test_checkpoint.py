@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from src.recording import checkpoint
-from src.recording.checkpoint import Checkpoint, Keeper
+from src.recording.checkpoint import Checkpoint, Checkpointer
 
 VALUES = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64), np.array([np.pi])]
 
@@ -58,25 +58,25 @@ def test_a_crash_between_two_renames_leaves_a_whole_checkpoint(tmp_path, monkeyp
 
 def test_a_full_disk_leaves_the_former_checkpoint_and_lets_training_go_on(tmp_path, monkeypatch, caplog):
     variable = keras.Variable([1.0, 2.0])
-    keeper = Keeper(tmp_path, "1", [variable])
-    keeper.after(1)
+    checkpointer = Checkpointer(tmp_path, "1", [variable])
+    checkpointer.after(1)
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    keeper.after(2)
+    checkpointer.after(2)
     assert "No checkpoint after epoch 2" in caplog.text
     assert "No space left on device" in caplog.text
     assert checkpoint.load(tmp_path).epoch == 1
     assert not (tmp_path / checkpoint.UNFINISHED_FILE).exists()
 
 
-def test_a_keeper_restores_what_it_has_saved(tmp_path):
+def test_a_checkpointer_restores_what_it_has_saved(tmp_path):
     variable = keras.Variable([1.0, 2.0])
-    Keeper(tmp_path, "2", [variable]).after(2)
+    Checkpointer(tmp_path, "2", [variable]).after(2)
     variable.assign([5.0, 6.0])
-    assert Keeper(tmp_path, "2", [variable]).restore() == 2
+    assert Checkpointer(tmp_path, "2", [variable]).restore() == 2
     np.testing.assert_array_equal(np.asarray(variable), [1.0, 2.0])
 
 
@@ -87,15 +87,15 @@ def test_it_saves_every_so_many_epochs_or_so_much_time(tmp_path, monkeypatch, ev
     now, saved = [0.0], []
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint, "save", lambda folder, what: saved.append(what.epoch))
-    keeper = Keeper(tmp_path, every, [])
+    checkpointer = Checkpointer(tmp_path, every, [])
     for epoch in range(1, 8):
         now[0] += seconds_per_epoch
-        keeper.after(epoch)
+        checkpointer.after(epoch)
     assert saved == expected
 
 
 def test_what_has_ended_leaves_no_checkpoint(tmp_path):
     for epoch in (1, 2):
         checkpoint.save(tmp_path, Checkpoint(epoch, VALUES))
-    checkpoint.discard(tmp_path)
+    checkpoint.discard_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -64,12 +64,12 @@ def test_a_damaged_line_in_the_middle_is_named(runs):
         Ledger(written.folder)
 
 
-def test_the_last_attempt_is_the_one_with_the_highest_number(runs):
+def test_attempts_come_in_the_order_of_their_numbers(runs):
     for number in (1, 2, 10):
         begin(runs, number)
     home = runs.home(Config(), "f" * 64)
-    assert runs.latest(home).folder.name == "10"
-    assert runs.latest(runs.home(Config(), "0" * 64)) is None
+    assert [found.folder.name for found in runs.attempts(home)] == ["1", "2", "10"]
+    assert runs.attempts(runs.home(Config(), "0" * 64)) == []
     assert home.name == "K1-B100-seed0-" + "f" * 12
 
 
@@ -79,11 +79,11 @@ def test_a_folder_holds_one_run(runs):
         begin(runs)
 
 
-def test_a_ledger_is_announced_until_a_store_has_it_and_the_oldest_comes_first(runs):
+def test_a_ledger_is_unsent_until_a_store_has_it_and_the_oldest_comes_first(runs):
     first, second = begin(runs, 1), begin(runs, 2)
-    assert [found.key for found in runs.announced()] == [first.key, second.key]
+    assert [found.key for found in runs.unsent_ledgers()] == [first.key, second.key]
     (runs.unsent / first.key).unlink()
-    assert [found.key for found in runs.announced()] == [second.key]
+    assert [found.key for found in runs.unsent_ledgers()] == [second.key]
     assert [found.key for found in runs.every()] == [first.key, second.key]
 
 
@@ -110,6 +110,14 @@ def test_history_has_one_row_for_each_epoch_with_all_the_metrics(runs):
     assert written.history(["a", "b"]) == [{"epoch": 1, "a": 1.0, "b": 2.0}, {"epoch": 2, "a": 4.0, "b": 5.0}]
 
 
+def test_the_last_value_of_every_metric(runs):
+    written = begin(runs)
+    for step in (1, 2):
+        written.append(ledger.METRICS, step=step, metrics={"a": float(step)})
+    written.append(ledger.METRICS, step=2, metrics={"b": 5.0})
+    assert written.latest() == {"a": 2.0, "b": 5.0}
+
+
 def test_a_process_is_alive_until_it_ends_and_not_by_its_number_alone():
     own = ProcessId.own()
     assert own.alive()
@@ -122,7 +130,7 @@ def test_a_process_is_alive_until_it_ends_and_not_by_its_number_alone():
 
 def test_a_home_is_held_by_one_process_until_it_dies(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from src.ledger import held\n"
+        "import sys, time; from pathlib import Path; from src.recording.ledger import held\n"
         f"with held(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)

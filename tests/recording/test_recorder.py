@@ -4,17 +4,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
-from src import ROOT, schema
+from src import ROOT, process, schema
 from src.config.settings import Config, TrackingConfig
 from src.process import ProcessId
-from src.recording import ledger, recorder
+from src.recording import ledger, uploader
 from src.recording.ledger import Ledger, Runs
-from src.recording.mlflow_store import Store
-from src.recording.recorder import recording
+from src.recording.mlflow_store import MlflowStore
+from src.recording.recorder import record, resume
 from tests.commands import wait_until
 
 REASON = "the tracker is down"
@@ -37,27 +36,29 @@ def begun(runs):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(recorder, "RETRY_SECONDS", (0.05,))
-    monkeypatch.setattr(recorder, "CLOSING_SECONDS", 3)
+    monkeypatch.setattr(uploader, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(uploader, "CLOSING_SECONDS", 240)  # the store answers in the end, however slow the machine
 
 
 class Flaky:
     """Opens a store, but fails as long as `down` is set, as it is at first."""
 
-    def __init__(self, config):
-        self.config, self.down, self.tries = config, threading.Event(), 0
+    def __init__(self):
+        self.down, self.tries = threading.Event(), 0
         self.down.set()
 
-    def __call__(self):
+    def __call__(self, tracking):
         self.tries += 1
         if self.down.is_set():
             raise ConnectionError(REASON)
-        return Store(self.config)
+        return MlflowStore(tracking)
 
 
 @pytest.fixture
-def opened(config):
-    return Flaky(config)
+def opened(monkeypatch):
+    flaky = Flaky()
+    monkeypatch.setattr(uploader, "open_tracker", flaky)
+    return flaky
 
 
 def points(config):
@@ -66,17 +67,17 @@ def points(config):
 
 
 def test_a_run_that_ends_well_is_finished_and_nothing_is_left_to_send(config, runs, begun):
-    with recording(begun, runs, lambda: Store(config)) as run:
+    with record(begun, runs) as run:
         run.log({"a": 1.0, "b": 2.0}, step=1)
         (run.folder / "file.txt").write_text("content")
         run.log_artifact(run.folder / "file.txt")
-    store = Store(config)
+    store = MlflowStore(config)
     found = store.client.get_run(begun.run_id)
     assert found.info.status == "FINISHED"
     assert points(config) == [("a", 1, 1.0), ("b", 1, 2.0)]
     assert [file.path for file in store.client.list_artifacts(begun.run_id)] == ["file.txt"]
-    assert list(runs.announced()) == []
-    assert recorder.OPEN_RUNS == []
+    assert list(runs.unsent_ledgers()) == []
+    assert process._closers == []
 
 
 @pytest.mark.parametrize(("status", "expected"), [(None, schema.FAILED), (schema.DIVERGED, schema.DIVERGED)])
@@ -86,9 +87,9 @@ def test_a_run_that_raises_says_how_and_why(config, runs, begun, status, expecte
 
     if status:
         Trouble.status = status
-    with pytest.raises(Trouble), recording(begun, runs, lambda: Store(config)):
+    with pytest.raises(Trouble), record(begun, runs):
         raise Trouble("the reason")
-    found = Store(config).client.get_run(begun.run_id)
+    found = MlflowStore(config).client.get_run(begun.run_id)
     assert found.info.status == "FAILED"
     assert found.data.tags[schema.STATUS] == expected
     assert found.data.tags[schema.NOTE] == "Trouble: the reason"
@@ -96,7 +97,7 @@ def test_a_run_that_raises_says_how_and_why(config, runs, begun, status, expecte
 
 
 def test_a_tracker_that_is_down_is_asked_again_and_gets_everything_once(config, runs, begun, opened, caplog):
-    with recording(begun, runs, opened) as run:
+    with record(begun, runs) as run:
         run.log({"a": 1.0}, step=1)
         wait_until(lambda: opened.tries >= 3)
         run.log({"a": 2.0}, step=2)
@@ -108,28 +109,31 @@ def test_a_tracker_that_is_down_is_asked_again_and_gets_everything_once(config, 
 def test_a_tracker_that_stays_down_stops_nothing_and_gets_it_all_later(
     config, runs, begun, opened, caplog, monkeypatch
 ):
-    monkeypatch.setattr(recorder, "CLOSING_SECONDS", 0.3)
-    with recording(begun, runs, opened) as run:
+    monkeypatch.setattr(uploader, "CLOSING_SECONDS", 0.3)
+    with record(begun, runs) as run:
         run.log({"a": 1.0}, step=1)
     assert "src.sync" in caplog.text
-    assert [found.key for found in runs.announced()] == [begun.key]
+    assert [found.key for found in runs.unsent_ledgers()] == [begun.key]
     assert Ledger(begun.folder).status == schema.FINISHED
-    recorder.clean_up(runs, Store(config))
+    uploader.catch_up(runs, MlflowStore(config))
     assert points(config) == [("a", 1, 1.0)]
-    assert list(runs.announced()) == []
+    assert list(runs.unsent_ledgers()) == []
 
 
 def test_a_slow_tracker_does_not_hold_up_the_run(config, runs, begun, monkeypatch):
-    class Slow(Store):
+    """The store takes nothing until the run has logged everything: logging cannot have waited for it."""
+    go_on = threading.Event()
+
+    class Slow(MlflowStore):
         def send(self, *arguments):
-            time.sleep(0.5)
+            go_on.wait(60)
             super().send(*arguments)
 
-    with recording(begun, runs, lambda: Slow(config)) as run:
-        started = time.perf_counter()
+    monkeypatch.setattr(uploader, "open_tracker", Slow)
+    with record(begun, runs) as run:
         for step in range(5):
             run.log({"a": float(step)}, step)
-        assert time.perf_counter() - started < 0.5
+        go_on.set()
     assert len(points(config)) == 5
 
 
@@ -139,7 +143,7 @@ def sync(*arguments):
 
 
 def test_a_store_that_is_lost_is_made_again_from_the_ledgers_alone(config, runs, begun, tmp_path):
-    with recording(begun, runs, lambda: Store(config)) as run:
+    with record(begun, runs) as run:
         run.log({"a": 1.0}, step=1)
     for file in tmp_path.glob("mlflow.db*"):
         file.unlink()
@@ -165,7 +169,7 @@ def test_a_wrong_sync_is_one_clear_error(arguments, parts):
 
 def test_what_a_run_recorded_before_its_crash_is_not_recorded_twice(config, runs, begun):
     begun.append(ledger.METRICS, step=1, metrics={"a": 1.0})
-    with recording(recorder.resume(Ledger(begun.folder), runs), runs, lambda: Store(config)) as run:
+    with record(resume(Ledger(begun.folder), runs), runs) as run:
         run.log({"a": 1.0, "b": 3.0}, step=1)
         run.log({"a": 2.0}, step=2)
     assert points(config) == [("a", 1, 1.0), ("b", 1, 3.0), ("a", 2, 2.0)]
@@ -173,39 +177,44 @@ def test_what_a_run_recorded_before_its_crash_is_not_recorded_twice(config, runs
 
 def test_open_runs_are_closed_as_killed_cells_before_their_parent(config, runs, begun):
     parent = runs.begin(runs.root / "studies" / "now", "grid", None, {}, {})
-    with recording(parent, runs, lambda: Store(config)), recording(begun, runs, lambda: Store(config)):
-        recorder.end_open_runs("ended by SIGTERM")
+    with record(parent, runs), record(begun, runs):
+        process._close_all("ended by SIGTERM")
         for found in (parent, begun):
-            run = Store(config).client.get_run(found.run_id)
+            run = MlflowStore(config).client.get_run(found.run_id)
             assert (run.info.status, run.data.tags[schema.NOTE]) == ("KILLED", "ended by SIGTERM")
         assert begun.events[-1]["time"] <= parent.events[-1]["time"]
 
 
 def test_the_ledger_of_a_dead_process_is_closed_and_sent_and_that_of_a_live_one_left(config, runs, begun, tmp_path):
-    store = Store(config)
-    assert not recorder.settle(begun, runs, store)
+    store = MlflowStore(config)
+    assert not uploader.settle(begun, runs, store)
     assert Ledger(begun.folder).status == schema.RUNNING
     lines = begun.file.read_text().replace(f'"pid": {ProcessId.own().pid}', f'"pid": {2**22 + 1}')
     begun.file.write_text(lines)
-    assert recorder.settle(begun, runs, store)
+    assert uploader.settle(begun, runs, store)
     assert Ledger(begun.folder).status == schema.KILLED
     assert store.client.get_run(Ledger(begun.folder).run_id).info.status == "KILLED"
 
 
-def test_a_store_that_has_been_down_for_long_is_not_waited_for_once_more(config, runs, begun, opened, monkeypatch):
-    monkeypatch.setattr(recorder, "CLOSING_SECONDS", 20)
-    monkeypatch.setattr(recorder, "KILLED_SECONDS", 0.3)
-    with recording(begun, runs, opened) as run:
+@pytest.mark.parametrize(("down_seconds", "waited"), [(0, 20), (5, 15), (60, 2)])
+def test_the_time_that_a_store_has_been_down_counts_as_waited(runs, begun, opened, monkeypatch, down_seconds, waited):
+    limits = []
+    monkeypatch.setattr(uploader, "CLOSING_SECONDS", 20)
+    monkeypatch.setattr(uploader.Uploader, "join", lambda _, seconds: limits.append(seconds))
+    with record(begun, runs) as run:
         run.log({"a": 1.0}, step=1)
         wait_until(lambda: opened.tries >= 2)
-        run.courier.down_since -= 60
-        started = time.monotonic()
-    assert time.monotonic() - started < 10
+        now = uploader.time.monotonic()
+        monkeypatch.setattr(uploader.time, "monotonic", lambda: now)
+        run.uploader.down_since = now - down_seconds
+    monkeypatch.undo()
+    opened.down.clear()
+    assert limits == [pytest.approx(waited)]
     assert Ledger(begun.folder).status == schema.FINISHED
 
 
 def test_a_store_that_has_just_gone_down_is_waited_for(config, runs, begun, opened):
-    with recording(begun, runs, opened) as run:
+    with record(begun, runs) as run:
         run.log({"a": 1.0}, step=1)
         wait_until(lambda: opened.tries >= 2)
         threading.Timer(0.5, opened.down.clear).start()

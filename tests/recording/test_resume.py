@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(killed, number):
     fault, damaged, done = KILLS[number]
     assert f"epochs done before: {done}\n" in said[number + 1], fault
     assert said[number + 1].count("is damaged") == len(damaged)
-    assert "goes on from where it was left" in said[number + 1]
+    assert "is continued (" in said[number + 1]
 
 
 def test_a_killed_run_stays_the_same_run_and_tells_what_happened(killed):
@@ -116,7 +116,7 @@ def test_a_killed_run_stays_the_same_run_and_tells_what_happened(killed):
     assert [event["event"] for event in events].count(ledger.RESUME) == len(KILLS)
     deaths = [event["note"] for event in events if event.get("status") == schema.KILLED]
     assert len(deaths) == len(KILLS)
-    assert all("died without a word" in note for note in deaths)
+    assert all("died unexpectedly" in note for note in deaths)
 
 
 def test_a_killed_run_has_the_numbers_of_one_that_was_not(killed, whole):
@@ -202,5 +202,5 @@ def test_a_sweep_that_is_killed_is_taken_up_where_it_was(tmp_path):
     assert dict(place.query("select status, count(*) from runs group by status")) == {"FINISHED": 6, "KILLED": 1}
     (study, *_) = place.runs()
     assert study[1] == "KILLED"
-    assert "died without a word" in place.pairs("tags", study[0])[schema.NOTE]
+    assert "died unexpectedly" in place.pairs("tags", study[0])[schema.NOTE]
     assert [len(list(cell.folder.parent.glob("[0-9]*"))) for cell in place.cells()] == [1] * 5

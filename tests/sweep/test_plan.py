@@ -7,12 +7,12 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from src.sweep.past import Past
+from src.sweep.predict import CALIBRATED, REPEATED, Prediction, disk_bytes
 
 from src import schema
 from src.config.settings import Config, ConfigError
-from src.sweep.past import Past
 from src.sweep.plan import Cell, Plan, Planned, describe, make_plan, makespan, select, unique, within
-from src.sweep.predict import CALIBRATED, REPEATED, Prediction, disk_bytes
 
 NOON = datetime(2030, 5, 17, 12, 0)
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING)

@@ -1,10 +1,9 @@
-"""Runs in a real SQLite store: found again, sent twice without harm, closed when their process is gone."""
+"""Runs in a real SQLite store: found again, sent twice without harm."""
 
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -12,8 +11,8 @@ from src import ROOT, schema
 from src.config.settings import Config, ConfigError, TrackingConfig
 from src.process import ProcessId
 from src.recording import ledger
-from src.recording import mlflow_store as tracking
 from src.recording.ledger import Runs
+from src.recording.mlflow_store import MlflowStore, store_uri
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(config):
-    return tracking.Store(config)
+    return MlflowStore(config)
 
 
 @pytest.fixture
@@ -73,13 +72,16 @@ def test_a_ledger_becomes_a_run_with_its_params_metrics_times_and_status(store, 
 def test_what_is_sent_twice_stands_there_once(store, written, parts):
     found = send(store, written, *parts)
     assert len(rows(store, found.info.run_id)) == 3
-    assert [run.info.run_id for run in store.search(f"tags.{schema.LEDGER} = '{written.key}'")] == [found.info.run_id]
+    condition = f"tags.{schema.LEDGER} = '{written.key}'"
+    assert [run.info.run_id for run in store.client.search_runs([store.experiment_id], condition)] == [
+        found.info.run_id
+    ]
 
 
 def test_a_run_is_found_again_by_a_store_that_is_opened_anew(store, config, written):
-    assert tracking.Store(config).run_id(written.key) is None
+    assert MlflowStore(config).run_id(written.key) is None
     send(store, written)
-    assert tracking.Store(config).run_id(written.key) == store.run_id(written.key)
+    assert MlflowStore(config).run_id(written.key) == store.run_id(written.key)
 
 
 def test_a_resumed_run_is_open_again_and_ends_once_more(store, written):
@@ -103,31 +105,6 @@ def test_a_child_names_its_parents_run(store, config, written):
     send(store, child)
 
 
-def test_runs_of_dead_processes_are_closed_and_others_are_left(store, config, written):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    owners = {"dead": ProcessId.own()._replace(pid=gone.pid, started=time.time()), "alive": ProcessId.own()}
-    ids = {}
-    for name, owner in owners.items():
-        start = {**written.events[0], "process": owner._asdict()}
-        store.send(name, written.folder, [start])
-        ids[name] = store.run_id(name)
-    assert store.close_stale() == [ids["dead"]]
-    dead = store.client.get_run(ids["dead"])
-    assert (dead.info.status, dead.data.tags[schema.STATUS]) == ("KILLED", schema.KILLED)
-    assert f"pid {gone.pid}" in dead.data.tags[schema.NOTE]
-    assert store.client.get_run(ids["alive"]).info.status == "RUNNING"
-
-
-def test_the_past_is_every_run_of_a_cell(store, written):
-    found = send(store, written)
-    (past,) = [run for run in store.past() if run.run_id == found.info.run_id]
-    assert (past.fingerprint, past.status, past.started) == ("f" * 64, schema.FINISHED, written.events[0]["time"])
-    assert past.metrics[schema.TRAIN_LOSS.key] == 1.25
-    assert past.params["mc_samples"] == "1"
-    assert past.tags[schema.HOST] == ProcessId.own().host
-
-
 def test_the_store_has_a_write_ahead_log_and_artifacts_beside_it(store):
     path = store.uri.removeprefix("sqlite:///")
     with sqlite3.connect(path) as connection:
@@ -138,25 +115,25 @@ def test_the_store_has_a_write_ahead_log_and_artifacts_beside_it(store):
 
 def test_the_store_is_named_by_config_then_environment_then_root(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///named.db")
-    assert tracking.store_uri(TrackingConfig(uri="sqlite:///own.db")) == "sqlite:///own.db"
-    assert tracking.store_uri(TrackingConfig()) == "sqlite:///named.db"
+    assert store_uri(TrackingConfig(uri="sqlite:///own.db")) == "sqlite:///own.db"
+    assert store_uri(TrackingConfig()) == "sqlite:///named.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert tracking.store_uri(TrackingConfig()) == f"sqlite:///{ROOT / 'mlflow.db'}"
+    assert store_uri(TrackingConfig()) == f"sqlite:///{ROOT / 'mlflow.db'}"
 
 
 def test_a_file_that_is_no_database_is_one_clear_error(tmp_path):
     path = tmp_path / "mlflow.db"
     path.write_text("not a database, and long enough to be told from an empty one" * 100)
     with pytest.raises(ConfigError, match=r"cannot be opened.*tracking\.uri=sqlite"):
-        tracking.Store(TrackingConfig(uri=f"sqlite:///{path}"))
+        MlflowStore(TrackingConfig(uri=f"sqlite:///{path}"))
 
 
 def test_three_processes_may_open_a_fresh_store_at_once(tmp_path):
     """Unlocked, MLflow's own migration fails in all but one of them."""
     program = textwrap.dedent(f"""
-        from src import tracking
+        from src.recording.mlflow_store import MlflowStore
         from src.config import TrackingConfig
-        store = tracking.Store(TrackingConfig(uri="sqlite:///{tmp_path}/mlflow.db"))
+        store = MlflowStore(TrackingConfig(uri="sqlite:///{tmp_path}/mlflow.db"))
         store.client.create_run(store.experiment_id)
     """)
     processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from src.sweep.past import Past, latest
+from src.sweep.predict import CALIBRATED, OVERHEAD_SECONDS, REPEATED, SCALED
 
 from src import schema
 from src.config.settings import Config, DataConfig, EvaluationConfig, ModelConfig
 from src.sweep import predict
-from src.sweep.past import Past, latest
-from src.sweep.predict import CALIBRATED, OVERHEAD_SECONDS, REPEATED, SCALED
 from tests.idx_files import write_folder
 
 HOST, THREADS = "here", "1"
