@@ -25,10 +25,10 @@ from benchmarks.options import positive
 from benchmarks.report import markdown, write
 from src import data, schema
 from src.config import Config, DataConfig, ModelConfig
-from src.data import synthetic
 from src.variance import Moments, components
 from tests.oracles import linear_gaussian as oracle
 from tests.oracles.linear_gaussian import DrawMoments, LinearGaussianVAE
+from tests.oracles.synthetic import linear_gaussian_model
 
 if TYPE_CHECKING:
     from src.vae import VAE
@@ -66,7 +66,7 @@ def half_trained() -> LinearGaussianVAE:
     The truth's loadings, turned so that W'W is not diagonal, half of the truth's encoder, a wide q and four times the
     truth's pixel variance. mu is the truth's, so that the loss has closed forms over Gaussian data too.
     """
-    truth = synthetic.linear_gaussian_model()
+    truth = linear_gaussian_model()
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     return replace(truth, W=truth.W @ turn, V=truth.V / 2, delta=np.array([0.8, 1.0]), s2=4 * truth.s2)
 
@@ -147,7 +147,7 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
     def step(inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         rows, epoch = inputs
         counter = seeds.counter_of(epoch, 0)
-        eps = trainer.draw(trainer.noise_key, counter, size, config.mc_samples, vae.latent_dim)
+        eps = trainer.sampler.draw(trainer.noise_key, counter, size, config.mc_samples, vae.latent_dim)
         weights = tf.fill([size], 1 / size)
         found = gradients.estimate(trainer.estimator, vae, trainer.batch(rows, counter), weights, eps)
         flat = [tf.reshape(gradient, [-1]) for gradient in found.gradients]
@@ -193,7 +193,7 @@ def of_a_step(
     images, mc_samples, batch_size = len(dataset.train), config.mc_samples, config.batch_size
     for part, parts in closed_components(model, dataset.train).items():
         # The variance of a mean asks for the components alone, not for |G|^2.
-        split = components.VarianceComponents(*parts, square_gradient=math.nan, data=images, draws=1)
+        split = components.VarianceComponents(*parts, square_mean=math.nan, data=images, draws=1)
         closed = components.variance_of_mean(split, batch_size, mc_samples, population=images)
         yield Comparison(mc_samples, batch_size, part, STEP, "variance", closed, *variance_with_error(measured[part]))
 

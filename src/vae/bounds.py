@@ -1,4 +1,4 @@
-"""Bounds on log p(x) from the terms of its draws: one value per image, the draws reduced last."""
+"""Bounds on log p(x) from the terms of the draws: one value per image."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ def elbo(log_likelihood: Any, kl: Any) -> Any:
 
         ELBO = (1/K) sum_k log p(x|z_k) - KL( q(z|x) || p(z) )
 
-    The mean of the log-likelihoods, not the log-likelihood of the mean: the latter is larger, by concavity.
+    It takes the mean of the log-likelihoods. The logarithm of the mean likelihood is larger, by concavity.
 
     Args:
         log_likelihood: log p(x|z_k), nats, [B, K].
@@ -31,7 +31,7 @@ def sampled_elbo(log_weights: Any) -> Any:
     Args:
         log_weights: log p(x, z_k) - log q(z_k|x), nats, [B, K].
     Returns:
-        ELBO, nats, [B]. Unbiased for every K, with another variance than `elbo`.
+        ELBO, nats, [B]. Unbiased for every K. Its variance differs from that of `elbo`.
     Source: Kingma and Welling (2014), eq. 6.
     """
     return ops.mean(log_weights, axis=1)
@@ -45,7 +45,7 @@ def iwae(log_weights: Any) -> Any:
     Args:
         log_weights: log p(x, z_k) - log q(z_k|x), nats, [B, K].
     Returns:
-        L_K, nats, [B]. Biased low by O(1/K); exact for every K where q is the posterior.
+        L_K, nats, [B]. For log p(x) its bias is -O(1/K), and 0 for every K where q is the posterior.
     Source: Burda, Grosse, Salakhutdinov (2016), eq. 8.
     """
     return ops.logsumexp(log_weights, axis=1) - math.log(log_weights.shape[1])

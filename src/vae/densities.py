@@ -1,11 +1,11 @@
-"""Log-densities and divergences: pure functions of tensors, in nats, the event's axes summed out."""
+"""Log-densities and divergences as pure functions of tensors, in nats, summed over the last axis."""
 
 import math
 from typing import Any
 
 from keras import ops
 
-# Below this logit float32 loses more to cancellation than the series leaves out: l^6 / 10^4 < 1e-7.
+# Below this |logit| the cancellation error of float32 exceeds the truncation error of the series, l^6 / 10^4 < 1e-7.
 SERIES_BELOW = 0.1
 
 
@@ -14,16 +14,15 @@ def bernoulli_log_prob(x: Any, logits: Any) -> Any:
 
         log p(x|z) = sum_pixels [ x l - softplus(l) ],   d/dl = x - sigmoid(l)
 
-    Stable for every finite logit: softplus(l) = max(l, 0) + log1p(exp(-|l|)). The gradient is given in closed
-    form, so that the backward pass is one elementwise sweep over the logits.
+    Stable for every finite logit: softplus(l) = max(l, 0) + log1p(exp(-|l|)). The gradient is given in closed form,
+    which makes the backward pass a single elementwise operation on the logits.
 
     Args:
-        x: pixels in [0, 1], [..., pixels]; broadcasts against the logits, for instance [B, 1, 784].
-            No gradient flows to it.
+        x: pixels in [0, 1], [..., pixels], broadcast against the logits, for instance [B, 1, 784]. It has no gradient.
         logits: decoder output, [..., pixels], for instance [B, K, 784].
     Returns:
-        Nats, [...] without the pixel axis. For pixels strictly between 0 and 1 this is the negative
-        cross-entropy, which is not a log-density: see `PSEUDO_NLL` in `src.schema`.
+        Nats, [...] without the pixel axis. For pixels between 0 and 1 it is the negative cross-entropy, which is
+        not a log-density: see `PSEUDO_NLL` in `src.schema`.
     """
 
     @ops.custom_gradient
@@ -45,7 +44,7 @@ def continuous_bernoulli_log_prob(x: Any, logits: Any) -> Any:
 
         log p(x|z) = sum_pixels [ x l - softplus(l) + log C(l) ],   C(l) = l / tanh(l/2) = 2 + l^2/6 - ...
 
-    `bernoulli_log_prob` plus the constant that makes it integrate to 1 over [0, 1].
+    `bernoulli_log_prob` plus the log of the constant C with which the density integrates to 1 over [0, 1].
 
     Args:
         x: pixels in [0, 1], [..., pixels], broadcast against the logits.
@@ -58,7 +57,7 @@ def continuous_bernoulli_log_prob(x: Any, logits: Any) -> Any:
 
 
 def away_from_zero(logits: Any) -> tuple[Any, Any]:
-    """Whether a logit is too small for the closed forms, and logits with the small ones replaced by 1."""
+    """Which logits are too small for the closed forms, and the logits with 1 in place of these."""
     small = ops.abs(logits) < SERIES_BELOW
     return small, ops.where(small, ops.ones_like(logits), logits)
 
@@ -79,7 +78,7 @@ def continuous_bernoulli_mean(logits: Any) -> Any:
 
 
 def gaussian_log_prob(x: Any, mean: Any, log_var: Any) -> Any:
-    """Log-density under independent Gaussians of one common variance.
+    """Log-density under independent Gaussians with one common variance.
 
         log p(x|z) = -1/2 sum_pixels [ (x - mean)^2 exp(-v) + v + ln 2 pi ]
 
@@ -115,9 +114,9 @@ def gaussian_log_ratio(z: Any, whitened: Any, q_log_var: Any) -> Any:
 
     Args:
         z: [..., D].
-        whitened: (z - q_mean) exp(-q_log_var / 2), [..., D]; the draw eps itself where z was reparameterised.
+        whitened: (z - q_mean) exp(-q_log_var / 2), [..., D]. It is eps for z = q_mean + exp(q_log_var / 2) eps.
         q_log_var: v, [..., D], broadcast against z.
     Returns:
-        Nats, [...]; its mean over draws estimates -KL without bias.
+        Nats, [...]. Its mean over draws from q is unbiased for -KL.
     """
     return 0.5 * ops.sum(ops.square(whitened) + q_log_var - ops.square(z), axis=-1)

@@ -1,16 +1,19 @@
-"""The K draws eps of an image: words of a counter-based stream, turned into normal draws one by one.
-
-All samplers have the signature of `normal_draws` and standard normal marginals, so the ELBO and its gradient stay
-unbiased. Streams and counters: `src.seeds`.
-"""
+"""The K draws eps of an image, from the words of a counter-based random stream. Streams and counters: `src.seeds`."""
 
 import math
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from scipy.stats import qmc
+
+from src.vae.variants import Variants
+
+# The largest quantile, sqrt(2) erfinv(1 - 2^-24) = 5.41998, rounded up so that XLA's value of it stays as it is.
+# Without XLA, TensorFlow's erfinv is infinite at this argument.
+LARGEST = 5.42
 
 
 def words(key: int, counter: Any, count: int) -> Any:
@@ -20,12 +23,19 @@ def words(key: int, counter: Any, count: int) -> Any:
 
 
 def normal_quantile(word: Any) -> Any:
-    """The standard normal quantile of (word + 1/2) / 2^32 for uint32 words, float32, at 24 bits; |result| <= 5.3."""
+    """The standard normal quantile of (word + 1/2) / 2^32, from the word's upper 24 bits.
+
+    Args:
+        word: uint32, [...].
+    Returns:
+        float32, [...]. Symmetric: the quantile of 2^32 - 1 - word is minus that of word. |result| <= 5.42.
+    """
     upper = tf.bitwise.right_shift(word, 31) == 1
     body = tf.bitwise.bitwise_and(tf.bitwise.right_shift(word, 8), 2**23 - 1)
     distance = tf.where(upper, body, 2**23 - 1 - body)
     # 23 bits and a half are exact in float32, so the argument is never 0 or 1.
     magnitude = math.sqrt(2.0) * tf.math.erfinv((tf.cast(distance, tf.float32) + 0.5) * 2.0**-23)
+    magnitude = tf.minimum(magnitude, LARGEST)
     return tf.where(upper, magnitude, -magnitude)
 
 
@@ -33,8 +43,8 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
     """Independent standard normal eps for one step, nested over K.
 
     The first k draws of a larger mc_samples are the draws of mc_samples=k: word number (k B + b) D + d of the
-    stream becomes eps[b, k, d] by the inverse normal CDF. TensorFlow's own normal draws pair words in a way that
-    depends on the shape and on the compiler, and are nested for some shapes only.
+    stream becomes eps[b, k, d] by the inverse normal CDF. TensorFlow's own normal draws are not used, because XLA
+    pairs their words in an order that depends on the shape: they are nested for some shapes only.
 
     Args:
         key: key of the stream, from `seeds.stream_key`.
@@ -48,7 +58,7 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
 
 
 def uniform_draws(key: int, counter: Any, shape: tuple[int, ...]) -> Any:
-    """Uniform draws in [0, 1) for one step, float32, of the given shape."""
+    """Independent uniform draws in [0, 1) for one step, multiples of 2^-24, float32, of the given shape."""
     word = tf.reshape(words(key, counter, math.prod(shape)), shape)
     return tf.cast(tf.bitwise.right_shift(word, 8), tf.float32) * 2.0**-24
 
@@ -56,7 +66,7 @@ def uniform_draws(key: int, counter: Any, shape: tuple[int, ...]) -> Any:
 def antithetic_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Pairs eps, -eps: [B, K, D] with eps[:, 2j+1] = -eps[:, 2j], for even K.
 
-    Nested over even K: the pairs of a smaller K come first.
+    The pairs are independent. The draws of a smaller even K are the first of a larger one's.
     Source: Wu, Goodman, Ermon (2019), for VAEs.
     """
     half = normal_draws(key, counter, batch_size, mc_samples // 2, latent_dim)
@@ -73,10 +83,10 @@ def sobol_strata(mc_samples: int, latent_dim: int) -> np.ndarray:
 def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Owen-scrambled Sobol points through the inverse normal CDF, [B, K, D], for K a power of 2.
 
-    Every image and step has a scramble of its own. Each axis of the first K = 2^m points holds one point in every
-    stratum of width 1/K. Nested uniform scrambling flips the digit at level l by a random bit that depends on the
-    digits above it, here for the first m binary digits; the digits below are fresh, as strata are not shared.
-    Draws of different K are not nested.
+    Each image and step has its own scramble. On each axis, each of the K = 2^m strata of width 1/K holds one point.
+    Nested uniform scrambling flips the digit at level l by a random bit that depends on the digits above it. Here it
+    acts on the first m binary digits. The digits below are independent random bits, because no two points share a
+    stratum. Draws of different K are not nested.
     Source: Owen (1995), "Randomly permuted (t,m,s)-nets"; Buchholz, Wenzel, Mandt (2018), for variational inference.
     """
     levels = int(math.log2(mc_samples))
@@ -87,7 +97,7 @@ def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent
     scrambled = tf.zeros(shape, tf.uint32)
     for level in range(levels):
         above = strata >> (levels - level)
-        node = (1 << level) - 1 + above  # the tree's node at this level, numbered from its root: below K
+        node = (1 << level) - 1 + above  # the number of the digits above in the binary tree, from its root: below K
         digit = (strata >> (levels - 1 - level)) & 1
         flip = tf.bitwise.bitwise_and(pick(flips, node), 1)
         scrambled += tf.bitwise.bitwise_xor(flip, tf.constant(digit, tf.uint32)[None]) * 2 ** (31 - level)
@@ -101,4 +111,24 @@ def pick(table: Any, rows: np.ndarray) -> Any:
     return tf.transpose(tf.gather_nd(by_entry, np.stack([rows, columns], axis=-1)), (2, 0, 1))
 
 
-SAMPLERS = {"iid": normal_draws, "antithetic": antithetic_draws, "sobol": sobol_draws}
+class Sampler(NamedTuple):
+    """A way to make the K draws of an image. Images and steps are independent.
+
+    Attributes:
+        draw: a function with the arguments and the result of `normal_draws`. Each draw is standard normal by itself, so
+            that the ELBO and its gradient stay unbiased.
+        independent: whether the draws of an image are independent of each other.
+    """
+
+    draw: Callable[[int, Any, int, int, int], Any]
+    independent: bool = False
+
+
+SAMPLERS = Variants(
+    "noise",
+    {
+        "iid": Sampler(normal_draws, independent=True),
+        "antithetic": Sampler(antithetic_draws),
+        "sobol": Sampler(sobol_draws),
+    },
+)

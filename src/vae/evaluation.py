@@ -1,7 +1,7 @@
-"""Test NLL by importance weighting: draws one at a time, images in blocks, memory flat in both.
+"""Test NLL by importance weighting. Draws are taken one at a time and images in blocks, so memory grows with neither.
 
-Every run is scored on the same draws: draw l of test image i depends on (l, i) only. So neither mc_samples nor
-the run's seed nor the block size changes the question, and runs are compared in pairs.
+All runs are scored with the same draws: draw l of test image i depends on (l, i) only, not on mc_samples, the seed of
+the run or the block size. So runs are compared in pairs.
 """
 
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ from src.vae.densities import gaussian_kl
 from src.vae.model import VAE, Posterior, reparameterize
 from src.vae.quadrature import Quadrature, affine_log_likelihood, integrate
 
-# Logits of a block, 1000 x 784 float32, stay in the processor's cache: fastest of 200 to 2000 on two cores.
+# Images per block. The logits, 1000 x 784 float32, fit in the cache: the fastest of 200 to 2000 on two cores.
 BLOCK = 1000
-ACTIVE_VARIANCE = 0.01
+ACTIVE_VARIANCE = 0.01  # a unit is active where its posterior mean varies more than this
 
 
 class Scores(NamedTuple):
-    """A test set's scores, nats, float64, one value per image, [n]."""
+    """Scores of a test set, nats, float64, one value per image, [n]."""
 
     nll: np.ndarray
     neg_elbo: np.ndarray
@@ -30,16 +30,15 @@ class Scores(NamedTuple):
 
 
 class Evaluator:
-    """Scores a VAE on fixed images with fixed draws, in one compiled program for every number of draws.
+    """Scores a VAE on fixed images with fixed draws. One compiled program serves every number of draws L.
 
         nll      = -log (1/L) sum_l w_l,   w_l = p(x, z_l) / q(z_l|x),   by a running logsumexp
         neg_elbo = KL( q(z|x) || p(z) ) - (1/L) sum_l log p(x|z_l)
 
-    `nll` is biased high by O(1/L) for the negative log-evidence and falls towards it with L; `neg_elbo` is unbiased
-    for the bound at every L.
+    For the negative log-evidence `nll` has a bias of +O(1/L). For the negative bound `neg_elbo` is unbiased at every L.
 
     Args:
-        vae: the model, read anew at every call.
+        vae: the model; its current weights are used at every call.
         images: test images in [0, 1], [n, pixels].
     Source: Burda, Grosse, Salakhutdinov (2016), eq. 8 and section 5.
     """
@@ -57,10 +56,10 @@ class Evaluator:
         return ops.reshape(values, (*self.images.shape[:2], values.shape[-1]))
 
     def draw(self, number: Any, q_mean: Any, q_log_var: Any) -> tuple[Any, Any]:
-        """log p(x|z) and log-weight of one draw per image, [n] each."""
+        """log p(x|z) and log-weight of one draw per image, nats, [n] each."""
         rows = q_mean.shape[0]
         eps = draws.normal_draws(self.key, number, rows, 1, self.vae.latent_dim)[:, 0, :]
-        # The draws of the first n rows must not depend on the padding: [K=1, n, D] is filled in order.
+        # With K=1 the words fill [1, rows, D] row by row, so the draws of the images do not depend on the padding.
 
         def score(block: tuple[Any, ...]) -> Any:
             x, mean, log_var, e = block
@@ -74,7 +73,7 @@ class Evaluator:
         return scores[:, 0], scores[:, 1]
 
     def accumulate(self, draws: Any) -> tuple[Any, ...]:
-        """Mean log-likelihood, logsumexp of the log-weights and KL of every image, [n] each."""
+        """Mean log-likelihood, logsumexp of the log-weights and KL of every image, nats, [n] each."""
         pixels = self.images.shape[-1]
         q_mean, q_log_var = self.vae.encoder(ops.reshape(self.images, (-1, pixels)))
 
@@ -90,16 +89,16 @@ class Evaluator:
         return mean, top + ops.log(total), gaussian_kl(q_mean, q_log_var)
 
     def score(self, draws: int) -> Scores:
-        """Scores of every image from the first `draws` of its draws."""
+        """Scores of every image from its first `draws` draws."""
         sums = self.compiled(tf.constant(draws, tf.int32))
         log_likelihood, log_sum, kl = (np.asarray(values, np.float64)[: self.count] for values in sums)
         return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl)
 
     def quadrature(self) -> Quadrature:
-        """The NLL of two-dimensional latents by summing over a grid: what `score` falls towards with its draws.
+        """The NLL for two latent dimensions by a sum over a grid: the limit of `nll` for many draws.
 
         Raises:
-            RuntimeError: the grid would have to be finer than `integrate` allows.
+            RuntimeError: the grid needs more points than `integrate` allows.
         """
         likelihood, log_var = self.vae.likelihood, self.vae.log_var
 
@@ -117,7 +116,7 @@ class Evaluator:
         return np.asarray(self.images).reshape(-1, self.images.shape[-1])[: self.count]
 
     def active_units(self) -> int:
-        """Latent units whose posterior mean varies over the test set: Var_x(E_q[z_u]) > 0.01.
+        """Number of latent units whose posterior mean varies over the test set, Var_x(E_q[z_u]) > 0.01.
 
         Source: Burda, Grosse, Salakhutdinov (2016), section 5.2.
         """

@@ -1,43 +1,121 @@
-"""Estimators of a bound and of its gradient, from given draws."""
+"""Monte Carlo estimates of a bound and of its gradient, at given draws."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
+from src.config import Config
 from src.vae import bounds
 from src.vae.model import VAE, Posterior, Terms, reparameterize, whiten
+from src.vae.variants import Variants
+
+
+class Objective(NamedTuple):
+    """A bound on log p(x) as the objective of training.
+
+    Attributes:
+        bound: terms of the draws -> the bound of every image, nats, [B].
+        mean_over_draws: whether the bound is a mean over draws of one term each, so that with independent draws its
+            Monte Carlo variance is var_mc / K.
+        path_weights: terms -> the factor of each draw's path derivative in `doubly_reparameterized`, [B, K]; None where
+            that estimator is not derived.
+    """
+
+    bound: Callable[[Terms], Any]
+    mean_over_draws: bool
+    path_weights: Callable[[Terms], Any] | None = None
+
+
+class Gradient(NamedTuple):
+    """An estimator of the gradient of a bound.
+
+    Attributes:
+        backward: (objective, tape, loss, z, terms, encoder, decoder) -> the derivatives of the loss by the tensors in
+            the lists encoder, on which z depends, and decoder, in this order.
+        drops_score: whether q's parameters are constants inside log q. This drops the score of q, whose mean is 0.
+    """
+
+    backward: Callable[..., list[Any]]
+    drops_score: bool = False
 
 
 class Estimator(NamedTuple):
-    """Which bound, with which KL, differentiated how: names of `src.config.settings`.
+    """What is estimated, and how its gradient is."""
 
-    Attributes:
-        objective: elbo or iwae.
-        kl: analytic or sampled; iwae is sampled by construction.
-        gradient: reparam; stl, which drops the score of q; dreg, doubly reparameterised, for iwae.
+    objective: Objective
+    gradient: Gradient
+
+    @classmethod
+    def from_settings(cls, config: Config) -> "Estimator":
+        """The estimator of a run's configuration.
+
+        Raises:
+            ValueError: an unknown name, or a KL that the objective does not have.
+        """
+        return cls(OBJECTIVES[config.objective][config.kl], GRADIENTS[config.gradient])
+
+
+def backpropagated(
+    _: Objective, tape: tf.GradientTape, loss: Any, z: Any, terms: Terms, encoder: list[Any], decoder: list[Any]
+) -> list[Any]:
+    """The derivatives of the loss by automatic differentiation."""
+    return tape.gradient(loss, encoder + decoder)
+
+
+def doubly_reparameterized(
+    objective: Objective, tape: tf.GradientTape, loss: Any, z: Any, terms: Terms, encoder: list[Any], decoder: list[Any]
+) -> list[Any]:
+    """The doubly reparameterised gradient. For the importance-weighted bound, with normalised weights wn_k,
+
+        sum_k wn_k^2 (d log w_k / d z_k) (d z_k / d phi)   for the encoder,   sum_k wn_k d log w_k / d theta   else
+
+    The second is what differentiating the bound gives, and it has wn_k where the first has wn_k^2. So the derivative by
+    z_k is multiplied by wn_k, the objective's `path_weights`, before it is passed on to the encoder.
+
+    Source: Tucker et al. (2019), eq. 9.
     """
+    if objective.path_weights is None:
+        raise ValueError("gradient=dreg needs an importance-weighted objective. Use objective=iwae kl=sampled.")
+    weights = ops.reshape(objective.path_weights(terms), (*z.shape[:2], 1))
+    by_z = tape.gradient(loss, z) * weights
+    return tape.gradient(z, encoder, output_gradients=by_z) + tape.gradient(loss, decoder)
 
-    objective: str = "elbo"
-    kl: str = "analytic"
-    gradient: str = "reparam"
 
-    def bound(self, terms: Terms) -> Any:
-        """The bound of every image, nats, [B]: what is logged, whatever the gradient."""
-        if self.objective == "iwae":
-            return bounds.iwae(terms.log_weights)
-        if self.kl == "sampled":
-            return bounds.sampled_elbo(terms.log_weights)
-        return bounds.elbo(terms.log_likelihood, terms.kl)
+ELBO = Variants(
+    "kl",
+    {
+        "analytic": Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True),
+        "sampled": Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True),
+    },
+)
+IWAE = Objective(
+    lambda terms: bounds.iwae(terms.log_weights),
+    mean_over_draws=False,
+    path_weights=lambda terms: ops.softmax(terms.log_weights, axis=1),
+)
+# By objective, then by KL. Importance weights contain log q(z|x), so their KL is a sampled one.
+OBJECTIVES = Variants("objective", {"elbo": ELBO, "iwae": Variants("kl", {"sampled": IWAE})})
+
+# Source of stl: Roeder, Wu, Duvenaud (2017), section 3; of the score in dreg: Tucker et al. (2019), section 4.
+GRADIENTS = Variants(
+    "gradient",
+    {
+        "reparam": Gradient(backpropagated),
+        "stl": Gradient(backpropagated, drops_score=True),
+        "dreg": Gradient(doubly_reparameterized, drops_score=True),
+    },
+)
 
 
 class Estimate(NamedTuple):
-    """A weighted mean of bounds over a batch, as loss, with what it is made of and its gradient.
+    """A weighted mean of bounds over a batch as loss, its parts and its gradient.
 
     Attributes:
-        loss: minus the bound, nats per image, scalar; never a surrogate.
-        nll: minus the log-likelihood averaged over draws and images.
-        kl: the analytic KL averaged over images.
+        loss: minus the bound, nats per image, scalar, whatever the gradient estimator.
+        nll: minus the log-likelihood, mean over draws and images, nats per image, scalar.
+        kl: the analytic KL, mean over images, nats per image, scalar.
         gradients: one tensor for each of `variables_of(vae)`.
     """
 
@@ -55,42 +133,27 @@ def variables_of(vae: VAE) -> list[Any]:
 def terms_for(
     estimator: Estimator, vae: VAE, x: Any, q: Posterior, z: Any, eps: Any, output: Any, log_var: Any
 ) -> Terms:
-    """Terms whose values are those of the bound and whose derivatives are those that the estimator wants.
-
-    stl and dreg hold q's parameters constant inside log q, so that its score, whose mean is 0, drops out.
-    Source: Roeder, Wu, Duvenaud (2017), section 3; Tucker et al. (2019), section 4.
-    """
-    if estimator.gradient == "reparam":
+    """`VAE.terms_at`, with q's parameters constant inside log q where the gradient estimator drops the score of q."""
+    if not estimator.gradient.drops_score:
         return vae.terms_at(x, q, z, eps, output, log_var)
-    held = Posterior(*map(ops.stop_gradient, q))
-    return vae.terms_at(x, held, z, whiten(held, z), output, log_var)
+    constant = Posterior(*map(ops.stop_gradient, q))
+    return vae.terms_at(x, constant, z, whiten(constant, z), output, log_var)
 
 
 def estimate(estimator: Estimator, vae: VAE, x: Any, weights: Any, eps: Any) -> Estimate:
     """Loss and gradient of a batch.
 
-    dreg weighs the path of draw k by the square of its normalised importance weight:
-
-        sum_k wn_k^2 (d log w_k / d z_k) (d z_k / d phi)   for the encoder,   sum_k wn_k d log w_k / d theta   beside
-
-    and the second is what differentiating the bound gives. So the gradient by z is scaled by wn_k on its way back.
-
     Args:
         x: [B, pixels].
-        weights: of the images in the mean, [B], adding up to 1.
+        weights: of the images in the mean, [B], with sum 1.
         eps: [B, K, D].
-    Source: Tucker et al. (2019), eq. 9, for dreg.
     """
     with tf.GradientTape(persistent=True) as tape:
         q = vae.encode(x)
         z = reparameterize(q, eps)
         terms = terms_for(estimator, vae, x, q, z, eps, vae.decoder(z), vae.log_var)
-        loss = -ops.sum(weights * estimator.bound(terms))
-    if estimator.gradient == "dreg":
-        by_z = tape.gradient(loss, z) * ops.softmax(terms.log_weights, axis=1)[..., None]
-        encoder = tape.gradient(z, vae.encoder.trainable_variables, output_gradients=by_z)
-        gradients = encoder + tape.gradient(loss, vae.decoder_variables)
-    else:
-        gradients = tape.gradient(loss, variables_of(vae))
+        loss = -ops.sum(weights * estimator.objective.bound(terms))
+    sources = vae.encoder.trainable_variables, vae.decoder_variables
+    gradients = estimator.gradient.backward(estimator.objective, tape, loss, z, terms, *sources)
     nll = -ops.sum(weights * ops.mean(terms.log_likelihood, axis=1))
     return Estimate(loss, nll, ops.sum(weights * terms.kl), gradients)

@@ -1,7 +1,10 @@
-"""What the decoder's output means: the likelihoods by name.
+"""The distributions of the pixels given the decoder's output.
 
-All are exponential families with x as its own statistic, so that the log-probability of every image under every
-output is one matrix product: log p(x|z) = x . natural + offset + base, see `Likelihood`.
+All are exponential families with x itself as the sufficient statistic,
+
+    log p(x|z) = x . natural + offset + base,
+
+so the log-probability of every image under every output is one matrix product.
 """
 
 from collections.abc import Callable
@@ -15,17 +18,18 @@ from src.vae.densities import (
     continuous_bernoulli_mean,
     gaussian_log_prob,
 )
+from src.vae.variants import Variants
 
 
 class Likelihood(NamedTuple):
-    """A distribution of pixels given the decoder's output.
+    """A distribution of the pixels given the decoder's output.
 
     Attributes:
         log_prob: (x [..., pixels], output [..., pixels], log_var) -> nats, [...].
         mean: output -> E[x|z], of the same shape.
-        natural: (output, log_var) -> what x is multiplied by, of the output's shape.
-        base: (x [n, pixels], log_var) -> the term of x alone, [n] or 0.
-        has_variance: whether one common variance is learned; `log_var` is ignored where it is not.
+        natural: (output, log_var) -> the natural parameter, of the output's shape.
+        base: (x [n, pixels], log_var) -> the term that depends on x alone, nats, [n] or 0.
+        has_variance: whether one variance, common to all pixels, is learned. If not, `log_var` is ignored.
     """
 
     log_prob: Callable[[Any, Any, Any], Any]
@@ -35,20 +39,23 @@ class Likelihood(NamedTuple):
     has_variance: bool = False
 
     def offset(self, output: Any, log_var: Any) -> Any:
-        """The term of the output alone, [...]: the log-probability of x = 0, whose base is 0."""
+        """The term that depends on the output alone, nats, [...]: the log-probability of x = 0, where base is 0."""
         return self.log_prob(ops.zeros_like(output), output, log_var)
 
 
-LIKELIHOODS = {
-    "bernoulli": Likelihood(lambda x, logits, _: bernoulli_log_prob(x, logits), ops.sigmoid),
-    "continuous_bernoulli": Likelihood(
-        lambda x, logits, _: continuous_bernoulli_log_prob(x, logits), continuous_bernoulli_mean
-    ),
-    "gaussian": Likelihood(
-        gaussian_log_prob,
-        mean=lambda mean: mean,
-        natural=lambda mean, log_var: mean * ops.exp(-log_var),
-        base=lambda x, log_var: -0.5 * ops.exp(-log_var) * ops.sum(ops.square(x), axis=-1),
-        has_variance=True,
-    ),
-}
+LIKELIHOODS = Variants(
+    "likelihood",
+    {
+        "bernoulli": Likelihood(lambda x, logits, _: bernoulli_log_prob(x, logits), ops.sigmoid),
+        "continuous_bernoulli": Likelihood(
+            lambda x, logits, _: continuous_bernoulli_log_prob(x, logits), continuous_bernoulli_mean
+        ),
+        "gaussian": Likelihood(
+            gaussian_log_prob,
+            mean=lambda mean: mean,
+            natural=lambda mean, log_var: mean * ops.exp(-log_var),
+            base=lambda x, log_var: -0.5 * ops.exp(-log_var) * ops.sum(ops.square(x), axis=-1),
+            has_variance=True,
+        ),
+    },
+)

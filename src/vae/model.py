@@ -1,4 +1,4 @@
-"""The variational autoencoder as Keras models: encoder, decoder, and the two joined by reparameterised draws."""
+"""The variational autoencoder as Keras models: encoder, decoder, and both joined by reparameterised draws."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class Posterior(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What the bounds are made of, nats.
+    """The terms of the bounds, nats.
 
     Attributes:
         log_likelihood: log p(x|z_k), [B, K].
@@ -39,20 +39,20 @@ class Terms(NamedTuple):
         return self.log_likelihood + self.log_ratio
 
     def grouped(self, set_size: int) -> "Terms":
-        """Terms of single draws, [M, 1] and [M], as those of sets of consecutive rows, [M / size, size]."""
+        """Terms of M single draws, [M, 1] and [M], as terms of sets of consecutive draws, [M / size, size]."""
         shape = (-1, set_size)
         kl = ops.mean(ops.reshape(self.kl, shape), axis=1)
         return Terms(ops.reshape(self.log_likelihood, shape), ops.reshape(self.log_ratio, shape), kl)
 
 
 def dense(x: Any, units: int, seed: int, name: str) -> Any:
-    """A linear layer on x whose initial weights depend on the seed and its name only."""
+    """A linear layer applied to x. Its initial weights depend on the seed and on its name only."""
     initializer = keras.initializers.GlorotUniform(seed=seeds.stream_key(seed, f"init/{name}") % 2**31)
     return keras.layers.Dense(units, kernel_initializer=initializer, name=name)(x)
 
 
 def perceptron(x: Any, hidden_dims: Sequence[int], activation: str, seed: int, name: str) -> Any:
-    """Hidden layers on x. Linear part and activation are layers apart, so that a probe finds what lies between."""
+    """Hidden layers applied to x. Activations are separate layers: the probe needs the outputs of the linear ones."""
     for i, units in enumerate(hidden_dims):
         x = keras.layers.Activation(activation)(dense(x, units, seed, f"{name}_{i}"))
     return x
@@ -66,7 +66,7 @@ def build_encoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, acti
 
 
 def build_decoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
-    """z [B, K, D] -> output [B, K, pixels], logits or means; layers act on the last axis, so the draws pass through."""
+    """z [B, K, D] -> output [B, K, pixels], logits or means. The layers act on the last axis only."""
     z = keras.Input((None, latent_dim), name="z")
     hidden = perceptron(z, hidden_dims[::-1], activation, seed, "decoder")
     return keras.Model(z, dense(hidden, pixels, seed, "output"), name="decoder")
@@ -84,19 +84,28 @@ def whiten(q: Posterior, z: Any) -> Any:
 
 @keras.saving.register_keras_serializable("vae_mc_samples")
 class VAE(keras.Model):
-    """Gaussian latents, K draws per image.
+    """A VAE with Gaussian latents and K draws per image.
 
-    `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]; `encoder` and
-    `decoder` are ordinary Keras models. Training draws its own noise: see `src.vae.training`.
+    `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]. `encoder` and `decoder`
+    are ordinary Keras models.
+
+    The analytic KL is a loss of the model. With a compiled loss that sums the binary cross-entropy of targets [n, 1,
+    pixels] and predictive means over the pixels, `fit` and `evaluate` take the negative ELBO,
+
+        -(1/K) sum_k log p(x|z_k) + KL( q(z|x) || p(z) ),   mean over the batch.
+
+    The project's own training does not use `call`: see `src.vae.training`.
 
     Args:
         mc_samples: K, draws per image of `call` and `predict`.
         pixels: pixels per image.
-        hidden_dims: units of the encoder's hidden layers; the decoder mirrors them.
+        hidden_dims: units of the encoder's hidden layers. The decoder has them in reverse order.
         latent_dim: D.
         activation: activation of the hidden layers.
-        likelihood: bernoulli, continuous_bernoulli or gaussian; the last learns one variance for all pixels.
-        seed: root of the initial weights and of the draws of `call`.
+        likelihood: a name of `LIKELIHOODS`.
+        seed: of the initial weights and of the draws of `call`.
+    Raises:
+        ValueError: an unknown likelihood.
     """
 
     def __init__(
@@ -132,7 +141,7 @@ class VAE(keras.Model):
 
     @classmethod
     def from_settings(cls, config: Config, pixels: int) -> "VAE":
-        """The model of a run's configuration, with its initial weights: the same for every K and B."""
+        """The model of a run's configuration. Its initial weights are the same for every K and B."""
         return cls(
             mc_samples=config.mc_samples,
             pixels=pixels,
@@ -144,7 +153,7 @@ class VAE(keras.Model):
         )
 
     def predict_from_the_start(self, means: Any) -> None:
-        """Set the output's bias so that the untrained decoder's mean is about these means of the pixels, [pixels].
+        """Set the bias of the output so that the untrained decoder predicts about these pixel means, [pixels].
 
         Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
         """
@@ -164,31 +173,26 @@ class VAE(keras.Model):
         return Posterior(*self.encoder(x))
 
     def call(self, x: Any) -> Any:
-        """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
+        """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]. Adds the KL to the model's losses."""
+        q = self.encode(x)
+        self.add_loss(ops.mean(gaussian_kl(*q)))
         eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
-        return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), eps)))
+        return self.likelihood.mean(self.decoder(reparameterize(q, eps)))
 
     def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
-        """The terms of the bounds of z, from the decoder's output for it.
-
-        The target is x as [B, 1, pixels], broadcast over the draws: nothing is tiled.
+        """The terms of the bounds at given latents.
 
         Args:
-            x: [B, pixels].
+            x: [B, pixels]; broadcast over the draws, not tiled.
+            q: q(z|x).
             z: [B, K, D].
-            whitened: `whiten(q, z)`, or the eps that z was made from, which is the same.
+            whitened: `whiten(q, z)`, which is eps where z = `reparameterize(q, eps)`, [B, K, D].
             output: decoder(z), [B, K, pixels].
-            log_var: of the pixels, where the likelihood has one; broadcast against the output.
+            log_var: log-variance of the pixels where the likelihood has one, else None; broadcast against the output.
         """
         log_likelihood = self.likelihood.log_prob(x[:, None, :], output, log_var)
         log_ratio = gaussian_log_ratio(z, whitened, q.q_log_var[:, None, :])
         return Terms(log_likelihood, log_ratio, gaussian_kl(*q))
-
-    def terms(self, x: Any, eps: Any) -> Terms:
-        """The terms of the bounds at given draws: x [B, pixels], eps [B, K, D]."""
-        q = self.encode(x)
-        z = reparameterize(q, eps)
-        return self.terms_at(x, q, z, eps, self.decoder(z), self.log_var)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}

@@ -1,11 +1,15 @@
-"""The probe: at frozen weights, how much of a step's noise is the choice of images and how much Monte Carlo.
+"""The probe: variance components of loss and gradient at frozen weights, between images and of the Monte Carlo draws.
 
-One gradient per image and draw would fill gigabytes. A linear layer's is an outer product, input times the
-derivative by its output, so squared norms of gradients, and of their sums over draws, follow from the inner products
-of inputs and of derivatives: nothing larger than [images, draws, draws] and one gradient of the whole set is made.
+The gradients of all images and draws would take gigabytes. The gradient of a linear layer is an outer product of its
+input a and the derivative d by its output,
+
+    <g_ik, g_il> = (1 + <a_ik, a_il>) <d_ik, d_il>   (1 for the bias),
+
+so squared norms, also of sums over draws, need arrays of at most [images, draws, draws] and one gradient of the set.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -16,7 +20,6 @@ from keras import ops
 from src import data, schema, seeds
 from src.config import Config
 from src.data import Dataset
-from src.vae import draws
 from src.vae.draws import SAMPLERS
 from src.vae.gradients import Estimator, terms_for
 from src.vae.model import VAE, Posterior, reparameterize
@@ -24,33 +27,28 @@ from src.variance import DatumSquares, components
 
 
 class Trace(NamedTuple):
-    """A linear layer's part in per-row gradients: its input [M, in] and the loss's derivative by its output [M, out].
+    """A linear layer's input, [M, in], and the derivative of the loss by its output, [M, out]. A row is one draw.
 
-    A row is one draw of one image. `input` is None for a parameter that is added, whose gradient is the derivative.
+    `input` is None for a parameter that is not in a layer. Its gradient is `derivative`.
     """
 
     input: Any
     derivative: Any
 
 
-def tapped(model: keras.Model) -> Callable[[Any], list[tuple[Any, Any]]]:
-    """A function like the model's that returns input and output of each of its linear layers, in their order."""
+def linear_layers(model: keras.Model) -> keras.Model:
+    """A model of the same input that returns the inputs and the outputs of the linear layers, two lists in order."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    taps = keras.Model(model.inputs, [end for layer in layers for end in (layer.input, layer.output)])
-
-    def ends(x: Any) -> list[tuple[Any, Any]]:
-        flat = taps(x)
-        return list(zip(flat[::2], flat[1::2], strict=True))
-
-    return ends
+    return keras.Model(model.inputs, [[layer.input for layer in layers], [layer.output for layer in layers]])
 
 
-def squares(traces: Iterable[Trace], images: int, sets: int) -> Any:
-    """DatumSquares of the gradients of some layers together, float64, three of [images].
+def squares(traces: Iterable[Trace], images: int, sets: int) -> tuple[Any, ...]:
+    """DatumSquares of the joint gradient of some layers, float64, three of [images].
 
     Args:
-        traces: rows in the order image, set, draw of the set. A set's gradient is the sum over its rows.
-        images, sets: how many images, and sets per image.
+        traces: rows in the order image, set, draw of the set. The gradient of a set is the sum over its rows.
+        images: number of images.
+        sets: number of sets per image.
     """
     total = [ops.zeros(images, "float64")] * 3
     for trace in traces:
@@ -70,31 +68,37 @@ def squares(traces: Iterable[Trace], images: int, sets: int) -> Any:
 
 
 class Probe:
-    """Measures variance components on a fixed set of training images, with draws of its own.
+    """Estimates variance components on a fixed set of training images, with its own random stream.
 
-    One observation is one draw where draws are independent and the bound is a mean over them; else it is a whole
-    set of mc_samples draws, of which every image gets at least two.
+    One observation is one draw where the draws are independent and the bound is a mean over them. Otherwise it is a
+    set of mc_samples draws, and every image has at least two sets.
 
     Args:
-        vae: read anew at every call; never changed.
-        dataset: its first images in a fixed order make the probe set; binarised once where training redraws.
-        config: the probe's size, the estimator and the sampler.
+        vae: its current weights are used at every call and not changed.
+        dataset: the probe set is taken from its training images.
+        config: size of the probe, estimator, sampler, seed.
     """
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
         self.vae, self.config = vae, config
-        self.estimator = Estimator(config.objective, config.kl, config.gradient)
-        independent = config.noise == "iid" and config.objective == "elbo"
-        self.set_size = 1 if independent else config.mc_samples
-        self.sets = max(2, -(-config.probe.draws // self.set_size))
+        self.estimator = Estimator.from_settings(config)
+        self.sampler = SAMPLERS[config.noise]
+        self.independent = self.sampler.independent and self.estimator.objective.mean_over_draws
+        self.set_size = 1 if self.independent else config.mc_samples
+        self.sets = max(2, math.ceil(config.probe.draws / self.set_size))
         self.images = self.probe_set(dataset, config.probe.images)
         self.key = seeds.stream_key(config.seed, "probe")
-        self.encoder, self.decoder = tapped(vae.encoder), tapped(vae.decoder)
+        self.encoder, self.decoder = linear_layers(vae.encoder), linear_layers(vae.decoder)
         self.compiled = tf.function(self.measure, autograph=False, jit_compile=True)
 
     @staticmethod
     def probe_set(dataset: Dataset, count: int) -> np.ndarray:
-        """At most `count` training images, float32, [n, pixels]: the same for every run on the same data."""
+        """At most `count` training images, float32, [n, pixels].
+
+        The same numbers in the training set for every run. Pixels that training redraws are binarised here once, in the
+        same way for every run. With data.pixels=static the dataset is binarised by the run's seed, so runs of different
+        seeds have the same images with different pixels.
+        """
         order = seeds.generator(seeds.SHARED_SEED, "probe").permutation(len(dataset.train))
         images = dataset.train[order[:count]]
         if dataset.redraw:
@@ -102,55 +106,56 @@ class Probe:
         return images.astype(np.float32) / dataset.scale
 
     def draws(self, counter: Any) -> Any:
-        """eps for every row, [M, 1, D]: independent over images and sets, by the sampler inside a set."""
-        sampler, dim = SAMPLERS[self.config.noise], self.vae.latent_dim
-        if self.set_size == 1:
-            sampler = draws.normal_draws
-        return ops.reshape(sampler(self.key, counter, len(self.images) * self.sets, self.set_size, dim), (-1, 1, dim))
+        """eps for every row, [M, 1, D]: independent over images and sets, by the sampler within a set."""
+        dim = self.vae.latent_dim
+        eps = self.sampler.draw(self.key, counter, len(self.images) * self.sets, self.set_size, dim)
+        return ops.reshape(eps, (-1, 1, dim))
 
     def measure(self, images: Any, counter: Any) -> tuple[Any, ...]:
-        """Losses, [images, sets], and DatumSquares of encoder and decoder, from the draws of a counter.
+        """Losses, [images, sets], and DatumSquares of encoder and decoder, at the draws of a counter.
 
-        The images are an argument, as XLA would compute with constants while it compiles, slowly.
+        The images are an argument because XLA evaluates operations on constants at compile time, which is slow.
         """
         x = ops.repeat(images, self.sets * self.set_size, axis=0)
         eps = self.draws(counter)
         with tf.GradientTape(persistent=True) as tape:
-            encoder = self.encoder(x)
-            q = Posterior(encoder[-2][1], encoder[-1][1])
+            encoder_inputs, encoder_outputs = self.encoder(x)
+            q = Posterior(*encoder_outputs[-2:])
             z = reparameterize(q, eps)
-            decoder = self.decoder(z)
+            decoder_inputs, decoder_outputs = self.decoder(z)
             log_var = ops.zeros((x.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
             tape.watch(log_var)
-            terms = terms_for(self.estimator, self.vae, x, q, z, eps, decoder[-1][1], log_var)
+            terms = terms_for(self.estimator, self.vae, x, q, z, eps, decoder_outputs[-1], log_var)
             terms = terms.grouped(self.set_size)
-            losses = -self.estimator.bound(terms)
+            losses = -self.estimator.objective.bound(terms)
             total = ops.sum(losses)
-        by_encoder = self.by_encoder(tape, total, z, terms.log_weights, encoder)
-        by_decoder = tape.gradient(total, [output for _, output in decoder])
-        decoding = [Trace(a[:, 0], d[:, 0]) for (a, _), d in zip(decoder, by_decoder, strict=True)]
-        if self.vae.log_var is not None:
-            decoding.append(Trace(None, tape.gradient(total, log_var)[:, 0]))
-        encoding = [Trace(a, d) for (a, _), d in zip(encoder, by_encoder, strict=True)]
+        of_variance = [] if self.vae.log_var is None else [log_var]
+        sources = encoder_outputs, decoder_outputs + of_variance
+        found = self.estimator.gradient.backward(self.estimator.objective, tape, total, z, terms, *sources)
+        cut = len(encoder_outputs)
+        encoding = [Trace(a, d) for a, d in zip(encoder_inputs, found[:cut], strict=True)]
+        inputs = [a[:, 0] for a in decoder_inputs] + [None] * len(of_variance)
+        decoding = [Trace(a, d[:, 0]) for a, d in zip(inputs, found[cut:], strict=True)]
         size = len(self.images), self.sets
         return ops.reshape(losses, size), squares(encoding, *size), squares(decoding, *size)
 
-    def by_encoder(self, tape: tf.GradientTape, total: Any, z: Any, log_weights: Any, encoder: Any) -> list[Any]:
-        """The loss's derivatives by the outputs of the encoder's linear layers, as the estimator takes them."""
-        outputs = [output for _, output in encoder]
-        if self.estimator.gradient != "dreg":
-            return tape.gradient(total, outputs)
-        weights = ops.reshape(ops.softmax(log_weights, axis=1), (-1, 1, 1))
-        return tape.gradient(z, outputs, output_gradients=tape.gradient(total, z) * weights)
-
     def __call__(self, epoch: int) -> dict[str, float]:
-        """Components, standard errors and ratios of every part, by schema key; the ratios are at the run's K and B."""
+        """Probe after an epoch.
+
+        Returns:
+            By schema key: what one observation is, and for every part its components, their standard errors, and ratios
+            at the run's K and B.
+        """
         losses, *gradients = self.compiled(tf.constant(self.images), tf.constant(epoch, tf.int64))
         encoder, decoder = (DatumSquares(*(np.asarray(values) for values in found)) for found in gradients)
         both = DatumSquares(*(a + b for a, b in zip(encoder, decoder, strict=True)))
         loss = components.datum_squares(np.asarray(losses, np.float64)[..., None])
         parts = dict(zip(schema.PROBE_PARTS, (loss, encoder, decoder, both), strict=True))
-        return {
+        observation = {
+            schema.PROBE_SET_SIZE.key: float(self.set_size),
+            schema.PROBE_INDEPENDENT.key: float(self.independent),
+        }
+        return observation | {
             schema.probe_key(part, name): value
             for part, found in parts.items()
             for name, value in self.quantities(found).items()
@@ -168,7 +173,7 @@ class Probe:
             "var_data_sem": errors.var_data,
             "var_mc": split.var_mc,
             "var_mc_sem": errors.var_mc,
-            "square_mean": split.square_gradient,
+            "square_mean": split.square_mean,
             "snr": components.snr(split, batch_size, mc_samples),
             "b_eq": components.equivalent_batch_size(split, batch_size, mc_samples),
             "noise_scale": components.noise_scale(split, mc_samples),
@@ -176,5 +181,5 @@ class Probe:
 
 
 def is_due(epoch: int, config: Config) -> bool:
-    """Whether to probe after an epoch, 0 for before training."""
+    """Whether to probe after an epoch; 0 stands for before training."""
     return bool(config.probe.epochs) and (epoch in config.probe.epochs or epoch == config.epochs)

@@ -1,11 +1,11 @@
-"""The exact log-likelihood of models with two latent dimensions, by summing over one grid that serves every image.
+"""The log-likelihood of models with two latent dimensions, by a sum over one grid for all images.
 
     log p(x_i) = log sum_g h_1 h_2 N(z_g; 0, I) p(x_i | z_g)
 
-It sees the posterior modes that the encoder misses. A Gaussian posterior of standard deviation s is integrated with a
-relative error of at most 2 exp(-2 pi^2 s^2 / h^2) per dimension (5e-9 at h = s, 0.014 at h = 2s), so halving h shows
-whether the spacing is fine enough, and the finer sum is better than the change by far; less so where a decoder has
-kinks (ReLU), whose error falls as a power of h.
+The sum includes posterior modes that the encoder misses. For a Gaussian posterior of standard deviation s, its relative
+error is at most 2 exp(-2 pi^2 s^2 / h^2) per dimension (5e-9 at h = s, 0.014 at h = 2s). So the change on halving h
+shows whether the spacing is fine enough, and the error of the finer sum is far smaller than the change. It is less far
+below for a decoder with kinks (ReLU), where the error falls as a power of h.
 """
 
 import math
@@ -18,24 +18,27 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-# log p(x_i | z_g) of every image at some points: [G, 2] -> [n, G], nats, in the precision wanted.
+# log p(x_i | z_g) of every image at some points: [G, 2] -> [n, G], nats, in float32 or float64.
 LogLikelihood = Callable[[Array], Array]
 
-_BLOCK_ELEMENTS = 2**24  # of an [n, points] block: 64 MB in float32, and a few of them live at a time
-_BLOCK_POINTS = 4096  # at most, whatever n: 13 MB of logits for 784 pixels
-_PRIOR_REACH = 4.0  # the box reaches this far whatever the encoder says,
-_MARGIN = 5.0  # and this many of the encoder's standard deviations beyond its means
-_NARROW_SHARE = 0.1  # the first spacing is fine enough for all but this share of the encoder's posteriors
-_BORDER_SHARE = 0.1  # of the tolerance: the most posterior mass of any image that the cells of one side may hold
+_BLOCK_ELEMENTS = 2**24  # elements of an [n, points] block: 64 MB in float32, and a few are in memory at a time
+_BLOCK_POINTS = 4096  # points of a block at most: 13 MB of logits for 784 pixels
+_PRIOR_REACH = 4.0  # the first box covers [-4, 4] in each dimension,
+_MARGIN = 5.0  # and every posterior mean of the encoder +- 5 standard deviations
+_NARROW_SHARE = 0.1  # the first spacing is twice this quantile of the encoder's standard deviations
+_BORDER_SHARE = 0.1  # largest posterior mass of an image in the cells of one side, as a share of the tolerance
 
 
 class Quadrature(NamedTuple):
     """Negative log-likelihood by quadrature.
 
-    nll: mean over images, nats/image. per_image: the same of each image, [n]; an image's error exceeds the mean's.
-    spacing: of the finest grid, by dimension. points: how many it has.
-    change: the furthest that the mean moved when the spacing was halved the last time, or when the grid of twice the
-        final spacing moved by half a cell in one or both dimensions, nats/image. Far above the error that remains.
+    Attributes:
+        nll: mean over images, nats per image.
+        per_image: of each image, nats, [n]. Its error exceeds that of the mean.
+        spacing: of the finest grid, in each dimension.
+        points: number of points of the finest grid.
+        change: largest change of the mean on halving the spacing the last time, or on shifting the grid of twice the
+            final spacing by half a cell in one or both dimensions, nats per image. Far above the error of nll.
     """
 
     nll: float
@@ -53,12 +56,12 @@ class _Grid(NamedTuple):
     counts: tuple[int, int]
 
     def points(self, shift: tuple[float, float] = (0.0, 0.0)) -> Array:
-        """All points, moved by shift cells, [counts, 2]."""
+        """All points, shifted by these numbers of cells, [counts, 2]."""
         indices = np.moveaxis(np.indices(self.counts), 0, -1)
         return self.low + (indices + shift) * self.spacing
 
     def sides(self) -> list[Array]:
-        """The outermost points, [G, 2] each: first and last in the first dimension, then in the second."""
+        """The outermost points, [G, 2] each: first and last in the first dimension, first and last in the second."""
         points = self.points()
         return [points[0], points[-1], points[:, 0], points[:, -1]]
 
@@ -66,7 +69,7 @@ class _Grid(NamedTuple):
         return _Grid(self.low, self.spacing / 2, (2 * self.counts[0], 2 * self.counts[1]))
 
     def grown(self, full: list[bool]) -> "_Grid":
-        """The grid with a quarter of its width added at each side that is full, in the order of sides."""
+        """The grid with a quarter of its width added at each side that is full, in the order of `sides`."""
         steps = [math.ceil(count / 4) for count in self.counts]
         low = self.low - np.multiply(steps, full[::2]) * self.spacing
         rows, columns = (
@@ -77,7 +80,7 @@ class _Grid(NamedTuple):
 
 
 def _grid_over(q_mean: Array, q_sd: Array) -> _Grid:
-    """A coarse grid over the encoder's posteriors and the bulk of the prior."""
+    """A coarse grid over the encoder's posteriors and most of the prior."""
     low = np.minimum((q_mean - _MARGIN * q_sd).min(axis=0), -_PRIOR_REACH)
     high = np.maximum((q_mean + _MARGIN * q_sd).max(axis=0), _PRIOR_REACH)
     spacing = 2 * np.quantile(q_sd, _NARROW_SHARE, axis=0)
@@ -86,7 +89,7 @@ def _grid_over(q_mean: Array, q_sd: Array) -> _Grid:
 
 
 def _log_integral(log_likelihood: LogLikelihood, n: int, points: Array, spacing: Array) -> Array:
-    """log sum_g h_1 h_2 N(z_g; 0, I) p(x_i | z_g), [n], block by block, summed in float64."""
+    """log sum_g h_1 h_2 N(z_g; 0, I) p(x_i | z_g), nats, [n], summed in float64, block by block."""
     points = points.reshape(-1, 2)
     size = max(1, min(_BLOCK_POINTS, _BLOCK_ELEMENTS // n))
     total = np.full(n, -np.inf)
@@ -113,31 +116,32 @@ def _checked(q_mean: Array, q_log_var: Array) -> tuple[Array, Array]:
     if not (np.isfinite(q_mean).all() and np.isfinite(q_sd).all()):
         raise ValueError(
             "Quadrature needs a finite encoder. Received: nan or inf in q_mean or exp(q_log_var / 2). "
-            "The model has diverged; record it as such."
+            "The model has diverged: record the run as diverged."
         )
     return q_mean, q_sd
 
 
-@np.errstate(invalid="ignore", over="ignore")  # a diverged decoder is a result: nan, not a warning
+@np.errstate(invalid="ignore", over="ignore")  # a diverged decoder gives nan without a warning
 def integrate(
     log_likelihood: LogLikelihood, q_mean: Array, q_log_var: Array, tolerance: float = 0.01, max_points: int = 1_000_000
 ) -> Quadrature:
-    """Negative log-likelihood of every image on one grid, refined until it holds still.
+    """Negative log-likelihood of every image on one grid, which is refined until the mean is stable.
 
-    The box comes from the encoder's means and grows wherever its border holds posterior mass. The grid of spacing h is
-    compared with itself moved by half a cell, and with the union of the four such grids, which is the grid of spacing
-    h/2; h is halved until all agree. No point is evaluated twice.
+    The first box covers the encoder's posteriors. It is extended at each side whose cells hold posterior mass. The grid
+    of spacing h is compared with its shifts by half a cell, and with the union of the four, the grid of spacing h/2. h
+    is halved until all agree. No point is evaluated twice.
 
     Args:
         log_likelihood: log p(x_i | z_g), [G, 2] -> [n, G], nats.
-        q_mean, q_log_var: the encoder's means and log-variances for the same images, [n, 2].
-        tolerance: how far the mean may move, nats/image; under 1e-3 the kinks and float32 make it costly.
-        max_points: size of grid at which to give up.
+        q_mean: means of q(z|x_i) from the encoder, [n, 2].
+        q_log_var: log-variances of q(z|x_i), [n, 2].
+        tolerance: largest change of the mean, nats per image. Below 1e-3, kinks and float32 make it slow to reach.
+        max_points: largest number of points of the grid.
     Returns:
         Quadrature; nan where log_likelihood is nan.
     Raises:
         ValueError: not two latent dimensions, or an encoder that is not finite.
-        RuntimeError: more than max_points would be needed.
+        RuntimeError: the grid would need more than max_points.
     """
     q_mean, q_sd = _checked(q_mean, q_log_var)
     log_integral = partial(_log_integral, log_likelihood, len(q_mean))
@@ -153,19 +157,19 @@ def integrate(
         fine = np.logaddexp.reduce([coarse, *shifted]) - math.log(4)
         change = max(abs(float((other - coarse).mean())) for other in (fine, *shifted))
         grid, coarse = grid.halved(), fine
-        if not change > tolerance:  # so that nan ends it too
+        if not change > tolerance:  # also true for nan
             spacing = (float(grid.spacing[0]), float(grid.spacing[1]))
             return Quadrature(-float(fine.mean()), -fine, spacing, math.prod(grid.counts), change)
     raise RuntimeError(
-        f"Quadrature did not settle within max_points={max_points}. It wanted {4 * math.prod(grid.counts)} points at a "
-        f"spacing of {grid.spacing / 2}. Raise max_points, or use the importance-weighted bound."
+        f"Quadrature did not converge within max_points={max_points}. The next grid has {4 * math.prod(grid.counts)} "
+        f"points at a spacing of {grid.spacing / 2}. Raise max_points, or use the importance-weighted bound."
     )
 
 
 def affine_log_likelihood(
     decode: Callable[[Array], tuple[Array, Array]], images: Array, base: Array | float = 0.0
 ) -> LogLikelihood:
-    """log p(x_i | z_g) = x_i . natural(z_g) + offset(z_g) + base(x_i), float32: one decoder pass serves all.
+    """log p(x_i | z_g) = x_i . natural(z_g) + offset(z_g) + base(x_i), float32, with one decoder pass for all images.
 
     Args:
         decode: [G, 2] float32 -> natural parameters [G, pixels] and offsets [G].
@@ -173,7 +177,7 @@ def affine_log_likelihood(
         base: [n], or a constant.
     """
     pixels = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
-    lit = pixels.any(axis=0)  # a pixel that is 0 in all images is in the offset alone
+    lit = pixels.any(axis=0)  # a pixel that is 0 in all images contributes to the offset only
     pixels = pixels[:, lit]
     base = np.broadcast_to(np.float32(base), len(pixels))[:, None]
 
@@ -185,26 +189,3 @@ def affine_log_likelihood(
         return products
 
     return log_likelihood
-
-
-def bernoulli_log_likelihood(decode_logits: Callable[[Array], Array], images: Array) -> LogLikelihood:
-    """log p(x_i | z_g) = x_i . logits(z_g) - sum_pixels softplus(logits(z_g)), float32.
-
-    Args:
-        decode_logits: the decoder, [G, 2] float32 -> logits [G, pixels].
-        images: binary, [n, pixels] or [n, ...]; grey levels give a pseudo-likelihood.
-    """
-
-    def decode(z: Array) -> tuple[Array, Array]:
-        logits = np.asarray(decode_logits(z), dtype=np.float32)
-        softplus = np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
-        return logits, -softplus.sum(axis=1, dtype=np.float64)
-
-    return affine_log_likelihood(decode, images)
-
-
-def quadrature_nll(
-    decode_logits: Callable[[Array], Array], images: Array, q_mean: Array, q_log_var: Array, tolerance: float = 0.01
-) -> Quadrature:
-    """Negative log-likelihood of binary images under a Bernoulli decoder with two latents; see integrate."""
-    return integrate(bernoulli_log_likelihood(decode_logits, images), q_mean, q_log_var, tolerance)

@@ -1,11 +1,11 @@
-"""Training: the whole epoch is one compiled call, and one `train_step` of Keras `fit`.
+"""Training: a whole epoch is one XLA-compiled call, which is one `train_step` of Keras `fit`.
 
-A VAE of this size spends an ordinary `fit` on overhead. Here the images stay in memory and `fit` sees, as its one
-batch per epoch, the epoch's order: [steps, B] image numbers and the epoch's number. The step loop runs inside the
-XLA-compiled graph. Noise and order are functions of (seed, epoch, step, draw), see `src.vae.noise`.
+With one call per step, overhead takes most of the time of a model of this size. Here the images stay in memory, and the
+one batch per epoch that `fit` gets is the order of the epoch: image numbers [steps, B], and the number of the epoch.
+Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
 
-The last batch of an epoch may be smaller. Its row is filled up with PADDING, which weighs nothing: the step's loss
-and gradient are means over the images that are there, and statistics weigh every step by its images.
+The last batch of an epoch may be smaller. Its row is padded with PADDING, which has weight 0: loss and gradient of a
+step are means over its images.
 """
 
 import math
@@ -31,19 +31,19 @@ STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
 
 
 class Diverged(RuntimeError):
-    """A loss that is not finite."""
+    """A loss or a gradient that is not finite."""
 
     status = schema.DIVERGED
 
 
 class EpochRecord(NamedTuple):
-    """One epoch as it was trained.
+    """The record of a trained epoch.
 
     Attributes:
         epoch: counted from 1.
         steps: one array [T] for each of STEP_STATISTICS, float64, nats per image.
         images: images in each step, [T].
-        seconds: wall time of the compiled call, compilation apart.
+        seconds: wall time of the compiled call, without compilation.
     """
 
     epoch: int
@@ -53,9 +53,9 @@ class EpochRecord(NamedTuple):
 
 
 def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarray:
-    """The images of every step of an epoch, int32, [ceil(N / B), B], the last row padded with PADDING.
+    """The image numbers of every step of an epoch, int32, [ceil(N / B), B], the last row padded with PADDING.
 
-    Read row by row it is one permutation of the N images, the same for every batch size and every K.
+    The rows in sequence are one permutation of the N images, the same for every B and K.
     """
     order = seeds.generator(seed, "shuffle", epoch).permutation(images).astype(np.int32)
     return np.pad(order, (0, -images % batch_size), constant_values=PADDING).reshape(-1, batch_size)
@@ -66,8 +66,8 @@ class EpochTrainer(keras.Model):
 
     Args:
         vae: the model to train.
-        dataset: its training data stay resident, as they are: images as bytes.
-        config: mc_samples, noise, the estimator's names and the seed are read.
+        dataset: its training data are kept in memory in their own type, images as bytes.
+        config: K, sampler, estimator and seed.
     """
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
@@ -76,8 +76,8 @@ class EpochTrainer(keras.Model):
         self.images = tf.constant(dataset.train)
         self.redraw = dataset.redraw
         self.mc_samples = config.mc_samples
-        self.draw = SAMPLERS[config.noise]
-        self.estimator = Estimator(config.objective, config.kl, config.gradient)
+        self.sampler = SAMPLERS[config.noise]
+        self.estimator = Estimator.from_settings(config)
         self.noise_key = seeds.stream_key(config.seed, "train")
         self.binarize_key = seeds.stream_key(config.seed, "binarize/train")
         self.built = True
@@ -85,7 +85,8 @@ class EpochTrainer(keras.Model):
     def batch(self, rows: Any, counter: Any) -> Any:
         """The data of a step, float32, [B, pixels].
 
-        Bytes become intensities in [0, 1], binarised anew where the data set asks for it; real values stay as they are.
+        Bytes are scaled to [0, 1], and binarised with new uniforms at every step where `Dataset.redraw` is set. Real
+        values are not changed.
         """
         x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32")
         if self.images.dtype == tf.uint8:
@@ -99,7 +100,7 @@ class EpochTrainer(keras.Model):
         x = self.batch(rows, counter)
         present = ops.cast(rows != PADDING, "float32")
         weights = present / ops.sum(present)
-        eps = self.draw(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
+        eps = self.sampler.draw(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
         estimate = gradients.estimate(self.estimator, self.vae, x, weights, eps)
         self.optimizer.apply(estimate.gradients, gradients.variables_of(self.vae))
         return ops.stack([estimate.loss, estimate.nll, estimate.kl, tf.linalg.global_norm(estimate.gradients)])
@@ -109,10 +110,10 @@ class EpochTrainer(keras.Model):
         """One epoch.
 
         Args:
-            data: the epoch's order, int32, [T, B], and [epoch, number of steps to take], int64, [2]. The second
-                is T but when warming up, where it is 0: the trip count is a tensor, so both are one program.
+            data: the order of the epoch, int32, [T, B], and [epoch, number of steps], int64, [2]. The number of steps
+                is T, or 0 to compile and warm up: it is a tensor, so both use one compiled program.
         Returns:
-            The epoch's mean loss, and "steps": STEP_STATISTICS of every step, [T, 4].
+            "loss": mean over steps, nats per image. "steps": STEP_STATISTICS of every step, [T, 4].
         """
         order, plan = data
 
@@ -126,10 +127,10 @@ class EpochTrainer(keras.Model):
 
 
 def learning_rate(config: Config, epoch: int) -> float:
-    """The step size of an epoch (0-based).
+    """The learning rate of an epoch (0-based).
 
-    burda: stage i = 0..7 takes 3^i of 3280 parts of the run at learning_rate 10^(-i/7). An epoch belongs to the
-    stage that holds its middle, so short runs skip the first stages.
+    burda: stage i = 0..7 takes 3^i / 3280 of the run, at learning_rate 10^(-i/7). An epoch belongs to the stage that
+    contains its midpoint, so short runs skip the first stages.
     Source: Burda, Grosse, Salakhutdinov (2016), section 5.
     """
     if config.learning_rate_schedule == "constant":
@@ -139,11 +140,31 @@ def learning_rate(config: Config, epoch: int) -> float:
     return config.learning_rate * 10 ** (-stage / 7)
 
 
-class Stopwatch(keras.callbacks.Callback):
-    """Hands every finished epoch on, with the time of its compiled call alone.
+def check_finite(records: np.ndarray, epoch: int) -> None:
+    """Raises Diverged where a statistic of a step is not finite.
 
+    Args:
+        records: STEP_STATISTICS of every step, [T, 4].
+        epoch: counted from 1.
+    """
+    finite = np.isfinite(records).all(axis=1)
+    if not finite.all():
+        step = int(np.argmin(finite))
+        raise Diverged(
+            f"the loss or its gradient is not finite in epoch {epoch}, step {step + 1} of {len(records)}. Expected "
+            f"finite numbers. Received: {dict(zip(STEP_STATISTICS, records[step].tolist(), strict=True))}. "
+            "Lower learning_rate."
+        )
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Times the compiled call of every epoch and passes its EpochRecord on.
+
+    Args:
+        images: number of images in each step, [T].
+        on_epoch: called with every record.
     Raises:
-        Diverged: out of `fit`, where a loss is not finite.
+        Diverged: from `fit`, where a statistic of a step is not finite.
     """
 
     def __init__(self, images: np.ndarray, on_epoch: Callable[[EpochRecord], None]):
@@ -157,21 +178,16 @@ class Stopwatch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         records = np.asarray((logs or {})["steps"], np.float64)
         seconds = time.perf_counter() - self.started
-        if not np.isfinite(records).all():
-            step = int(np.argmin(np.isfinite(records).all(axis=1)))
-            raise Diverged(
-                f"the loss is not finite in epoch {epoch + 1}, step {step + 1} of {len(records)}. "
-                f"Expected a finite number. Received: {records[step, 0]}. Lower learning_rate."
-            )
+        check_finite(records, epoch + 1)
         steps = dict(zip(STEP_STATISTICS, records.T, strict=True))
         self.on_epoch(EpochRecord(epoch + 1, steps, self.images, seconds))
 
 
 def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
-    """The data of `fit`: what `EpochTrainer.train_step` takes, for every epoch from `first` on (0-based).
+    """The data of `EpochTrainer.train_step` for every epoch from `first` (0-based), without end.
 
-    Not by `from_generator`: it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process, so that the buffers of
-    every matrix product go back to the system and come again page by page, which can take longer than the product.
+    `from_generator` is avoided because it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process. Then buffers
+    of matrix products go back to the system after each use, and the page faults can take longer than the product.
     """
     steps = math.ceil(images / config.batch_size)
 
@@ -186,13 +202,13 @@ def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of that name with Keras's defaults but for the learning rate."""
+    """The Keras optimizer of `config.optimizer`, with Keras's defaults except for the learning rate."""
     names = {"rmsprop": "RMSprop", "adam": "Adam", "sgd": "SGD"}
     return getattr(keras.optimizers, names[config.optimizer])(learning_rate=config.learning_rate)
 
 
 def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
-    """A trainer that is compiled and warmed up: the first epoch costs what every other does."""
+    """A compiled trainer. One call with 0 steps keeps compilation out of the first epoch's time."""
     trainer = EpochTrainer(vae, dataset, config)
     trainer.compile(optimizer=make_optimizer(config), jit_compile=True)
     trainer.optimizer.build(gradients.variables_of(vae))
@@ -203,10 +219,10 @@ def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
 
 
 def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord], None], first: int = 0) -> None:
-    """Train from epoch `first` (0-based) to the last, calling `on_epoch` after each.
+    """Train from epoch `first` (0-based) to the last, and call `on_epoch` after each.
 
     Raises:
-        Diverged: a loss is not finite. The epochs before have been handed on.
+        Diverged: a loss or a gradient is not finite. `on_epoch` has been called for the epochs before.
     """
     images = trainer.images.shape[0]
     plans = epochs_from(first, config, images)
@@ -221,6 +237,6 @@ def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord
         verbose=0,
         callbacks=[
             keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch)),
-            Stopwatch(sizes, on_epoch),
+            EpochRecorder(sizes, on_epoch),
         ],
     )

@@ -1,7 +1,7 @@
-"""Moments of what training records: counts, means and variances, of sets that can be merged and of an epoch's losses.
+"""Means and variances of what training records: of any numbers, and of the minibatch losses of an epoch.
 
-Pure numpy in float64, whatever the precision of the values: E[x^2] - E[x]^2 of float32 losses cancels to nothing.
-A value that is not finite gives nan or inf, never an error: a diverged run is a result.
+NumPy in float64, because E[x^2] - E[x]^2 of float32 losses loses all digits to cancellation. A value that is not finite
+gives nan or inf and no error: a diverged run is a result.
 """
 
 import math
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and m2 = sum (x - mean)^2 of some numbers: enough to merge sets without revisiting them."""
+    """Count, mean and m2 = sum (x - mean)^2 of some numbers."""
 
     count: int = 0
     mean: float = math.nan
@@ -28,7 +28,7 @@ class Moments:
 
     @classmethod
     def of(cls, values: ArrayLike) -> "Moments":
-        """The moments of all entries of values; of no entries, the neutral element of merge."""
+        """The moments of all entries of values; the mean of no entries is nan."""
         flat = np.asarray(values, dtype=np.float64).ravel()
         if flat.size == 0:
             return cls()
@@ -47,19 +47,8 @@ class Moments:
         return math.sqrt(self.variance / self.count) if self.count > 1 else math.nan
 
 
-def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of the concatenation, m2 = m2_a + m2_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b).
-
-    Source: Chan, Golub, LeVeque (1983), Algorithms for computing the sample variance.
-    """
-    if a.count == 0 or b.count == 0:
-        return a if b.count == 0 else b
-    count, shift = a.count + b.count, b.mean - a.mean
-    return Moments(count, a.mean + shift * b.count / count, a.m2 + b.m2 + shift * shift * a.count * b.count / count)
-
-
 def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
-    """Both as [T] in float64, checked."""
+    """Values and numbers of images of an epoch's steps, [T] each, float64, checked."""
     steps, counts = np.asarray(values, dtype=np.float64), np.asarray(images, dtype=np.float64)
     if steps.ndim != 1 or steps.shape != counts.shape or steps.size == 0 or not np.all(counts > 0):
         raise ValueError(
@@ -71,7 +60,7 @@ def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
 
 
 def epoch_mean(values: ArrayLike, images: ArrayLike) -> float:
-    """Mean over an epoch's images, sum_t n_t v_t / sum_t n_t: a smaller last batch counts for less.
+    """Mean over the images of an epoch, sum_t n_t v_t / sum_t n_t.
 
     Args:
         values: mean over the images of each batch, [T].
@@ -91,9 +80,9 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
         losses: mean loss of each batch, nats/image, [T].
         images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
-        nats^2; nan for T < 2. At frozen weights Var(L_t) = sigma^2 / w_t, and this is unbiased for sigma^2 =
-        (var_data + var_mc / K) / max n, without the factor 1 - B/N: batches of one epoch share no image, and their
-        common covariance drops out of the differences. While the weights move, drift adds to it.
+        nats^2; nan for T < 2. At frozen weights Var(L_t) = sigma^2 / w_t, and the estimate is unbiased for sigma^2 =
+        (var_data + var_mc / K) / max n. The factor 1 - B/N is absent: the batches of an epoch share no image, and their
+        common covariance cancels in the differences. While the weights move, the trend of the loss adds to it.
     """
     steps, counts = _steps(losses, images)
     if steps.size < 2:
@@ -104,13 +93,13 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
 
 
 def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
-    """As loss_variance, around the weighted least-squares line in the step index, divided by T - 2.
+    """As `loss_variance`, around the weighted least-squares line in the step index, divided by T - 2.
 
     Args:
         losses: mean loss of each batch, nats/image, [T].
         images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
-        nats^2; nan for T < 3. Unbiased where the expected loss is linear in the step; curvature adds to it.
+        nats^2; nan for T < 3. Unbiased where the expected loss is linear in the step; its curvature adds to it.
     """
     steps, counts = _steps(losses, images)
     if steps.size < 3:
@@ -138,7 +127,7 @@ def judged_steps(steps: int) -> int:
 
 
 def spikes(losses: ArrayLike, images: ArrayLike) -> float:
-    """Steps of one epoch whose loss stands far above the steps before it.
+    """Number of steps in an epoch whose loss is far above that of the steps before.
 
         #{t > W: sqrt(w_t) (L_t - median_t) > 5 MAD_t},   w_t = n_t / max n
 
@@ -162,7 +151,7 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
     before = sliding_window_view(steps, width)[:-1]
     median = np.partition(before, half, axis=1)[:, half]
     excess = np.sqrt(counts / counts.max())[width:] * (steps[width:] - median)
-    above = excess > 0  # the others need no MAD, which costs as much as the median
+    above = excess > 0  # only these need a MAD, which takes as long as the median
     distances = np.abs(before[above] - median[above, None])
     distances.partition(half, axis=1)
     return float(np.count_nonzero(excess[above] > SPIKE_MADS * distances[:, half]))

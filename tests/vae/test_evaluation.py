@@ -15,11 +15,11 @@ from tests.statistics import agrees
 IMAGES = (np.random.default_rng(3).random((23, 784)) < 0.3).astype(np.float32)
 
 
-def reference(vae: VAE, images: np.ndarray, draws: int) -> np.ndarray:
-    """log p(x|z) and log-weights in float64 NumPy, [2, n, draws]."""
+def reference(vae: VAE, images: np.ndarray, count: int) -> np.ndarray:
+    """log p(x|z) and log-weights in float64 NumPy, [2, n, count]."""
     q_mean, q_log_var = (np.asarray(head, np.float64) for head in vae.encoder(images))
     key, rows = seeds.stream_key(seeds.SHARED_SEED, "eval"), len(images)
-    eps = np.concatenate([draws.normal_draws(key, draw, rows, 1, vae.latent_dim).numpy() for draw in range(draws)], 1)
+    eps = np.concatenate([draws.normal_draws(key, draw, rows, 1, vae.latent_dim).numpy() for draw in range(count)], 1)
     z = q_mean[:, None] + np.exp(q_log_var / 2)[:, None] * eps
     logits = np.asarray(vae.decoder(z.astype(np.float32)), np.float64)
     log_likelihood = (images[:, None] * logits - np.logaddexp(0, logits)).sum(-1)

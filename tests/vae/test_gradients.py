@@ -4,42 +4,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.config.contradictions import CONTRADICTIONS, contradictions
-from src.config.settings import Config, DataConfig
+from src.config import Config, DataConfig, contradictions, settings
+from src.config.contradictions import CONTRADICTIONS
 from src.vae import draws, gradients
-from src.vae.gradients import Estimator
-from src.vae.model import VAE
-from tests.oracles.linear_gaussian import LinearGaussianVAE
+from src.vae.draws import SAMPLERS
+from src.vae.gradients import GRADIENTS, OBJECTIVES, Estimator
+from src.vae.likelihoods import LIKELIHOODS
 from tests.statistics import agrees
+from tests.vae.models import IMAGES, LATENT, LINEAR_VAE, ORACLE, X
 
-IMAGES, PIXELS, LATENT, DRAWS = 6, 5, 2, 4000
-
-
-def linear_vae() -> tuple[VAE, LinearGaussianVAE, np.ndarray]:
-    """A linear VAE whose weights are those of an oracle away from any optimum, and data for both."""
-    rng = np.random.default_rng(5)
-    W, V = rng.normal(size=(PIXELS, LATENT)), 0.3 * rng.normal(size=(LATENT, PIXELS))
-    mu, delta, s2 = rng.normal(size=PIXELS), np.array([0.6, 0.9]), 0.7
-    oracle = LinearGaussianVAE(W=W, mu=mu, s2=s2, V=V, delta=delta)
-    vae = VAE(pixels=PIXELS, hidden_dims=(), latent_dim=LATENT, likelihood="gaussian")
-    vae.encoder.get_layer("q_mean").set_weights([V.T, -V @ mu])
-    vae.encoder.get_layer("q_log_var").set_weights([np.zeros((PIXELS, LATENT)), 2 * np.log(delta)])
-    vae.decoder.get_layer("output").set_weights([W.T, mu])
-    vae.log_var.assign(np.log(s2))
-    return vae, oracle, (mu + 1.5 * rng.normal(size=(IMAGES, PIXELS))).astype(np.float32)
+DRAWS = 4000
 
 
-VAE_, ORACLE, X = linear_vae()
+def estimator(**settings: str) -> Estimator:
+    return Estimator.from_settings(Config(**settings))
 
 
-def replicates(estimator: Estimator, mc_samples: int, count: int = DRAWS) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def replicates(estimated: Estimator, mc_samples: int, count: int = DRAWS) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Losses [R] and gradients {variable: [R, ...]} of independent replicates at frozen weights."""
-    variables = gradients.variables_of(VAE_)
+    variables = gradients.variables_of(LINEAR_VAE)
 
     @tf.function(jit_compile=True)
     def one(counter):
         eps = draws.normal_draws(3, counter, IMAGES, mc_samples, LATENT)
-        found = gradients.estimate(estimator, VAE_, tf.constant(X), tf.fill([IMAGES], 1 / IMAGES), eps)
+        found = gradients.estimate(estimated, LINEAR_VAE, tf.constant(X), tf.fill([IMAGES], 1 / IMAGES), eps)
         return found.loss, found.gradients
 
     losses, found = zip(*(one(tf.constant(counter, tf.int64)) for counter in range(count)), strict=True)
@@ -49,10 +37,11 @@ def replicates(estimator: Estimator, mc_samples: int, count: int = DRAWS) -> tup
 
 
 ELBOS = {
-    "analytic": Estimator("elbo", "analytic", "reparam"),
-    "sampled": Estimator("elbo", "sampled", "reparam"),
-    "stl": Estimator("elbo", "sampled", "stl"),
+    "analytic": estimator(),
+    "sampled": estimator(kl="sampled"),
+    "stl": estimator(kl="sampled", gradient="stl"),
 }
+IWAE = estimator(objective="iwae", kl="sampled")
 
 
 @pytest.mark.parametrize("name", ELBOS)
@@ -80,8 +69,8 @@ def test_elbo_gradients_of_all_parts_agree_with_the_closed_forms(name):
 
 
 def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
-    losses, plain = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=4)
-    again, doubly = replicates(Estimator("iwae", "sampled", "dreg"), mc_samples=4)
+    losses, plain = replicates(IWAE, mc_samples=4)
+    again, doubly = replicates(estimator(objective="iwae", kl="sampled", gradient="dreg"), mc_samples=4)
     np.testing.assert_allclose(losses, again, rtol=1e-5)  # what is logged is the bound, whatever the gradient
     encoder = [name for name in plain if name.startswith("q_")]
     for name in plain:
@@ -93,14 +82,14 @@ def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
 
 
 def test_iwae_lies_between_elbo_and_log_prob():
-    losses, _ = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=8, count=500)
+    losses, _ = replicates(IWAE, mc_samples=8, count=500)
     elbo, log_prob = ORACLE.elbo(X).mean(), ORACLE.log_prob(X).mean()
     assert elbo < -losses.mean() < log_prob
 
 
 def test_stl_for_iwae_with_several_draws_is_biased_and_refused():
-    _, plain = replicates(Estimator("iwae", "sampled", "reparam"), mc_samples=4)
-    _, dropped = replicates(Estimator("iwae", "sampled", "stl"), mc_samples=4)
+    _, plain = replicates(IWAE, mc_samples=4)
+    _, dropped = replicates(estimator(objective="iwae", kl="sampled", gradient="stl"), mc_samples=4)
     assert not agrees(plain["q_mean/bias"] - dropped["q_mean/bias"], 0.0)
     assert contradictions(Config(mc_samples=4, objective="iwae", kl="sampled", gradient="stl"))
 
@@ -128,3 +117,28 @@ def test_combinations_that_make_no_sense_are_refused_with_the_reason(config, key
 
 def test_every_contradiction_is_tested():
     assert all(any(found.holds(config) for config, _, _ in REFUSED) for found in CONTRADICTIONS)
+
+
+TABLES = {"noise": SAMPLERS, "likelihood": LIKELIHOODS, "objective": OBJECTIVES, "gradient": GRADIENTS}
+
+
+@pytest.mark.parametrize("key", TABLES)
+def test_the_variants_are_those_that_the_settings_admit(key):
+    (domain,) = (leaf.domain for leaf in settings(Config()) if leaf.key == key)
+    assert domain.expected == f"one of {', '.join(TABLES[key])}"
+    assert all(domain.admits(name) for name in TABLES[key])
+
+
+@pytest.mark.parametrize("key", TABLES)
+def test_unknown_variants_are_refused(key):
+    with pytest.raises(ValueError, match=f"^{key} must be one of .*Received: {key}=nothing"):
+        TABLES[key]["nothing"]
+
+
+def test_an_estimator_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"^gradient must be one of reparam, stl, dreg. Received: gradient=drag"):
+        estimator(gradient="drag")
+    with pytest.raises(ValueError, match=r"^kl must be one of sampled. Received: kl=analytic"):
+        estimator(objective="iwae")
+    with pytest.raises(ValueError, match="gradient=dreg needs an importance-weighted objective"):
+        replicates(estimator(kl="sampled", gradient="dreg"), mc_samples=2, count=1)

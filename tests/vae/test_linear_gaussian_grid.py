@@ -10,8 +10,8 @@ import tensorflow as tf
 from benchmarks import linear_gaussian as grid
 from benchmarks.linear_gaussian import IMAGES, POPULATION, STEP, Comparison
 from src import data, schema, seeds
-from src.data import synthetic
 from src.vae import draws, gradients, training
+from tests.oracles.synthetic import linear_gaussian_model
 from tests.statistics import Z, agrees
 
 MODEL = grid.half_trained()
@@ -69,18 +69,18 @@ def test_wrong_estimators_of_the_probe_are_rejected(comparisons):
         assert not accepted(data_part._replace(measured=data_part.measured + mc_part.measured))  # the total
 
 
-def shared_over_images(rows):
-    """A sampler that gives one image's draws to all; an image has one row in a step, one for each draw in a probe."""
-    independent = draws.normal_draws
+def share_draws(monkeypatch, rows):
+    """Give all images the same draws. An image has one row in a step, and one row for each draw in a probe."""
+    independent = draws.SAMPLERS["iid"]
 
     def draw(key, counter, batch_size, mc_samples, latent_dim):
-        return tf.tile(independent(key, counter, rows, mc_samples, latent_dim), (batch_size // rows, 1, 1))
+        return tf.tile(independent.draw(key, counter, rows, mc_samples, latent_dim), (batch_size // rows, 1, 1))
 
-    return draw
+    monkeypatch.setitem(draws.SAMPLERS, "iid", independent._replace(draw=draw))
 
 
 def test_steps_with_noise_shared_over_images_are_rejected(monkeypatch):
-    monkeypatch.setitem(draws.SAMPLERS, "iid", shared_over_images(1))
+    share_draws(monkeypatch, rows=1)
     config = grid.settings(5, 30)
     vae, dataset = grid.network(MODEL, config), data.load(config.data, config.seed)
     found = list(grid.of_a_step(MODEL, vae, dataset, config, REPLICATES))
@@ -88,7 +88,7 @@ def test_steps_with_noise_shared_over_images_are_rejected(monkeypatch):
 
 
 def test_probes_with_noise_shared_over_images_are_rejected(monkeypatch):
-    monkeypatch.setattr(draws, "normal_draws", shared_over_images(PROBE_DRAWS))
+    share_draws(monkeypatch, rows=PROBE_DRAWS)
     config = grid.settings(5, 30)
     vae, dataset = grid.network(MODEL, config), data.load(config.data, config.seed)
     # Noise that all images share does not average out over them: it takes many calls to see what var_data lacks. The
@@ -112,7 +112,7 @@ def test_a_replicate_is_the_first_step_of_an_epoch():
 
 
 def test_the_vectors_follow_the_law_over_gaussian_data():
-    truth = synthetic.linear_gaussian_model()
+    truth = linear_gaussian_model()
     second_moment = truth.W @ truth.W.T + truth.s2 * np.eye(len(truth.mu))
     var_data, var_mc = MODEL.gaussian_loss_components(second_moment)
     mean, variance = grid.closed_forms(MODEL, TRAIN.astype(np.float64))["loss"]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from src.config.settings import Config
-from src.vae import bounds, draws
+from src.vae import bounds, densities, draws
 from src.vae.model import VAE, Posterior, reparameterize
+from tests.vae.models import terms
 
 IMAGES = np.random.default_rng(1).random((6, 784)).astype(np.float32)
 
@@ -61,8 +62,8 @@ def test_noise_is_broadcast_over_draws_not_over_the_batch():
 
 def test_terms_of_nested_draws_are_nested():
     vae = VAE()
-    large = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 5, 2))
-    small = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 1, 2))
+    large = terms(vae, IMAGES, draws.normal_draws(1, 0, 6, 5, 2))
+    small = terms(vae, IMAGES, draws.normal_draws(1, 0, 6, 1, 2))
     assert large.log_likelihood.shape == (6, 5)
     assert large.kl.shape == (6,)
     np.testing.assert_allclose(small.log_likelihood[:, 0], large.log_likelihood[:, 0], rtol=1e-5)
@@ -70,9 +71,76 @@ def test_terms_of_nested_draws_are_nested():
 
 def test_an_untrained_model_scores_784_ln_2_plus_its_kl():
     vae = VAE()
-    terms = vae.terms(IMAGES, draws.normal_draws(1, 0, 6, 25, 2))
-    reconstruction = -np.asarray(bounds.elbo(terms.log_likelihood, terms.kl)) - np.asarray(terms.kl)
+    found = terms(vae, IMAGES, draws.normal_draws(1, 0, 6, 25, 2))
+    reconstruction = -np.asarray(bounds.elbo(found.log_likelihood, found.kl)) - np.asarray(found.kl)
     assert reconstruction.mean() == pytest.approx(784 * np.log(2), abs=1.0)
+
+
+def cross_entropy(targets, means):
+    """The post's loss: binary cross-entropy of targets [n, 1, 784] and means [n, K, 784], summed over pixels."""
+    means = keras.ops.clip(means, 1e-7, 1 - 1e-7)
+    return -keras.ops.sum(targets * keras.ops.log(means) + (1 - targets) * keras.ops.log1p(-means), axis=-1)
+
+
+class WithoutKL(VAE):
+    """The model whose losses lack the KL."""
+
+    def add_loss(self, loss):
+        pass
+
+
+def mean_kl(vae: VAE, images: np.ndarray) -> float:
+    return float(np.mean(densities.gaussian_kl(*vae.encode(images))))
+
+
+def compiled(kind: type[VAE], digits, mc_samples: int) -> tuple[VAE, np.ndarray, np.ndarray]:
+    """A model compiled as the post compiles it, with its images and targets."""
+    vae = kind(mc_samples=mc_samples, seed=3)
+    vae.compile("rmsprop", loss=cross_entropy)
+    images = digits.train.astype(np.float32) / 255
+    return vae, images, images[:, None, :]
+
+
+def test_keras_evaluate_of_an_untrained_model_is_784_ln_2_plus_its_kl(digits):
+    vae, images, targets = compiled(VAE, digits, mc_samples=5)
+    loss = vae.evaluate(images, targets, batch_size=100, verbose=0)
+    assert loss == pytest.approx(784 * np.log(2) + mean_kl(vae, images), abs=1.5)
+
+
+@pytest.mark.parametrize("mc_samples", [1, 5])
+def test_keras_evaluate_is_the_negative_elbo_at_the_same_draws(digits, mc_samples):
+    losses = {}
+    for kind in (VAE, WithoutKL):
+        vae, images, targets = compiled(kind, digits, mc_samples)
+        head = vae.encoder.get_layer("q_mean")
+        head.set_weights([10 * weight for weight in head.get_weights()])  # so that the KL is a few nats
+        state = vae.seed_generator.state.numpy()
+        losses[kind] = vae.evaluate(images, targets, batch_size=len(images), verbose=0)
+        vae.seed_generator.state.assign(state)
+        eps = keras.random.normal((len(images), mc_samples, vae.latent_dim), seed=vae.seed_generator)
+        found = terms(vae, images, eps)
+    negative_elbo = -float(np.mean(bounds.elbo(found.log_likelihood, found.kl)))
+    assert losses[VAE] == pytest.approx(negative_elbo, rel=1e-5)
+    assert losses[WithoutKL] != pytest.approx(negative_elbo, rel=1e-3)  # power
+
+
+def test_keras_fit_minimises_the_negative_elbo(digits):
+    kls = {}
+    for kind in (VAE, WithoutKL):
+        vae, images, targets = compiled(kind, digits, mc_samples=2)
+        before = vae.evaluate(images, targets, verbose=0)
+        first, second = vae.fit(images, targets, batch_size=50, epochs=2, verbose=0).history["loss"]
+        assert before > first > second
+        kls[kind] = mean_kl(vae, images)
+    assert kls[VAE] < 0.8 * kls[WithoutKL]  # power: the gradient of the KL takes part
+
+
+def test_calls_do_not_accumulate_losses():
+    vae = VAE()
+    for _ in range(3):
+        vae(IMAGES)
+    assert len(vae.losses) == 1
+    np.testing.assert_allclose(vae.losses[0], mean_kl(vae, IMAGES), rtol=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])

@@ -1,20 +1,22 @@
 """The probe against gradients made one by one, against closed forms, and its silence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from src import schema
+from src import data, schema
 from src.config.settings import Config, ModelConfig, ProbeConfig
 from src.data.dataset import Dataset
 from src.vae import gradients, training
 from src.vae.gradients import Estimator
 from src.vae.model import VAE
 from src.vae.probe import Probe, is_due
-from src.variance import components
 from tests.conftest import small
 from tests.oracles import linear_gaussian as oracle
-from tests.test_gradients import ORACLE, VAE_
+from tests.oracles.components import components_of
+from tests.vae.models import LINEAR_VAE, ORACLE
 
 SETTINGS = {
     "elbo": {},
@@ -55,15 +57,28 @@ def test_the_probe_is_what_single_gradients_give(digits, name):
     losses, (encoder, decoder) = one_by_one(probe, vae, epoch=4)
     values = (losses[..., None], encoder, decoder, np.concatenate([encoder, decoder], axis=-1))
     for part, of_part in zip(schema.PROBE_PARTS, values, strict=True):
-        split = components.components_of(of_part, probe.set_size)
+        split = components_of(of_part, probe.set_size)
         for quantity, expected in (
             ("var_data", split.var_data),
             ("var_mc", split.var_mc),
-            ("square_mean", split.square_gradient),
+            ("square_mean", split.square_mean),
         ):
-            scale = max(abs(split.var_data), split.var_mc, abs(split.square_gradient) if part != "loss" else 0.0)
+            scale = max(abs(split.var_data), split.var_mc, abs(split.square_mean) if part != "loss" else 0.0)
             tolerance = 1e-3 * scale if part != "loss" else 1e-2 * scale + 1e-5 * abs(expected)
             assert found[schema.probe_key(part, quantity)] == pytest.approx(expected, abs=tolerance), (part, quantity)
+
+
+@pytest.mark.parametrize(
+    ("name", "set_size", "independent"),
+    [("elbo", 1, 1), ("sampled", 1, 1), ("iwae", 3, 0), ("antithetic", 4, 0), ("sobol", 4, 0)],
+)
+def test_the_probe_records_what_one_observation_is(digits, name, set_size, independent):
+    config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7], latent_dim=2))
+    config.probe = ProbeConfig(images=5, draws=3)
+    found = Probe(VAE.from_settings(config, 784), digits, config)(epoch=0)
+    assert found[schema.PROBE_SET_SIZE.key] == set_size
+    assert found[schema.PROBE_INDEPENDENT.key] == independent
+    assert all(isinstance(value, float) for value in found.values())
 
 
 def of_linear_model(config: Config, count: int) -> tuple[Probe, dict[str, float], np.ndarray]:
@@ -72,7 +87,7 @@ def of_linear_model(config: Config, count: int) -> tuple[Probe, dict[str, float]
     values = values.astype(np.float32)
     dataset = Dataset(values, values, test_labels=None, redraw=False, image_shape=None)
     config.probe = ProbeConfig(images=count, draws=8)
-    probe = Probe(VAE_, dataset, config)
+    probe = Probe(LINEAR_VAE, dataset, config)
     return probe, probe(epoch=0), probe.images.astype(np.float64)
 
 
@@ -113,7 +128,9 @@ def test_the_variance_of_a_minibatch_gradient_follows_from_the_components():
 
     @tf.function(jit_compile=True)
     def gradient(images, eps):
-        found = gradients.estimate(Estimator(), VAE_, images, tf.fill([batch_size], 1 / batch_size), eps)
+        found = gradients.estimate(
+            Estimator.from_settings(Config()), LINEAR_VAE, images, tf.fill([batch_size], 1 / batch_size), eps
+        )
         return tf.concat([tf.reshape(value, [-1]) for value in found.gradients[:4]], axis=0)
 
     drawn = [
@@ -171,3 +188,12 @@ def test_the_probe_set_does_not_depend_on_seed_k_or_batch_size(digits):
     )
     np.testing.assert_array_equal(first.images, second.images)
     assert len(first.images) == 250
+
+
+@pytest.mark.parametrize(("pixels", "same"), [("dynamic", True), ("static", False)])
+def test_the_pixels_of_the_probe_set_depend_on_the_seed_with_static_binarisation_only(pixels, same):
+    settings = replace(small().data, pixels=pixels)
+    first, second = (Probe.probe_set(data.load(settings, seed), 250) for seed in (0, 1))
+    assert set(np.unique(first)) == {0.0, 1.0}
+    assert (first == second).all() == same
+    assert np.abs(first - second).mean() < np.abs(first - second[::-1]).mean() / 2  # the same images in the same order

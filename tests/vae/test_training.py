@@ -12,6 +12,7 @@ from src.data.dataset import Dataset
 from src.vae import bounds, draws, training
 from src.vae.model import VAE
 from tests.conftest import small
+from tests.vae.models import terms
 
 
 def history(digits: Dataset, config: Config) -> tuple[list[training.EpochRecord], VAE]:
@@ -51,8 +52,8 @@ def test_compiled_epochs_are_the_steps_that_plain_keras_takes(digits, optimizer)
             x = digits.train[rows].astype(np.float32) / 255
             eps = draws.normal_draws(key, seeds.counter_of(epoch, step), 100, 3, 2)[: len(rows)]
             with tf.GradientTape() as tape:
-                terms = reference.terms(x, eps)
-                loss = -tf.reduce_mean(bounds.elbo(terms.log_likelihood, terms.kl))
+                found = terms(reference, x, eps)
+                loss = -tf.reduce_mean(bounds.elbo(found.log_likelihood, found.kl))
             update.apply(tape.gradient(loss, reference.trainable_variables), reference.trainable_variables)
             losses.append(float(loss))
     compiled = np.concatenate([record.steps["loss"] for record in records])
@@ -129,6 +130,15 @@ def test_a_run_that_diverges_says_where_and_keeps_its_epochs(digits):
         training.train(trainer, config, records.append)
     assert raised.value.status == "diverged"
     assert len(records) < 5
+
+
+def test_the_first_step_that_is_not_finite_is_named():
+    records = np.ones((4, len(training.STEP_STATISTICS)))
+    training.check_finite(records, epoch=3)
+    records[2, 3] = np.inf  # a gradient norm
+    records[3] = np.nan
+    with pytest.raises(training.Diverged, match=r"epoch 3, step 3 of 4\. .*'grad_norm': inf"):
+        training.check_finite(records, epoch=3)
 
 
 def test_burdas_schedule_has_eight_stages_of_powers_of_three():

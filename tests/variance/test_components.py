@@ -13,7 +13,6 @@ from src.variance.components import (
     VarianceComponents,
     ceiling,
     component_errors,
-    components_of,
     datum_squares,
     equivalent_batch_size,
     noise_scale,
@@ -22,6 +21,7 @@ from src.variance.components import (
     variance_components,
     variance_of_mean,
 )
+from tests.oracles.components import components_of
 from tests.statistics import Z, agrees
 
 B, K, VAR_DATA, VAR_MC, MEAN = 8, 4, 2.0, 5.0, 1.5
@@ -36,8 +36,8 @@ def layouts(rng, replicates=REPLICATES, data=B, draws=K, var_data=VAR_DATA, shar
     return of_data + rng.normal(0.0, math.sqrt(VAR_MC), size=(replicates, 1 if shared else data, draws))
 
 
-def known(var_data=VAR_DATA, var_mc=VAR_MC, square_gradient=MEAN**2, set_size=1):
-    return VarianceComponents(var_data, var_mc, square_gradient, B, K, set_size)
+def known(var_data=VAR_DATA, var_mc=VAR_MC, square_mean=MEAN**2, set_size=1):
+    return VarianceComponents(var_data, var_mc, square_mean, B, K, set_size)
 
 
 def test_components_are_unbiased():
@@ -127,7 +127,6 @@ def test_sets_that_are_not_iid_are_one_observation():
     assert variance_of_mean(known(1.0, 2.0, set_size=2), B, 6) == pytest.approx((1 + 2 / 3) / B)
     assert agrees((values.mean(axis=(1, 2, 3)) - 1.0) ** 2, (1 + 2 / 3) / B)
     assert math.isnan(equivalent_batch_size(pairs[0], B, 6))
-    assert equivalent_batch_size(known(1.0, 2.0, set_size=2), B, 6, var_mc_single=3.0) == pytest.approx(B * 4 / (5 / 3))
     with pytest.raises(ValueError, match=r"positive multiple of the 2 draws.*mc_samples=3"):
         variance_of_mean(pairs[0], B, 3)
 
@@ -155,7 +154,7 @@ def test_estimates_lie_within_their_own_errors():
     found, error = components_of(values), component_errors(datum_squares(values), K)
     assert abs(found.var_data - VAR_DATA) < Z * error.var_data
     assert abs(found.var_mc - VAR_MC) < Z * error.var_mc
-    assert abs(found.square_gradient - MEAN**2) < Z * error.square_gradient
+    assert abs(found.square_mean - MEAN**2) < Z * error.square_mean
     assert abs(found.var_data + found.var_mc / K - VAR_DATA) > Z * error.var_mc / K  # MSB / K would not
 
 
@@ -186,7 +185,7 @@ def test_optimal_mc_samples_minimises_variance_times_cost(var_data, var_mc, enco
         per_image = encoder + fixed / batch_size + draws * decoder
         return (var_data + var_mc * set_size / draws) * per_image
 
-    best = optimal_mc_samples(c, encoder, decoder, fixed, batch_size)
+    best = optimal_mc_samples(c, encoder + fixed / batch_size, decoder)
     around = best.continuous * np.array([0.9, 1.0, 1.1])
     assert np.argmin(product(around)) == 1
     candidates = set_size * np.arange(1, 2 + math.ceil(around.max()))
@@ -209,9 +208,9 @@ def test_ratios_of_estimates_that_are_not_positive():
     assert math.isnan(equivalent_batch_size(none, B, K))
     assert optimal_mc_samples(zero, 1.0, 1.0) == (math.inf, None)
     assert math.isnan(optimal_mc_samples(negative, 1.0, 1.0).continuous)
-    assert math.isnan(snr(known(square_gradient=-0.1), B, K))
+    assert math.isnan(snr(known(square_mean=-0.1), B, K))
     assert snr(none, B, K) == math.inf
-    assert math.isnan(noise_scale(known(square_gradient=-0.1), K))
+    assert math.isnan(noise_scale(known(square_mean=-0.1), K))
     assert noise_scale(known(1, 1, 0.0), K) == math.inf
 
 
@@ -240,5 +239,5 @@ def test_layouts_that_cannot_be_split_are_refused():
         component_errors(DatumSquares(np.ones(2), np.ones(2), np.ones(2)), K)
     with pytest.raises(ValueError, match=r"at most the population.*batch_size=9, population=8"):
         variance_of_mean(known(), 9, 1, population=8)
-    with pytest.raises(ValueError, match="fixed_cost needs a batch_size"):
-        optimal_mc_samples(known(), 1.0, 1.0, fixed_cost=1.0)
+    with pytest.raises(ValueError, match=r"draw_cost must be positive.*image_cost=1.0, draw_cost=0.0"):
+        optimal_mc_samples(known(), 1.0, 0.0)

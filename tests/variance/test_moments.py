@@ -13,7 +13,6 @@ from src.variance.moments import (
     judged_steps,
     loss_variance,
     loss_variance_detrended,
-    merge,
     spikes,
 )
 from tests.statistics import agrees
@@ -21,28 +20,11 @@ from tests.statistics import agrees
 REPLICATES = 4000
 IMAGES = np.array([65, 65, 65, 65, 65, 65, 5])  # an epoch whose last batch is smaller
 
-numbers = st.lists(st.floats(-1e6, 1e6), max_size=30)
-
-
-def same(a, b, scale):
-    """Assert equal moments but for rounding, with scale the largest number that went in."""
-    assert a.count == b.count
-    assert a.mean == pytest.approx(b.mean, abs=1e-14 * max(a.count, 1) * scale, nan_ok=True)
-    assert a.m2 == pytest.approx(b.m2, rel=1e-12, abs=1e-14 * max(a.count, 1) ** 2 * scale**2)
-
-
-@given(numbers, numbers, numbers)
-def test_merge_gives_the_moments_of_the_concatenation(a, b, c):
-    scale = max([1.0, *map(abs, a + b + c)])
-    same(merge(Moments.of(a), Moments.of(b)), Moments.of(a + b), scale)
-    same(merge(merge(Moments.of(a), Moments.of(b)), Moments.of(c)), Moments.of(a + b + c), scale)
-    same(merge(Moments(), Moments.of(a)), Moments.of(a), scale)
-
 
 @given(st.permutations(range(20)), st.floats(-1e6, 1e6))
 def test_variance_ignores_order_and_shift(order, shift):
     values = np.random.default_rng(0).normal(size=20)
-    same(Moments.of(values[order]), Moments.of(values), 10.0)
+    assert Moments.of(values[order]).variance == pytest.approx(Moments.of(values).variance, rel=1e-12)
     shifted = Moments.of(values + shift)
     assert shifted.variance == pytest.approx(Moments.of(values).variance, rel=1e-9)
     assert shifted.mean == pytest.approx(Moments.of(values).mean + shift, abs=1e-9)
