@@ -1,7 +1,7 @@
 """Figures of curves, final values and costs: functions that return a figure and save nothing.
 
-Lines and points are means over seeds. Bands and bars are t-intervals, drawn where there are at least two seeds. Call
-inside analysis.style.applied().
+Lines and points are means over seeds. Bands and bars are t-intervals, drawn where there are at least two seeds.
+`data` is what the runs were trained on, for the title. Call inside analysis.style.applied().
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -28,27 +28,12 @@ PANELS_PER_ROW = 3
 LARGE_FACTOR = 5
 
 
-def plot_loss_variance(curves: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
-    """Variance of minibatch losses by epoch, a line per K and a facet per B.
-
-    Args:
-        curves: by_epoch() of the quantity, with log=True.
-        quantity: which variance, for its label and unit.
-        data: what the runs were trained on, for the title.
-    """
-    figure, axes = _facets(curves, [quantity], f"{capitalised(quantity.label)} by epoch", data)
-    for ax, (_, facet) in zip(axes[0], curves.groupby(B), strict=True):
-        _curves(ax, facet, style.sequential(curves[K]))
-        _log_if_wide(ax, curves["mean"])
-    return figure
-
-
-def plot_learning_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str) -> Figure:
+def plot_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str, log: bool = False) -> Figure:
     """Quantities by epoch, a line per K, a row per quantity and a column per B.
 
     Args:
-        curves: each quantity with its by_epoch(), or paired() by B and epoch.
-        data: what the runs were trained on, for the title.
+        curves: each quantity with its by_epoch(), or its paired differences by B and epoch.
+        log: whether the values get a logarithmic axis where they differ by a large factor.
     """
     quantities = [quantity for quantity, _ in curves]
     everything = pd.concat([table for _, table in curves])
@@ -57,6 +42,8 @@ def plot_learning_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: 
     for row, (_, table) in zip(axes, curves, strict=True):
         for ax, batch_size in zip(row, sorted(everything[B].unique()), strict=True):
             _curves(ax, table[table[B] == batch_size], style.sequential(everything[K]))
+            if log:
+                _log_if_wide(ax, table["mean"])
     return figure
 
 
@@ -65,9 +52,7 @@ def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data
 
     Args:
         runs: one row per run: mc_samples, batch_size, seed and the quantity.
-        cells: intervals() of the quantity by K and B.
-        quantity: what is drawn.
-        data: what the runs were trained on, for the title.
+        cells: t_intervals() of the quantity by K and B.
     """
     colours = style.sequential(cells[K])
     figure, axes = _facets(cells, [quantity], f"{capitalised(quantity.label)} by K and B", data, legend=False)
@@ -86,13 +71,7 @@ def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data
 
 
 def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
-    """Seconds per epoch against K, a line per B.
-
-    Args:
-        cells: intervals() of the quantity by K and B.
-        quantity: the cost, in seconds.
-        data: what the runs were trained on, for the title.
-    """
+    """A cost against K, a line per B. cells: t_intervals() of the quantity by K and B."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     ax = figure.subplots()
     colours = style.sequential(cells[B], style.B_STOPS)
@@ -113,13 +92,7 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
 
 
 def plot_reconstructions(panels: pd.DataFrame, data: str) -> Figure:
-    """One test digit and its K sampled reconstructions, a panel per K, each from a single run.
-
-    Args:
-        panels: one row per K: mc_samples, batch_size, seed and image, an array of [height, width] or
-            [height, width, channels].
-        data: what the runs were trained on, for the title.
-    """
+    """One test digit and its K sampled reconstructions, a panel per row of store.reconstructions()."""
     columns = min(len(panels), PANELS_PER_ROW)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.4 * columns, 2.7 * rows + 0.6), layout="constrained")

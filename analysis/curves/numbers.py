@@ -2,17 +2,7 @@
 
 import pandas as pd
 
-from analysis.statistics import (
-    CELL_OF,
-    DECODER_EVALUATIONS,
-    EPOCH_SECONDS,
-    INTERVAL,
-    SETTING,
-    count,
-    finished,
-    intervals,
-    paired,
-)
+from analysis.statistics import CELL_OF, SETTING, completeness, cost, finished, intervals, pairs
 from analysis.store import CELL, EPOCH, B, K
 from src import schema
 from src.schema import Quantity
@@ -26,14 +16,14 @@ AVERAGED = (
     schema.FINAL_ACTIVE_UNITS,
     schema.TRAIN_LOSS,
     VARIANCE,
-    EPOCH_SECONDS,
+    cost.EPOCH_SECONDS,
     schema.RUN_SECONDS,
     schema.RUN_PEAK_RSS_BYTES,
 )
 
 
 def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: the counts, decoder evaluations per epoch, and of each quantity its INTERVAL columns.
+    """One row per cell: the counts, decoder evaluations per epoch, and the t_intervals() of each quantity.
 
     Args:
         runs: marked runs.
@@ -42,13 +32,12 @@ def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
         train/decoder_evaluations, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of AVERAGED.
     """
     usable = finished(runs)
-    evaluations = usable.groupby(CELL_OF)[DECODER_EVALUATIONS.key].median().reset_index()
-    table = count(runs).merge(evaluations, "left", CELL_OF)
+    evaluations = usable.groupby(CELL_OF)[cost.DECODER_EVALUATIONS.key].median().reset_index()
+    table = completeness.count(runs).merge(evaluations, "left", CELL_OF)
     for quantity in AVERAGED:
-        names = {name: f"{quantity.key}_{name}" for name in INTERVAL}
-        columns = intervals(usable, CELL_OF, quantity.key).rename(columns=names)
-        table = table.merge(columns, "left", CELL_OF)
-        table[names["n"]] = table[names["n"]].fillna(0).astype("int64")
+        columns = intervals.t_intervals(usable, CELL_OF, quantity.key).set_index(CELL_OF)
+        table = table.merge(columns.add_prefix(f"{quantity.key}_").reset_index(), "left", CELL_OF)
+        table[f"{quantity.key}_n"] = table[f"{quantity.key}_n"].fillna(0).astype("int64")
     return table
 
 
@@ -58,20 +47,20 @@ def gains_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: marked runs.
     Returns:
-        The columns of paired() for the final test NLL in nats/image; of the last epoch's loss variance and of the
+        The columns of pairs.paired() for the final test NLL in nats/image; of the last epoch's loss variance and of the
         seconds per epoch the paired ratios KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
     """
     usable, by = finished(runs), [SETTING, B]
-    table = paired(usable, by, NLL)
+    table = pairs.paired(usable, by, NLL)
     cell = [*by, K, "reference"]
-    for quantity in (VARIANCE, EPOCH_SECONDS):
+    for quantity in (VARIANCE, cost.EPOCH_SECONDS):
         names = {"mean": f"{quantity.key}_ratio"}
         names |= {end: f"{quantity.key}_ratio_{end}" for end in ("ci_low", "ci_high")}
-        ratios = paired(usable, by, quantity, ratio=True).rename(columns=names)
+        ratios = pairs.paired(usable, by, quantity, ratio=True).rename(columns=names)
         table = table.merge(ratios[[*cell, *names.values()]], "left", cell)
     return table
 
 
 def by_epoch(history: pd.DataFrame, quantity: Quantity, log: bool = False) -> pd.DataFrame:
-    """A quantity by epoch: one row per (K, B, epoch) with INTERVAL columns over seeds."""
-    return intervals(history, [*CELL, EPOCH], quantity.key, log)
+    """A quantity by epoch: one row per (K, B, epoch) with t_intervals() over seeds."""
+    return intervals.t_intervals(history, [*CELL, EPOCH], quantity.key, log)

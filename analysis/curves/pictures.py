@@ -2,17 +2,12 @@
 
 import pandas as pd
 
-from analysis.curves.figures import (
-    plot_cost,
-    plot_final,
-    plot_learning_curves,
-    plot_loss_variance,
-    plot_reconstructions,
-)
+from analysis.curves.figures import plot_cost, plot_curves, plot_final, plot_reconstructions
 from analysis.curves.numbers import by_epoch
 from analysis.curves.words import seeds
 from analysis.display import capitalised, labelled
-from analysis.statistics import EPOCH_SECONDS, finished, intervals, paired, with_machine
+from analysis.statistics import finished, intervals, pairs
+from analysis.statistics.cost import EPOCH_SECONDS
 from analysis.store import CELL, EPOCH, B
 from analysis.style import Picture
 from src import schema
@@ -26,16 +21,13 @@ def pictures(
     """Curves by epoch, final values and costs by cell, and reconstructions.
 
     Args:
-        runs: marked runs of one setting.
-        history: of these runs, or of more.
-        cells: results_by_cell() of the runs.
-        images: a row per K that has a picture of reconstructions: mc_samples, batch_size, seed, image.
-        kind: what the NLL is.
-        data: what the runs were trained on, for the titles.
+        runs, history, cells: marked runs of one setting, their history, and their results_by_cell().
+        images: store.reconstructions() of the runs.
+        kind, data: what the NLL is and what the runs were trained on, for titles and labels.
     """
     usable, counts = finished(runs), seeds(cells)
     return [
-        *_by_epoch(with_machine(history, usable), kind, data, counts),
+        *_by_epoch(pairs.with_machine(history, usable), kind, data, counts),
         *_by_cell(usable, kind, data, counts),
         _reconstructions(images, data),
     ]
@@ -48,14 +40,14 @@ def _by_epoch(history: pd.DataFrame, kind: str, data: str, counts: str) -> list[
     curves = [
         (loss, by_epoch(history, loss)),
         (nll, by_epoch(history, nll)),
-        (gap, paired(history, [B, EPOCH], nll)),
+        (gap, pairs.paired(history, [B, EPOCH], nll)),
     ]
     curves = [(quantity, table) for quantity, table in curves if len(table)]
     return [
         Picture(
             "loss_variance",
             variance,
-            lambda: plot_loss_variance(variance, schema.TRAIN_LOSS_VARIANCE, data),
+            lambda: plot_curves([(schema.TRAIN_LOSS_VARIANCE, variance)], data, log=True),
             "Stability: variance of the minibatch losses within each epoch, by K and B. Lines are geometric means over "
             f"seeds ({counts}); bands are {BANDS}, taken on the logarithm. The variance holds the spread between "
             "images as well as the Monte Carlo noise, so it cannot fall below the former however large K is.",
@@ -63,7 +55,7 @@ def _by_epoch(history: pd.DataFrame, kind: str, data: str, counts: str) -> list[
         Picture(
             "learning_curves",
             pd.concat([table for _, table in curves]) if curves else variance.head(0),
-            lambda: plot_learning_curves(curves, data),
+            lambda: plot_curves(curves, data),
             f"{capitalised(loss.label)}, {nll.label} and, where at least two seeds have both, its paired "
             f"difference from the smallest K, by epoch. Lines are means over seeds ({counts}); bands are {BANDS}. The "
             f"training loss averages over the moving weights of an epoch; the {nll.label} is taken at its end.",
@@ -73,7 +65,7 @@ def _by_epoch(history: pd.DataFrame, kind: str, data: str, counts: str) -> list[
 
 def _by_cell(usable: pd.DataFrame, kind: str, data: str, counts: str) -> list[Picture]:
     nll = labelled(schema.FINAL_TEST_NLL, kind)
-    final, cost = (intervals(usable, CELL, q.key) for q in (nll, EPOCH_SECONDS))
+    final, cost = (intervals.t_intervals(usable, CELL, q.key) for q in (nll, EPOCH_SECONDS))
     return [
         Picture(
             "final_nll",

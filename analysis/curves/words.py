@@ -7,7 +7,8 @@ import pandas as pd
 
 from analysis.curves.numbers import NLL, VARIANCE
 from analysis.display import NONE, Table, capitalised, counted, decimals, interval, labelled, significant, table, whole
-from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS, pairs_left_out
+from analysis.statistics import pairs
+from analysis.statistics.cost import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.store import STATUSES, B, K
 from src import schema
 from src.schema import Quantity
@@ -118,7 +119,7 @@ def _unpaired(low: dict[Hashable, Any], high: dict[Hashable, Any], nll: Quantity
 
 def pairs_note(runs: pd.DataFrame) -> list[str]:
     """How many pairs of a setting's runs two kinds of machines made, where there are any."""
-    n = pairs_left_out(runs)
+    n = pairs.left_out(runs)
     if not n:
         return []
     return [

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished, t_quantile
+from analysis.statistics import CELL_OF, SETTING, finished
+from analysis.statistics.cost import EPOCH_SECONDS
+from analysis.statistics.intervals import t_quantile
 from analysis.store import EPOCH, SEED, B, K
 from src import schema
 from src.schema import Quantity

@@ -52,17 +52,17 @@ def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> 
     """Variance between images (dashed) and of the Monte Carlo noise (solid) by epoch, on logarithmic axes.
 
     Args:
-        points: components_by_point() of one setting. A mean at or below zero has no place on the axis.
+        points: components_by_point() of one setting. Means at or below zero are not drawn.
         observed: observations() of its runs.
         data: what the runs were trained on, for the title.
     """
     name = "V_mc/K" if single(points) else "V_mc of a set of K"
     labels = {"-": f"{name}: Monte Carlo", DASHED: "V_data: between images"}
     handles = [Line2D([], [], color=style.INK, linestyle=dashes, label=label) for dashes, label in labels.items()]
-    figure, axes = _grid(points, "variance per image", "Where the noise comes from", data, handles)
-    for ax, part in zip(axes[0], _parts(points), strict=True):
-        ax.set_title(f"{PARTS[part]}\n[{schema.PROBE_UNITS[part]}]")
-    for ax, panel in _panels(axes, points.assign(var_data=points["var_data_mean"])):
+    titles = {part: f"{PARTS[part]}\n[{schema.PROBE_UNITS[part]}]" for part in PARTS}
+    points = points.assign(var_data=points["var_data_mean"])
+    figure, panels = _grid(points, titles, "variance per image", "Where the noise comes from", data, handles)
+    for ax, panel in panels:
         _lines(ax, panel, observed, STEP_MC.key, style.sequential(points[K]), "-")
         _lines(ax, panel, observed, "var_data", style.sequential(points[K]), DASHED)
         ax.set_yscale("log", nonpositive="mask")
@@ -70,30 +70,27 @@ def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> 
 
 
 def plot_share(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
-    """Share of Monte Carlo noise in a step's variance by epoch.
-
-    Args:
-        points: components_by_point() of one setting.
-        observed: observations() of its runs.
-        data: what the runs were trained on, for the title.
-    """
-    figure, axes = _grid(points, "share of Monte Carlo noise", "Monte Carlo noise in a step's variance", data, [])
+    """Share of Monte Carlo noise in a step's variance by epoch. Arguments as in plot_components()."""
+    title = "Monte Carlo noise in a step's variance"
+    figure, panels = _grid(points, PARTS, "share of Monte Carlo noise", title, data, [])
     top = np.nanmax([*points[SHARE.key], *observed[SHARE.key], 0.01])
-    for ax, panel in _panels(axes, points):
+    for ax, panel in panels:
         _lines(ax, panel, observed, SHARE.key, style.sequential(points[K]), "-")
         ax.set_ylim(0, 1.05 * top)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
-def _grid(points: pd.DataFrame, label: str, title: str, data: str, handles: list[Line2D]) -> tuple[Figure, np.ndarray]:
-    """Empty axes with their titles and legend; the y axis is labelled on the left and names B."""
-    batch_sizes, parts = sorted(points[B].unique()), _parts(points)
+def _grid(
+    points: pd.DataFrame, titles: dict[str, str], label: str, title: str, data: str, handles: list[Line2D]
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Empty axes with their titles and legend, a row per B and a column per part, each with its points."""
+    batch_sizes, parts = sorted(points[B].unique()), [part for part in PARTS if part in set(points[PART])]
     size = (style.PAGE, style.PANEL_HEIGHT * 0.9 * len(batch_sizes) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(batch_sizes), len(parts), sharex=True, sharey="col", squeeze=False)
     for ax, part in zip(axes[0], parts, strict=True):
-        ax.set_title(PARTS[part])
+        ax.set_title(titles[part])
     for row, batch_size in zip(axes, batch_sizes, strict=True):
         row[0].set_ylabel(f"B = {batch_size}\n{label}")
     for ax in axes[-1]:
@@ -102,7 +99,8 @@ def _grid(points: pd.DataFrame, label: str, title: str, data: str, handles: list
     lines = [Line2D([], [], color=colour, label=f"K = {k}") for k, colour in style.sequential(points[K]).items()]
     figure.legend(handles=[*lines, *handles], loc="outside lower left", ncols=len(lines) + len(handles))
     figure.suptitle(f"{title} by epoch, {seed_count(points['n'])}\n{data}", x=0.01, ha="left")
-    return figure, axes
+    cells = [(points[B] == batch_size) & (points[PART] == part) for batch_size in batch_sizes for part in parts]
+    return figure, [(ax, points[cell]) for ax, cell in zip(axes.flat, cells, strict=True)]
 
 
 def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
@@ -117,20 +115,6 @@ def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
         names = [name if level in named else "" for name, level in zip(names, levels, strict=True)]
     ax.set_xticks(levels, names)
     ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _parts(points: pd.DataFrame) -> list[str]:
-    """The probed parts of the model, in the order of the columns."""
-    return [part for part in PARTS if part in set(points[PART])]
-
-
-def _panels(axes: np.ndarray, points: pd.DataFrame) -> list[tuple[Axes, pd.DataFrame]]:
-    """Each axes with its points: B by row, part by column."""
-    return [
-        (ax, points[(points[B] == batch_size) & (points[PART] == part)])
-        for row, batch_size in zip(axes, sorted(points[B].unique()), strict=True)
-        for ax, part in zip(row, _parts(points), strict=True)
-    ]
 
 
 def _lines(

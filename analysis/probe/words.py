@@ -6,17 +6,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.display import NONE, Table, counted, decimals, interval, percent, significant, table
-from analysis.probe.numbers import (
-    BEST_INTEGER,
-    BEST_K,
-    CEILING,
-    INDEPENDENT,
-    PART,
-    SHARE,
-    SHARE_SINGLE,
-    last_probe,
-    runs_left_out,
-)
+from analysis.probe import numbers
+from analysis.probe.numbers import INDEPENDENT, PART, last_probe
 from analysis.store import EPOCH, B, K
 from src import schema
 
@@ -45,8 +36,8 @@ def estimate(point: dict[Hashable, Any], name: str) -> str:
 def row(point: dict[Hashable, Any]) -> dict[str, str]:
     """A point in the table."""
     of_set = not point[INDEPENDENT]
-    best = NONE if pd.isna(point[BEST_K.key]) else significant(point[BEST_K.key])
-    integer = point[BEST_INTEGER]
+    best = NONE if pd.isna(point[numbers.BEST_K.key]) else significant(point[numbers.BEST_K.key])
+    integer = point[numbers.BEST_INTEGER]
     return {
         "B": str(point[B]),
         "K": str(point[K]),
@@ -56,9 +47,9 @@ def row(point: dict[Hashable, Any]) -> dict[str, str]:
         "seeds n": str(point["n"]),
         "V_data, between images": estimate(point, "var_data"),
         f"V_mc of {'a set of K' if of_set else 'one draw'}": estimate(point, "var_mc"),
-        "Monte Carlo share of a step, this K": defined(point[SHARE.key], percent),
-        "the same at K = 1": NONE if of_set else defined(point[SHARE_SINGLE.key], percent),
-        f"ceiling 1 + V_mc/V_data{', against one set' if of_set else ''}": defined(point[CEILING.key]),
+        "Monte Carlo share of a step, this K": defined(point[numbers.SHARE.key], percent),
+        "the same at K = 1": NONE if of_set else defined(point[numbers.SHARE_SINGLE.key], percent),
+        f"ceiling 1 + V_mc/V_data{', against one set' if of_set else ''}": defined(point[numbers.CEILING.key]),
         "SNR of a step": defined(point["snr"]),
         "B_eq [images]": NONE if of_set else defined(point["b_eq"]),
         "K* for least variance × time": best if pd.isna(integer) else f"{best}, so {integer:.0f}",
@@ -125,8 +116,8 @@ def noise_sentences(points: pd.DataFrame) -> list[str]:
 
 def finding(part: str, point: dict[Hashable, Any], first: bool) -> str:
     """The share at one part, its ceiling, and the K of least variance times time where that is known."""
-    alone, limit, best = point[INDEPENDENT], point[CEILING.key], point[BEST_INTEGER]
-    share = defined(point[SHARE_SINGLE.key if alone else SHARE.key], percent)
+    alone, limit, best = point[INDEPENDENT], point[numbers.CEILING.key], point[numbers.BEST_INTEGER]
+    share = defined(point[numbers.SHARE_SINGLE.key if alone else numbers.SHARE.key], percent)
     cannot = f"no {'K' if alone else 'number of such gradients'} can reduce that variance by more than a factor"
     text = f"{share} at the {part} ({cannot if first else 'at most a factor'} {defined(limit)}"
     return text + (")" if pd.isna(best) else f"; least variance × time at K = {best:.0f})")
@@ -134,7 +125,7 @@ def finding(part: str, point: dict[Hashable, Any], first: bool) -> str:
 
 def left_out(history: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """The probes of a setting's runs that are not shown, where there are any."""
-    n = runs_left_out(history, runs)
+    n = numbers.runs_left_out(history, runs)
     if not n:
         return []
     return [

@@ -9,7 +9,7 @@ from analysis import store
 from analysis.curves import gains_by_cell, results_by_cell
 from analysis.probe import components_by_point, observations
 from analysis.stability import stability_by_cell
-from analysis.statistics import SETTING, finished, mark, select_sweeps, varying
+from analysis.statistics import SETTING, completeness, finished
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def compute(question: Question) -> Findings:
     Raises:
         ReportError: there is nothing to report.
     """
-    tables = select_sweeps(store.read(question.uri, question.experiment), list(question.sweeps))
-    runs, history = mark(tables), tables.history
+    tables = completeness.select_sweeps(store.read(question.uri, question.experiment), list(question.sweeps))
+    runs, history = completeness.mark(tables), tables.history
     observed = observations(history, runs)
     usable = finished(runs)
     return Findings(
         question=question,
-        varying=varying(runs),
+        varying=completeness.varying(runs),
         runs=runs,
         history=history,
         cells=results_by_cell(runs),

@@ -9,7 +9,7 @@ from analysis import curves, probe, stability, style
 from analysis.display import Table
 from analysis.report.findings import Findings
 from analysis.report.words import heading, parameter_table, run_table
-from analysis.statistics import finished, nll_kind
+from analysis.statistics import completeness, finished
 from analysis.store import K
 from analysis.style import Picture
 
@@ -43,7 +43,7 @@ def draw(findings: Findings) -> list[Section]:
 def section(found: Findings, setting: int) -> Section:
     """The section of a setting, from its findings."""
     runs, points, images = found.runs, found.points, found.images[setting]
-    kind, data = nll_kind(runs), heading(runs, found.varying)
+    kind, data = completeness.nll_kind(runs), heading(runs, found.varying)
     pictures = [
         *curves.pictures(runs, found.history, found.cells, images, kind, data),
         *probe.pictures(points, found.observed, data),

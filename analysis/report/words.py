@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.display import NONE, Table, table
-from analysis.statistics import COUNTED, SETTING, missing, scoreless, set_aside, setting_params, unfinished
+from analysis.statistics import COUNTED, SETTING, completeness
 from analysis.store import SEED, STATUSES, B, K
 from src import schema
 
@@ -19,7 +19,7 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
 def parameter_table(runs: pd.DataFrame) -> Table:
     """The parameters that all runs of a setting share."""
     first = runs.iloc[0]
-    shared = [p for p in setting_params(runs) if pd.notna(first[p])]
+    shared = [p for p in completeness.setting_params(runs) if pd.notna(first[p])]
     return table("Parameters shared by every run", ({"parameter": p, "value": str(first[p])} for p in shared))
 
 
@@ -31,14 +31,8 @@ def run_table(runs: pd.DataFrame) -> Table:
 
 def lost_table(runs: pd.DataFrame) -> Table:
     """Every run that is in no mean, and why: not finished, never started, a repeat, or without a test score."""
-    repeats, broken = set_aside(runs), unfinished(runs)
-    other = repeats["same_fingerprint"].map({True: "", False: " under another fingerprint"})
-    lost = pd.concat([
-        broken.assign(why=broken["status"]),
-        missing(runs).assign(why="never started", run_id=NONE),
-        repeats.assign(why="repeat set aside: " + repeats["status"] + other),
-        scoreless(runs).assign(why="finished without a finite test score"),
-    ])  # fmt: skip
+    lost = completeness.lost(runs)
+    lost["run_id"] = lost["run_id"].fillna(NONE)
     return _text("Runs that are in no mean", lost.sort_values([SETTING, B, K, SEED, "run_id"]), ["why", "run_id"])
 
 
@@ -56,5 +50,5 @@ def totals(runs: pd.DataFrame) -> str:
     return (
         f"{len(runs)} runs recorded: {len(counted)} count, {len(runs) - len(counted)} are repeats of the same cell and "
         f"seed and are set aside. Of those that count: {by_status}. Implied by the grids and never started: "
-        f"{len(missing(runs))}."
+        f"{len(completeness.missing(runs))}."
     )

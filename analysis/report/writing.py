@@ -10,19 +10,11 @@ import pandas as pd
 from analysis.report.findings import Findings
 from analysis.report.sections import Drawing, Section
 from analysis.report.words import lost_table, totals
-from analysis.statistics import SETTING, nll_kind
+from analysis.statistics import SETTING, completeness
 from src import schema
 
 # What an earlier report of the same name may have written for other settings and figures.
-STALE = (
-    "summary*.csv",
-    "differences*.csv",
-    "stability*.csv",
-    "probe*.csv",
-    "probe.parquet",
-    "figures/*.png",
-    "figures/*.svg",
-)
+STALE = ("summary*.csv", "differences*.csv", "stability*.csv", "probe*.csv", "probe.parquet", "figures/*.[ps][nv]g")
 
 
 def write(findings: Findings, sections: list[Section], folder: Path) -> list[Path]:
@@ -64,7 +56,7 @@ def write_csv(folder: Path, findings: Findings, tables: dict[str, pd.DataFrame])
     """Each table as CSV, with the parameters in which its settings differ, and a file of its own for each kind of NLL,
     as numbers of two kinds cannot be compared.
     """
-    kinds = {setting: nll_kind(mine) for setting, mine in findings.runs.groupby(SETTING)}
+    kinds = {setting: completeness.nll_kind(mine) for setting, mine in findings.runs.groupby(SETTING)}
     settings = findings.runs.drop_duplicates(SETTING)[[SETTING, *findings.varying]]
     settings = settings.assign(**{schema.NLL_KIND: settings[SETTING].map(kinds)})
     written = []

@@ -11,18 +11,12 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from analysis.stability.threshold import ENDED, default_thresholds, reached, time_to_threshold
-from analysis.statistics import (
-    CELL_OF,
-    COUNTED,
-    DECODER_EVALUATIONS,
-    SETTING,
-    finished,
-    intervals,
-    sd_interval,
-    wilson,
-)
+from analysis.statistics import CELL_OF, COUNTED, SETTING, finished, intervals
+from analysis.statistics.cost import DECODER_EVALUATIONS
+from analysis.statistics.intervals import CONFIDENCE
 from analysis.store import EPOCH, RUN, B, K
 from src import schema
 from src.schema import Quantity
@@ -57,14 +51,14 @@ def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: floa
     thresholds = default_thresholds(runs) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
     measured = per_run(runs, history, thresholds)
     ended, usable = measured[measured[ENDED]], finished(runs)
-    variance = intervals(usable, CELL_OF, schema.TRAIN_LOSS_VARIANCE_DETRENDED.key)
+    variance = intervals.t_intervals(usable, CELL_OF, schema.TRAIN_LOSS_VARIANCE_DETRENDED.key)
     tables = [
-        *(spread(ended, CELL_OF, quantity.key) for quantity in OF_RUN),
-        spread(usable, CELL_OF, schema.FINAL_ACTIVE_UNITS.key),
-        divergence(ended, CELL_OF),
-        seed_sd(usable, CELL_OF),
+        *(spread(ended, quantity.key) for quantity in OF_RUN),
+        spread(usable, schema.FINAL_ACTIVE_UNITS.key),
+        divergence(ended),
+        seed_sd(usable),
         variance[CELL_OF].assign(**{LOSS_SD.key: np.sqrt(variance["mean"])}),
-        time_to_threshold(measured, CELL_OF),
+        time_to_threshold(measured),
     ]
     result = measured[CELL_OF].drop_duplicates().sort_values(CELL_OF, ignore_index=True)
     for table in tables:
@@ -137,30 +131,37 @@ def spikes(counts: pd.Series, steps: float) -> dict[str, float]:
     return {SPIKES.key: total, SPIKE_RATE.key: 1000 * total / denominator if denominator else math.nan}
 
 
-def spread(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """KEY_n, KEY_median, KEY_lowest, KEY_highest of a column by group, infinite values included, missing ones not."""
-    values = table.reindex(columns=[*by, value]).dropna(subset=[value])
-    found = values.groupby(by)[value].agg(n="count", median="median", lowest="min", highest="max")
+def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """KEY_n, KEY_median, KEY_lowest, KEY_highest of a column by cell, infinite values included, missing ones not."""
+    values = table.reindex(columns=[*CELL_OF, value]).dropna(subset=[value])
+    found = values.groupby(CELL_OF)[value].agg(n="count", median="median", lowest="min", highest="max")
     return found.add_prefix(f"{value}_").reset_index()
 
 
-def divergence(ended: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def divergence(ended: pd.DataFrame) -> pd.DataFrame:
     """Of the runs that finished or diverged, those that diverged or were blown().
 
     Returns:
         ended_n, diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
     """
-    found = ended.groupby(by)[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
+    found = ended.groupby(CELL_OF)[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
     counts = zip(found["diverged_n"], found["ended_n"], strict=True)
-    low, high = np.array([wilson(*pair) for pair in counts]).reshape(-1, 2).T
+    low, high = np.array([intervals.wilson(*pair) for pair in counts]).reshape(-1, 2).T
     rate = found["diverged_n"] / found["ended_n"]
     return found.assign(diverged_rate=rate, diverged_ci_low=low, diverged_ci_high=high)
 
 
-def seed_sd(usable: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The sd of the final test NLL over finished seeds, KEY_n, KEY_sd, with its interval; none below two seeds."""
+def seed_sd(usable: pd.DataFrame) -> pd.DataFrame:
+    """The sd of the final test NLL over finished seeds with its 95 % interval, for normal values; none below two seeds.
+
+        sd sqrt((n-1) / q),   q the 97.5 % and 2.5 % quantiles of chi-square with n - 1 degrees of freedom
+
+    Returns:
+        The cell, KEY_n, and in nats/image KEY_sd, KEY_sd_ci_low, KEY_sd_ci_high.
+    """
     key = schema.FINAL_TEST_NLL.key
-    found = intervals(usable, by, key)[[*by, "n", "sd"]]
-    low, high = sd_interval(found["sd"], found["n"])
-    found = found.assign(**{f"{key}_sd_ci_low": low, f"{key}_sd_ci_high": high})
+    found = intervals.t_intervals(usable, CELL_OF, key)[[*CELL_OF, "n", "sd"]]
+    degrees = np.where(found["n"] > 1, found["n"] - 1, np.nan)
+    for end, tail in (("ci_low", (1 + CONFIDENCE) / 2), ("ci_high", (1 - CONFIDENCE) / 2)):
+        found[f"{key}_sd_{end}"] = found["sd"] * np.sqrt(degrees / stats.chi2.ppf(tail, degrees))
     return found.rename(columns={"n": f"{key}_n", "sd": f"{key}_sd"})

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import CELL_OF, SETTING, finished, kaplan_meier_median
+from analysis.statistics import CELL_OF, SETTING, finished, intervals
 from analysis.store import EPOCH
 from src import schema
 from src.schema import Quantity
@@ -60,12 +60,11 @@ def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold:
     return {THRESHOLD.key: threshold, REACHED: float(hits.size > 0), **found}
 
 
-def time_to_threshold(measured: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per group the threshold, how many of how many runs reached it, and how soon.
+def time_to_threshold(measured: pd.DataFrame) -> pd.DataFrame:
+    """Per cell the threshold, how many of how many runs reached it, and how soon.
 
     Args:
-        measured: one row per run: by, ended (finished or diverged), and the columns of reached().
-        by: columns of the groups.
+        measured: one row per run: its cell, ended (finished or diverged), and the columns of reached().
     Returns:
         threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached, threshold/cut_short
         (failed, killed or running before, so censored where their record ends), and for each of AXES KEY_median
@@ -73,13 +72,13 @@ def time_to_threshold(measured: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """
     known = measured[measured[THRESHOLD.key].notna() & (measured[TO_EPOCHS.key] > 0)]
     rows = []
-    for key, group in known.groupby(by):
+    for key, group in known.groupby(CELL_OF):
         arrived = group[REACHED] > 0
-        row = {**dict(zip(by, key, strict=True)), THRESHOLD.key: group[THRESHOLD.key].iloc[0]}
+        row = {**dict(zip(CELL_OF, key, strict=True)), THRESHOLD.key: group[THRESHOLD.key].iloc[0]}
         row |= {AT_RISK: len(group), REACHED: int(arrived.sum()), CUT_SHORT: int((~arrived & ~group[ENDED]).sum())}
         for axis in AXES:
-            row[f"{axis.key}_median"] = kaplan_meier_median(group[axis.key], arrived)
+            row[f"{axis.key}_median"] = intervals.kaplan_meier_median(group[axis.key], arrived)
             row[f"{axis.key}_first"] = group.loc[arrived, axis.key].min()
         rows.append(row)
     ends = [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
-    return pd.DataFrame(rows, columns=[*by, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT, *ends])
+    return pd.DataFrame(rows, columns=[*CELL_OF, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT, *ends])

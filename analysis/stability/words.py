@@ -5,36 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.display import (
-    Table,
-    counted,
-    decimals,
-    interval,
-    labelled,
-    percent,
-    significant,
-    spread,
-    table,
-    whole,
-)
-from analysis.stability.numbers import (
-    DRAWDOWN,
-    LOSS_SD,
-    SHARE_WORSE,
-    SPIKE_RATE,
-    SPIKES,
-    STEP_TO_STEP,
-    WORST_STEP,
-)
-from analysis.stability.threshold import (
-    AT_RISK,
-    AXES,
-    CUT_SHORT,
-    REACHED,
-    THRESHOLD,
-    TO_EPOCHS,
-    TO_SECONDS,
-)
+from analysis.display import Table, counted, decimals, interval, labelled, percent, significant, spread, table, whole
+from analysis.stability import numbers, threshold
 from analysis.store import B, K
 from src import schema
 from src.schema import Quantity
@@ -67,13 +39,13 @@ def stability_table(cells: pd.DataFrame, noise: dict[tuple[int, int], float], ki
             "B": str(cell[B]),
             "K": str(cell[K]),
             "diverged, of the runs that ended (95 % interval)": f"{lost} of {runs}{rate}",
-            WORST_STEP.axis: over_seeds(cell, WORST_STEP),
-            STEP_TO_STEP.axis: over_seeds(cell, STEP_TO_STEP),
-            SHARE_WORSE.axis: over_seeds(cell, SHARE_WORSE, percent),
-            DRAWDOWN.axis: over_seeds(cell, DRAWDOWN),
-            SPIKES.label: over_seeds(cell, SPIKES, whole),
-            "the same per 1,000 judged steps": over_seeds(cell, SPIKE_RATE),
-            f"{LOSS_SD.axis}, last epoch": significant(cell[LOSS_SD.key]),
+            numbers.WORST_STEP.axis: over_seeds(cell, numbers.WORST_STEP),
+            numbers.STEP_TO_STEP.axis: over_seeds(cell, numbers.STEP_TO_STEP),
+            numbers.SHARE_WORSE.axis: over_seeds(cell, numbers.SHARE_WORSE, percent),
+            numbers.DRAWDOWN.axis: over_seeds(cell, numbers.DRAWDOWN),
+            numbers.SPIKES.label: over_seeds(cell, numbers.SPIKES, whole),
+            "the same per 1,000 judged steps": over_seeds(cell, numbers.SPIKE_RATE),
+            f"{numbers.LOSS_SD.axis}, last epoch": significant(cell[numbers.LOSS_SD.key]),
             "its Monte Carlo part √(V_mc/(B K)), last probe": significant(noise.get((cell[B], cell[K]), float("nan"))),
             f"sd of the {final.label} over seeds [{final.unit}] (95 % interval)": f"{decimals(cell[SD])}{sd}",
             ACTIVE.axis: over_seeds(cell, ACTIVE, whole),
@@ -99,17 +71,19 @@ def stability_caption(kind: str) -> str:
 
 def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
     """time_to_threshold of one setting; chosen: whether the threshold was chosen by the user."""
-    cells = cells[cells[AT_RISK] > 0].sort_values([B, K])
+    cells = cells[cells[threshold.AT_RISK] > 0].sort_values([B, K])
 
     def row(cell: dict[Hashable, Any]) -> dict[str, str]:
         row = {"B": str(cell[B]), "K": str(cell[K]), "runs that reached it": arrivals(cell)}
-        row |= {f"median {axis.axis}": when(cell[f"{axis.key}_median"], axis) for axis in AXES}
-        return row | {f"earliest run, {axis.axis}": written(cell[f"{axis.key}_first"], axis) for axis in AXES[:2]}
+        row |= {f"median {axis.axis}": when(cell[f"{axis.key}_median"], axis) for axis in threshold.AXES}
+        return row | {
+            f"earliest run, {axis.axis}": written(cell[f"{axis.key}_first"], axis) for axis in threshold.AXES[:2]
+        }
 
     if cells.empty:
         return table("", [])
     test = labelled(schema.TEST_NLL, kind)
-    value = decimals(cells[THRESHOLD.key].iloc[0])
+    value = decimals(cells[threshold.THRESHOLD.key].iloc[0])
     origin = (
         "set on the command line"
         if chosen
@@ -127,13 +101,13 @@ def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
 
 def arrivals(cell: dict[Hashable, Any], noun: str = "") -> str:
     """How many runs reached the threshold, and how many were not seen long enough to tell."""
-    lost = f", {cell[CUT_SHORT]:.0f} cut short" if cell[CUT_SHORT] else ""
-    return f"{cell[REACHED]:.0f} of {cell[AT_RISK]:.0f}{noun}{lost}"
+    lost = f", {cell[threshold.CUT_SHORT]:.0f} cut short" if cell[threshold.CUT_SHORT] else ""
+    return f"{cell[threshold.REACHED]:.0f} of {cell[threshold.AT_RISK]:.0f}{noun}{lost}"
 
 
 def written(value: float, axis: Quantity) -> str:
-    """A length on one of AXES."""
-    return whole(value) if axis is TO_EPOCHS else significant(value)
+    """A length on one of threshold.AXES."""
+    return whole(value) if axis is threshold.TO_EPOCHS else significant(value)
 
 
 def when(value: float, axis: Quantity) -> str:
@@ -147,16 +121,16 @@ def threshold_sentences(cells: pd.DataFrame, kind: str) -> list[str]:
 
     def arrival(cell: dict[Hashable, Any]) -> str:
         counts = arrivals(cell, " runs")
-        epochs, seconds = (cell[f"{axis.key}_median"] for axis in (TO_EPOCHS, TO_SECONDS))
+        epochs, seconds = (cell[f"{axis.key}_median"] for axis in (threshold.TO_EPOCHS, threshold.TO_SECONDS))
         if epochs == float("inf"):
             return f"at K = {cell[K]} not by half ({counts})"
         return f"at K = {cell[K]} after {counted(int(epochs), 'epoch')} and {significant(seconds)} s ({counts})"
 
     sentences = []
-    for batch_size, group in cells[cells[AT_RISK] > 0].sort_values(K).groupby(B):
+    for batch_size, group in cells[cells[threshold.AT_RISK] > 0].sort_values(K).groupby(B):
         levels = group.to_dict("records")
         if len(levels) > 1:
-            value = decimals(levels[0][THRESHOLD.key])
+            value = decimals(levels[0][threshold.THRESHOLD.key])
             ends = ", ".join(map(arrival, (levels[0], levels[-1])))
             sentences.append(f"B = {batch_size}: a {test.label} of {value} {test.unit} is reached {ends}; medians.")
     return sentences

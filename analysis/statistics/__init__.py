@@ -1,49 +1,6 @@
-"""Which runs stand for which cell, and means, intervals and paired differences over seeds."""
+"""Which runs stand for which cell (completeness), what an epoch costs, intervals over seeds, and pairs of seeds."""
 
-from analysis.statistics.completeness import (
-    CELL_OF,
-    COUNTED,
-    SETTING,
-    count,
-    finished,
-    mark,
-    missing,
-    nll_kind,
-    scoreless,
-    select_sweeps,
-    set_aside,
-    setting_params,
-    unfinished,
-    varying,
-)
-from analysis.statistics.cost import DECODER_EVALUATIONS, EPOCH_SECONDS
-from analysis.statistics.intervals import INTERVAL, intervals, kaplan_meier_median, sd_interval, t_quantile, wilson
-from analysis.statistics.pairs import paired, pairs_left_out, with_machine
+from analysis.statistics import completeness, cost, intervals, pairs
+from analysis.statistics.completeness import CELL_OF, COUNTED, SETTING, finished
 
-__all__ = [
-    "CELL_OF",
-    "COUNTED",
-    "DECODER_EVALUATIONS",
-    "EPOCH_SECONDS",
-    "INTERVAL",
-    "SETTING",
-    "count",
-    "finished",
-    "intervals",
-    "kaplan_meier_median",
-    "mark",
-    "missing",
-    "nll_kind",
-    "paired",
-    "pairs_left_out",
-    "scoreless",
-    "sd_interval",
-    "select_sweeps",
-    "set_aside",
-    "setting_params",
-    "t_quantile",
-    "unfinished",
-    "varying",
-    "wilson",
-    "with_machine",
-]
+__all__ = ["CELL_OF", "COUNTED", "SETTING", "completeness", "cost", "finished", "intervals", "pairs"]

@@ -111,21 +111,21 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
 
 
-def unfinished(runs: pd.DataFrame) -> pd.DataFrame:
-    """The counted runs that did not finish, one row each."""
-    return runs[runs[COUNTED] & (runs["status"] != schema.FINISHED)]
+def lost(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every run that is in no mean of the final test NLL, and every run that was never started, with the reason as why.
 
-
-def set_aside(runs: pd.DataFrame) -> pd.DataFrame:
-    """The repeats, one row each, and whether each has the same fingerprint as the run that counts."""
-    kept = runs.loc[runs[COUNTED], [SETTING, *RUN, "run_id", "fingerprint"]]
-    repeats = runs[~runs[COUNTED]].merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
+    A repeat has the run id of its own; whether its fingerprint is that of the run that counts is in the reason.
+    """
+    counted, repeats = runs[runs[COUNTED]], runs[~runs[COUNTED]]
+    kept = counted[[SETTING, *RUN, "fingerprint"]]
+    repeats = repeats.merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
     same = repeats["fingerprint"].fillna("") == repeats["fingerprint_counted"].fillna("")
-    return repeats.assign(same_fingerprint=same)
-
-
-def scoreless(runs: pd.DataFrame) -> pd.DataFrame:
-    """The counted and finished runs whose final test NLL is missing or not finite: they are in no mean of it."""
-    score = schema.FINAL_TEST_NLL.key
-    usable = finished(runs)
-    return usable[~np.isfinite(usable.reindex(columns=[score])[score].astype(float))]
+    broken, usable = counted[counted["status"] != schema.FINISHED], finished(runs)
+    score = usable.reindex(columns=[schema.FINAL_TEST_NLL.key]).astype(float)
+    scoreless = usable[~np.isfinite(score).all(axis=1)]
+    return pd.concat([
+        broken.assign(why=broken["status"]),
+        missing(runs).assign(why="never started"),
+        repeats.assign(why="repeat set aside: " + repeats["status"] + np.where(same, "", " under another fingerprint")),
+        scoreless.assign(why="finished without a finite test score"),
+    ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Means, rates, standard deviations and times of the runs of a cell, with their 95 % intervals.
+"""Means, rates and standard deviations over the runs of a cell with their 95 % intervals, and median times.
 
 Each seed is one training run. Values that are not finite are left out of a mean, and n says how many remain.
 """
@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
-INTERVAL = ["n", "mean", "sd", "ci_low", "ci_high"]
 
 
-def intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False) -> pd.DataFrame:
+def t_intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False) -> pd.DataFrame:
     """Mean over the rows of each group with its two-sided t-interval.
 
         mean +- t_{n-1, 0.975} sd / sqrt(n),   sd with ddof = 1
@@ -44,22 +43,7 @@ def intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = False)
 
 def t_quantile(n: pd.Series) -> np.ndarray:
     """Student's t at (1 + CONFIDENCE) / 2 with n - 1 degrees of freedom; nan where n < 2."""
-    return stats.t.ppf((1 + CONFIDENCE) / 2, degrees(n))
-
-
-def degrees(n: pd.Series) -> np.ndarray:
-    """n - 1; nan where n < 2."""
-    return np.where(n > 1, n - 1, np.nan)
-
-
-def sd_interval(sd: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The interval of a standard deviation, for normal values; nan where n < 2.
-
-    sd sqrt((n-1) / q),   q the 97.5 % and 2.5 % quantiles of chi-square with n - 1 degrees of freedom
-    """
-    tails = (1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2
-    low, high = (sd * np.sqrt(degrees(n) / stats.chi2.ppf(tail, degrees(n))) for tail in tails)
-    return low, high
+    return stats.t.ppf((1 + CONFIDENCE) / 2, np.where(n > 1, n - 1, np.nan))
 
 
 def wilson(count: int, n: int) -> tuple[float, float]:

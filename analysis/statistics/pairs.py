@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.completeness import SETTING, finished
-from analysis.statistics.intervals import intervals
+from analysis.statistics.intervals import t_intervals
 from analysis.store import SEED, TAG_PREFIX, B, K
 from src import schema
 from src.schema import Quantity
@@ -47,19 +47,20 @@ def paired(table: pd.DataFrame, by: list[str], quantity: Quantity, ratio: bool =
         quantity: what is compared, in the unit of the difference; a ratio has none.
         ratio: compare by ratio instead of difference; for positive quantities.
     Returns:
-        One row per group and K > K_min with at least two pairs: by, mc_samples, reference (K_min), INTERVAL columns, n
-        being the number of pairs, and rho, the correlation over seeds (empty at two pairs, where it is 1 or -1).
+        One row per group and K > K_min with at least two pairs: by, mc_samples, reference (K_min), the columns of
+        t_intervals(), n being the number of pairs, and rho, the correlation over seeds (nan at two pairs, where it
+        would be 1 or -1).
     """
     pairs = candidates(table, by, quantity)
     pairs = pairs[pairs["same_machine"]]
     pairs = pairs.assign(d=pairs["y"] / pairs["y_0"] if ratio else pairs["y"] - pairs["y_0"])
     cell = [*by, K, "reference"]
-    result = intervals(pairs, cell, "d", log=ratio)
+    result = t_intervals(pairs, cell, "d", log=ratio)
     rho = {key: group["y"].corr(group["y_0"], min_periods=3) for key, group in pairs.groupby(cell)}
     result["rho"] = [rho[key] for key in result[cell].itertuples(index=False, name=None)]
     return result[result["n"] > 1].reset_index(drop=True)
 
 
-def pairs_left_out(runs: pd.DataFrame) -> int:
+def left_out(runs: pd.DataFrame) -> int:
     """How many pairs of final results of marked runs two kinds of machines made."""
     return int((~candidates(finished(runs), [SETTING, B], schema.FINAL_TEST_NLL)["same_machine"]).sum())

@@ -13,17 +13,9 @@ CELL = [K, B]
 RUN = [*CELL, SEED]
 # Columns of the runs table that are neither parameter, tag nor metric.
 RUN_COLUMNS = (
-    "run_id",
-    "run_name",
-    "parent_id",
-    "parent_name",
-    "sweep",
-    "status",
-    "fingerprint",
-    "start_time",
-    "end_time",
+    "run_id", "run_name", "parent_id", "parent_name", "sweep", "status", "fingerprint", "start_time", "end_time",
     "artifact_uri",
-)
+)  # fmt: skip
 TAG_PREFIX = "tags."
 UNKNOWN = "unknown"
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, UNKNOWN)

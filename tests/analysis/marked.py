@@ -4,14 +4,14 @@ import pandas as pd
 
 from analysis import store as stores
 from analysis.probe import components_by_point, observations
-from analysis.statistics import mark
+from analysis.statistics import completeness
 from tests.stores import EXPERIMENT, Store
 
 
 def marked(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Marked runs and their histories."""
     tables = stores.read(store.uri, EXPERIMENT)
-    return mark(tables), tables.history
+    return completeness.mark(tables), tables.history
 
 
 def probes(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:

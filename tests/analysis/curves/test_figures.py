@@ -11,7 +11,10 @@ from analysis import style
 from analysis.curves import figures
 from analysis.curves.numbers import by_epoch
 from analysis.display import labelled
-from analysis.statistics import EPOCH_SECONDS, SETTING, finished, intervals, paired, with_machine
+from analysis.statistics import SETTING, finished
+from analysis.statistics.cost import EPOCH_SECONDS
+from analysis.statistics.intervals import t_intervals
+from analysis.statistics.pairs import paired, with_machine
 from analysis.store import CELL, B, K
 from src import schema
 from tests.analysis.marked import marked
@@ -55,7 +58,7 @@ def lines(ax) -> dict[str, np.ndarray]:
 def test_loss_variance_draws_means_and_a_band_per_cell_with_two_seeds(history):
     quantity = schema.TRAIN_LOSS_VARIANCE
     curves = by_epoch(history, quantity, log=True)
-    figure = figures.plot_loss_variance(curves, quantity, DATA)
+    figure = figures.plot_curves([(quantity, curves)], DATA, log=True)
     few, many = figure.axes
     assert few.get_ylabel() == quantity.axis == "variance of minibatch losses [nats^2]"
     assert few.get_xlabel() == schema.EPOCH.axis
@@ -75,7 +78,7 @@ def test_loss_variance_draws_means_and_a_band_per_cell_with_two_seeds(history):
 
 def test_a_band_spans_its_interval(history):
     curves = by_epoch(history[(history[K] == 5) & (history[B] == 100)], schema.TEST_NLL)
-    figure = figures.plot_learning_curves([(schema.TEST_NLL, curves)], DATA)
+    figure = figures.plot_curves([(schema.TEST_NLL, curves)], DATA)
     [band] = bands(figure.axes[0])
     vertices = band.get_paths()[0].vertices
     for epoch, low, high in curves[["epoch", "ci_low", "ci_high"]].to_numpy():
@@ -86,7 +89,7 @@ def test_a_band_spans_its_interval(history):
 def test_one_seed_has_no_band_anywhere(history):
     one = history[history["seed"] == 0]
     curves = [(q, by_epoch(one, q)) for q in (schema.TRAIN_LOSS, schema.TEST_NLL)]
-    figure = figures.plot_learning_curves(curves, DATA)
+    figure = figures.plot_curves(curves, DATA)
     assert len(figure.axes) == 4
     assert not any(bands(ax) for ax in figure.axes)
     assert figure.axes[0].get_title(loc="left") == "B = 30, n = 1 seed per cell"
@@ -95,7 +98,7 @@ def test_one_seed_has_no_band_anywhere(history):
 def test_learning_curves_have_a_row_per_quantity_and_a_zero_line_under_differences(history):
     gap = paired(history, [B, "epoch"], schema.TEST_NLL)
     curves = [(schema.TRAIN_LOSS, by_epoch(history, schema.TRAIN_LOSS)), (schema.TEST_NLL, gap)]
-    figure = figures.plot_learning_curves(curves, DATA)
+    figure = figures.plot_curves(curves, DATA)
     loss, _, difference, _ = figure.axes
     assert (loss.get_ylabel(), difference.get_ylabel()) == ("training loss [nats/image]", "test NLL [nats/image]")
     assert len(lines(difference)) == 1  # of K = 5 and 25 at B = 30, K = 25 has one seed: no pairs
@@ -106,7 +109,7 @@ def test_learning_curves_have_a_row_per_quantity_and_a_zero_line_under_differenc
 def test_a_batch_size_without_pairs_has_an_empty_facet(history):
     gap = paired(history[(history[B] == 100) | (history["seed"] == 0)], [B, "epoch"], schema.TEST_NLL)
     curves = [(schema.TRAIN_LOSS, by_epoch(history, schema.TRAIN_LOSS)), (schema.TEST_NLL, gap)]
-    _, _, few, many = figures.plot_learning_curves(curves, DATA).axes
+    _, _, few, many = figures.plot_curves(curves, DATA).axes
     assert (len(lines(few)), len(lines(many))) == (0, 2)
     assert few.get_xlabel() == "epoch"
     assert [text.get_text() for text in few.texts] == ["fewer than two seeds"]
@@ -114,7 +117,7 @@ def test_a_batch_size_without_pairs_has_an_empty_facet(history):
 
 
 def test_final_draws_each_seed_each_mean_and_no_bar_at_one_seed(runs):
-    cells = intervals(runs, CELL, NLL.key)
+    cells = t_intervals(runs, CELL, NLL.key)
     few, many = figures.plot_final(runs, cells, NLL, DATA).axes
     assert (bars(few), bars(many)) == (2, 3)
     seeds = sorted(tuple(line.get_ydata()) for line in many.lines if len(line.get_ydata()) == 3)
@@ -130,14 +133,14 @@ def test_final_draws_each_seed_each_mean_and_no_bar_at_one_seed(runs):
 
 def test_a_pseudo_nll_is_named_on_the_axis_and_in_the_title(runs):
     pseudo = labelled(NLL, schema.PSEUDO_NLL)
-    figure = figures.plot_final(runs, intervals(runs, CELL, NLL.key), pseudo, DATA)
+    figure = figures.plot_final(runs, t_intervals(runs, CELL, NLL.key), pseudo, DATA)
     assert figure.axes[0].get_ylabel() == "final test BCE pseudo-NLL [nats/image]"
     assert "BCE pseudo-NLL" in figure.get_suptitle()
     assert labelled(NLL, schema.TRUE_NLL) == NLL
 
 
 def test_cost_draws_a_line_per_batch_size(runs):
-    cells = intervals(runs, CELL, EPOCH_SECONDS.key)
+    cells = t_intervals(runs, CELL, EPOCH_SECONDS.key)
     figure = figures.plot_cost(cells, EPOCH_SECONDS, DATA)
     [ax], [legend] = figure.axes, figure.legends
     drawn = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 3]
@@ -166,7 +169,9 @@ def test_a_reconstruction_is_taken_from_the_smallest_seed_that_has_one(runs):
 
 def test_the_axis_is_logarithmic_only_where_values_differ_by_a_large_factor(history):
     curves = by_epoch(history, schema.TRAIN_LOSS_VARIANCE, log=True)
-    wide = figures.plot_loss_variance(curves, schema.TRAIN_LOSS_VARIANCE, DATA)
-    narrow = figures.plot_loss_variance(curves[curves["epoch"] == 1].query("batch_size == 30"), NLL, DATA)
+    wide = figures.plot_curves([(schema.TRAIN_LOSS_VARIANCE, curves)], DATA, log=True)
+    first = curves[curves["epoch"] == 1].query("batch_size == 30")
+    narrow = figures.plot_curves([(NLL, first)], DATA, log=True)
+    assert {ax.get_yscale() for ax in figures.plot_curves([(NLL, curves)], DATA).axes} == {"linear"}
     assert {ax.get_yscale() for ax in wide.axes} == {"log"}
     assert {ax.get_yscale() for ax in narrow.axes} == {"linear"}

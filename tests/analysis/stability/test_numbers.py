@@ -19,7 +19,9 @@ from analysis.stability.numbers import (
     seed_sd,
     spikes,
 )
-from analysis.statistics import CELL_OF, wilson
+from analysis.statistics import CELL_OF, SETTING
+from analysis.statistics.intervals import wilson
+from analysis.store import B, K
 from src import schema
 from tests.analysis.marked import marked
 from tests.stores import Store, final_nll, study
@@ -95,8 +97,7 @@ def test_the_sd_over_seeds_has_the_known_factors(tmp_path):
 def test_the_interval_of_the_sd_covers_it_as_often_as_it_says():
     seeds, repeats, z = 4, 3000, 5
     values = np.random.default_rng(1).normal(100.0, 0.7, size=seeds * repeats)
-    runs = pd.DataFrame({NLL: values, "cell": np.repeat(np.arange(repeats), seeds)})
-    found = seed_sd(runs, ["cell"])
+    found = seed_sd(pd.DataFrame({NLL: values, K: np.repeat(np.arange(repeats), seeds), B: 100, SETTING: 1}))
     covered = (found[f"{NLL}_sd_ci_low"] < 0.7) & (found[f"{NLL}_sd_ci_high"] > 0.7)
     assert abs(covered.mean() - 0.95) < z * (0.95 * 0.05 / repeats) ** 0.5
 

@@ -6,18 +6,8 @@ import pytest
 from analysis import store as stores
 from analysis.curves import gains_by_cell, results_by_cell
 from analysis.report.words import lost_table
-from analysis.statistics import (
-    COUNTED,
-    SETTING,
-    count,
-    missing,
-    scoreless,
-    select_sweeps,
-    set_aside,
-    setting_params,
-    unfinished,
-    varying,
-)
+from analysis.statistics import COUNTED, SETTING
+from analysis.statistics.completeness import count, lost, missing, select_sweeps, setting_params, varying
 from analysis.store import RUN, ReportError
 from src import schema
 from tests.analysis.marked import marked
@@ -85,9 +75,19 @@ def test_a_repeated_cell_counts_once_by_its_latest_finished_run(runs):
     assert not counted[study().repeat]
     assert counted[study().runs[5, 100, 1]]
     assert not counted[study().failed_first]
-    aside = set_aside(runs).set_index("run_id")
-    assert set(aside.index) == {study().repeat, study().failed_first}
-    assert aside["same_fingerprint"].all()
+    aside = lost(runs)[lambda rows: rows["why"].str.startswith("repeat")].set_index("run_id")["why"]
+    assert aside.to_dict() == {
+        study().repeat: "repeat set aside: finished",
+        study().failed_first: "repeat set aside: failed",
+    }
+
+
+def test_a_repeat_of_another_fingerprint_is_named_so(tmp_path):
+    store = Store(tmp_path)
+    older = store.record(1, 100, 0, tags={schema.FINGERPRINT: "other"})
+    store.record(1, 100, 0)
+    [row] = lost(read(store)).to_dict("records")
+    assert (row["run_id"], row["why"]) == (older, "repeat set aside: finished under another fingerprint")
 
 
 def test_an_older_finished_run_beats_a_later_broken_one(tmp_path):
@@ -116,7 +116,7 @@ def test_every_run_of_a_cell_is_counted(runs, cell, expected):
 def test_counts_add_up_to_the_runs(runs):
     columns = [name for name in count(runs) if name.startswith("n_") and name not in ("n_seeds", "n_missing")]
     assert count(runs)[columns].to_numpy().sum() == len(runs)
-    assert len(unfinished(runs)) == 4
+    assert lost(runs)["why"].isin([schema.FAILED, schema.KILLED, schema.DIVERGED, schema.RUNNING]).sum() == 4
 
 
 def test_a_finished_run_without_a_finite_score_is_listed(tmp_path):
@@ -124,8 +124,8 @@ def test_a_finished_run_without_a_finite_score_is_listed(tmp_path):
     store.record(1, 100, 0)
     broken = store.record(1, 100, 1, nll=float("nan"))
     runs = read(store)
-    assert list(scoreless(runs)["run_id"]) == [broken]
-    assert len(scoreless(runs.drop(columns=schema.FINAL_TEST_NLL.key))) == 2
+    assert list(lost(runs)["run_id"]) == [broken]
+    assert len(lost(runs.drop(columns=schema.FINAL_TEST_NLL.key))) == 2
     assert [broken, "finished without a finite test score"] in [row[:3:-1] for row in lost_table(runs).rows]
 
 

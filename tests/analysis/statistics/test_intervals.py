@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.statistics import intervals, kaplan_meier_median, wilson
+from analysis.statistics.intervals import kaplan_meier_median, t_intervals, wilson
 from src import schema
 
 SEED = schema.SEED.key
@@ -23,7 +23,7 @@ def table(values: list[float], **columns: object) -> pd.DataFrame:
 def test_interval_is_the_t_interval_with_ddof_1(values):
     n, mean = len(values), sum(values) / len(values)
     sd = (sum((v - mean) ** 2 for v in values) / (n - 1)) ** 0.5
-    [row] = intervals(table(values, cell=0), ["cell"], "value").to_dict("records")
+    [row] = t_intervals(table(values, cell=0), ["cell"], "value").to_dict("records")
     assert (row["n"], row["mean"], row["sd"]) == (n, pytest.approx(mean), pytest.approx(sd))
     half_width = (row["ci_high"] - row["ci_low"]) / 2
     assert half_width == pytest.approx(T[n - 1] * sd / n**0.5, rel=1e-4)
@@ -36,7 +36,7 @@ def test_interval_is_the_t_interval_with_ddof_1(values):
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     cells, n, z = 4000, 4, 5
     draws = np.random.default_rng(0).normal(3.0, 2.0, cells * n)
-    rows = intervals(table(draws, cell=np.repeat(np.arange(cells), n)), ["cell"], "value")
+    rows = t_intervals(table(draws, cell=np.repeat(np.arange(cells), n)), ["cell"], "value")
     covered = ((rows["ci_low"] < 3.0) & (rows["ci_high"] > 3.0)).mean()
     assert abs(covered - 0.95) < z * (0.95 * 0.05 / cells) ** 0.5
     normal = 1.96 * rows["sd"] / n**0.5
@@ -44,26 +44,26 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
 
 
 def test_one_seed_has_a_mean_and_nothing_else():
-    [row] = intervals(table([7.0], cell=0), ["cell"], "value").to_dict("records")
+    [row] = t_intervals(table([7.0], cell=0), ["cell"], "value").to_dict("records")
     assert (row["n"], row["mean"]) == (1, 7.0)
     assert all(np.isnan(row[name]) for name in ("sd", "ci_low", "ci_high"))
 
 
 def test_values_that_are_not_finite_are_left_out_and_n_says_so():
-    rows = intervals(table([1.0, np.nan, 3.0, np.inf, np.nan], cell=[0, 0, 0, 0, 1]), ["cell"], "value")
+    rows = t_intervals(table([1.0, np.nan, 3.0, np.inf, np.nan], cell=[0, 0, 0, 0, 1]), ["cell"], "value")
     assert rows[["cell", "n", "mean"]].to_numpy().tolist() == [[0, 2, 2.0]]
 
 
 def test_the_order_of_the_rows_does_not_matter():
     values = table(list(np.random.default_rng(1).normal(size=30)), cell=[0, 1, 2] * 10)
     shuffled = values.sample(frac=1, random_state=2)
-    expected = intervals(values, ["cell"], "value")
-    pd.testing.assert_frame_equal(intervals(shuffled, ["cell"], "value"), expected, rtol=1e-13)
+    expected = t_intervals(values, ["cell"], "value")
+    pd.testing.assert_frame_equal(t_intervals(shuffled, ["cell"], "value"), expected, rtol=1e-13)
 
 
 def test_a_logarithmic_mean_is_geometric_and_its_interval_positive():
     values = [1.0, 10.0, 1000.0]
-    [row] = intervals(table(values, cell=0), ["cell"], "value", log=True).to_dict("records")
+    [row] = t_intervals(table(values, cell=0), ["cell"], "value", log=True).to_dict("records")
     half_width = T[2] * np.std(np.log(values), ddof=1) / 3**0.5
     assert row["mean"] == pytest.approx(10 ** (4 / 3))
     assert row["ci_low"] == pytest.approx(row["mean"] / np.exp(half_width), rel=1e-3)
@@ -72,7 +72,7 @@ def test_a_logarithmic_mean_is_geometric_and_its_interval_positive():
 
 
 def test_a_column_that_nobody_recorded_has_no_rows():
-    assert intervals(table([1.0], cell=0), ["cell"], "other").empty
+    assert t_intervals(table([1.0], cell=0), ["cell"], "other").empty
 
 
 @pytest.mark.parametrize(("n", "high"), [(5, 0.43), (10, 0.28), (20, 0.16)])

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from analysis.curves import gains_by_cell, pairs_note
-from analysis.statistics import SETTING, paired, pairs_left_out
-from analysis.statistics.pairs import MACHINE
+from analysis.statistics import SETTING
+from analysis.statistics.pairs import MACHINE, left_out, paired
 from analysis.store import SEED, B, K
 from src import schema
 from tests.analysis.marked import marked
@@ -68,7 +68,7 @@ def test_runs_of_two_kinds_of_machines_make_no_pair(other, n):
     rows = paired(on({1: ("x", "2"), 5: other, 25: other}), [SETTING, B], NLL)
     assert list(rows["n"]) == ([3] if n == 3 else [])  # one pair is no comparison
     some = on({1: ("x", "2"), 5: other, 25: other}).assign(status=schema.FINISHED, counted=True)
-    assert pairs_left_out(some) == (0 if n == 3 else 3)  # K = 5 with two seeds, K = 25 with one
+    assert left_out(some) == (0 if n == 3 else 3)  # K = 5 with two seeds, K = 25 with one
 
 
 def test_a_machine_that_is_not_recorded_is_another_one():
@@ -89,7 +89,7 @@ def test_pairs_of_a_store_are_left_out_of_every_difference_and_counted(tmp_path)
     d = [final_nll(5, 100, seed) - final_nll(1, 100, seed) for seed in range(3)]
     assert (gain["n"], gain["mean"]) == (3, pytest.approx(np.mean(d)))
     assert gain["mean"] != pytest.approx(np.mean([*d, final_nll(5, 100, 3) - final_nll(1, 100, 3)]))
-    assert pairs_left_out(runs) == 1
+    assert left_out(runs) == 1
     [note] = pairs_note(runs)
     assert note.startswith("1 pair of runs of one seed")
     assert "different kinds of processor" in note

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis import store as stores
-from analysis.store import RUN, UNKNOWN, ReportError, Tables, param_columns, reading
-from analysis.store.tables import typed
+from analysis.store import RUN, ReportError, Tables, param_columns, reading
+from analysis.store.tables import UNKNOWN, typed
 from src import schema
 from tests.stores import EPOCHS, EXPERIMENT, Store, curve, final_nll, study
 
