@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.options import positive, positives
 from benchmarks.report import markdown, write
 from benchmarks.statistics import Spread, spread
-from src import data, schema
+from src import ROOT, schema
 from src.config import TrackingConfig
 
 STDERR_LINES = 12
@@ -108,7 +108,7 @@ def train(folder: Path, overrides: Sequence[str]) -> float:
     places = (f"tracking.uri={store_uri(folder)}", f"tracking.runs={folder}/runs")
     started = time.perf_counter()
     command = [sys.executable, "-m", "src.train", *places, *overrides]
-    done = subprocess.run(command, cwd=data.ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     wall = time.perf_counter() - started
     if done.returncode:
         tail = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
@@ -125,10 +125,10 @@ def store_uri(folder: Path) -> str:
 
 def create_store(folder: Path) -> float:
     """Create and migrate the store, which a first run does once and no later one; returns the time it takes."""
-    from src.recording import Store
+    from src.recording import open_tracker
 
     started = time.perf_counter()
-    Store(TrackingConfig(uri=store_uri(folder)))
+    open_tracker(TrackingConfig(uri=store_uri(folder)))
     return time.perf_counter() - started
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks import machine
 from benchmarks.contenders import CONTENDERS
-from src import data
+from src import ROOT, data
 from src.config import Config, DataConfig
 
 STDERR_LINES = 12
@@ -95,7 +95,7 @@ def measure_apart(trial: Trial) -> Measurement:
         TrialFailed: it ended with an error, was killed, or printed no measurement.
     """
     command = [sys.executable, "-m", "benchmarks.trial", json.dumps(trial._asdict())]
-    done = subprocess.run(command, cwd=data.ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     try:
         if done.returncode:
             raise ValueError(f"exit code {done.returncode}")

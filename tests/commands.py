@@ -71,8 +71,10 @@ class Workplace:
         settings = (*SMALL, *places, *own)
         return [sys.executable, "-m", "src.train", *options, *settings]
 
-    def start(self, *overrides: str, environment: Mapping[str, str] = NOTHING) -> subprocess.Popen[str]:
-        """The command under way, with variables of its environment beside this process's."""
+    def start(
+        self, *overrides: str, environment: Mapping[str, str] = NOTHING, new_group: bool = False
+    ) -> subprocess.Popen[str]:
+        """The command under way, with variables of its environment beside this process's; in a group of its own."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         return subprocess.Popen(
             self.command(*overrides),
@@ -82,6 +84,7 @@ class Workplace:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=new_group,
         )
 
     def train(

@@ -42,8 +42,8 @@ class Plan:
         launch: to run, the longest first, ties in grid order.
         skipped: finished before.
         kept: failed or diverged before, and left as they are.
-        dropped: whole replicates that the budget has no room for.
-        seeds_kept, seeds_dropped: of the replicates in `launch` and in `dropped`, in grid order.
+        dropped: whole seeds that the budget has no room for.
+        seeds_kept, seeds_dropped: the seeds in `launch` and in `dropped`, in grid order.
         workers: how many cells run at once.
         budget: seconds for the whole grid; None for no limit.
     """
@@ -73,7 +73,7 @@ def make_plan(
 ) -> Plan:
     """Select the cells to run, estimate their costs, keep to the budget, order the rest.
 
-    A replicate that has run in part keeps its place in the order of the seeds.
+    A seed whose cells have run in part keeps its place in the order of the seeds.
 
     Args:
         cells: of the grid, each once.
@@ -83,7 +83,7 @@ def make_plan(
         budget: seconds for the whole grid; None for no limit.
         workers: how many cells run at once.
     Raises:
-        ConfigError: the budget has no room for one replicate.
+        ConfigError: the budget has no room for one seed.
     """
     to_run, skipped, kept = select(cells, recorded, rerun)
     predicted = costs([cell.config for cell in to_run])
@@ -130,8 +130,8 @@ def select(cells: Iterable[Cell], recorded: Mapping[str, Ledger], rerun: str) ->
 def fit_to_budget(planned: Sequence[Planned], budget: float | None, workers: int) -> tuple[list[Planned], list[Cell]]:
     """The cells that a budget of seconds has room for, in their order, and the others.
 
-    It takes whole replicates, by their seeds' first appearance, up to the first that does not fit: half a replicate
-    cannot be compared with the others. Raises ConfigError where not even one fits.
+    It takes all cells of a seed or none, by the seeds' first appearance, up to the first that does not fit: cells are
+    compared in pairs of one seed. Raises ConfigError where not even one seed fits.
     """
     turn = {seed: number for number, seed in enumerate(seeds_of(item.cell for item in planned), start=1)}
     if budget is None or not planned:
@@ -143,7 +143,7 @@ def fit_to_budget(planned: Sequence[Planned], budget: float | None, workers: int
     room = max(takewhile(lambda count: needed(count) <= budget, turn.values()), default=0)
     if not room:
         raise ConfigError(
-            f"study.budget={brief(budget)} is too small: one replicate of this grid is predicted to take "
+            f"study.budget={brief(budget)} is too small: one seed of this grid is predicted to take "
             f"{clock(needed(1))} with {counted(workers, 'worker')}. Raise it, use fewer epochs or a smaller grid."
         )
     taken = [item for item in planned if turn[item.cell.config.seed] <= room]
@@ -204,8 +204,8 @@ def budget_fact(plan: Plan) -> list[tuple[str, str]]:
     if plan.budget is None or not plan.seeds_dropped:
         return []
     kept, dropped = (", ".join(map(str, seeds)) for seeds in (plan.seeds_kept, plan.seeds_dropped))
-    share = f"{len(plan.seeds_kept)} of {len(plan.seeds_kept + plan.seeds_dropped)} replicates"
-    return [("budget", f"{brief(plan.budget)} keeps {share}: seeds {kept}; dropped: {dropped}")]
+    share = f"{len(plan.seeds_kept)} of {len(plan.seeds_kept + plan.seeds_dropped)} seeds"
+    return [("budget", f"{brief(plan.budget)} keeps {share}: {kept}; dropped: {dropped}")]
 
 
 def time_fact(plan: Plan, now: datetime) -> list[tuple[str, str]]:

@@ -142,8 +142,8 @@ def rename(path, target):
 
 
 def inject(cell):
-    """Wrap the steps of a run; `cell` is the module src.run.cell, which has been imported by whichever process runs one."""
-    from src.recording.checkpoint import Keeper
+    """Wrap the steps of a run; `cell` is the module src.run.cell, which the process has just imported."""
+    from src.recording.checkpoint import Checkpointer
     from src.recording.ledger import Ledger
     from src.vae.training import EpochRecorder
 

@@ -3,9 +3,8 @@
 import threading
 import time
 
-from src.config.settings import TrackingConfig
-from src.recording import provenance
-from src.recording.ledger import Runs, held
+from src.config import TrackingConfig
+from src.recording import Runs, fingerprint, held
 from src.run import cell
 from tests.commands import wait_until
 from tests.conftest import small
@@ -16,9 +15,9 @@ def test_a_cell_that_is_being_run_elsewhere_is_waited_for_and_that_is_said(tmp_p
     config = small(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", runs=str(tmp_path / "runs")))
     monkeypatch.setattr(cell, "attempt", lambda *_: None)  # by the time it is this one's turn, there is nothing to do
     waiting = threading.Thread(target=cell.run, args=(config, None))
-    with held(Runs(config.tracking).home(config, provenance.fingerprint(config))):
+    with held(Runs(config.tracking).home(config, fingerprint(config))):
         waiting.start()
-        said = "K=1 B=100 seed=0 is being run by another process; this one waits for it to end"
+        said = "K=1 B=100 seed=0 is being run by another process; waiting until that one ends"
         wait_until(lambda: said in caplog.text, seconds=30)
         time.sleep(0.1)
         assert waiting.is_alive()

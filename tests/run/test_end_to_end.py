@@ -3,13 +3,16 @@
 import lzma
 import shutil
 import signal
+import subprocess
 
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from src import config, data, schema
-from src.config.settings import Config, DataConfig
+from src import ROOT, config, schema
+from src.config import Config
+from src.data.idx import FILES
+from src.data.sources import SOURCES
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 
 REFUSALS = [
@@ -20,7 +23,7 @@ REFUSALS = [
     (["batch_size=251"], ["at most the number of training images, 250", "Received: batch_size=251"]),
     (["optimizer=rmsprp"], ["optimizer must be one of rmsprop, adam, sgd", "Received: optimizer=rmsprp"]),
     (["data=mnits"], ["data has no option mnits", "idx, linear_gaussian, mnist", "Received: data=mnits"]),
-    (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "Received: data.path=nowhere"]),
+    (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "nowhere", "set data.path to a folder"]),
     (["+more=1"], ["more is not a key"]),
     (["seed"], ["seed is not an override", "Expected key=value"]),
 ]
@@ -44,6 +47,17 @@ def test_every_wrong_cell_of_a_grid_is_named_at_once(tmp_path):
     assert done.returncode == 2
     for part in ("nothing was started", "mc_samples=0", "mc_samples=abc", "batch_size=251", "of 6 cells"):
         assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [["epochs=1", "-m", "seed=0,1"], ["-m", "epochs=1", "seed=0,1"], ["seed=0,1", "-m"]]
+)
+def test_options_may_stand_anywhere_among_the_overrides(tmp_path, options):
+    place = Workplace(tmp_path)
+    command = [*place.command()[:3], *options, *place.command()[3:], "study.plan_only=true"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 cells: 2 to run" in done.stderr
 
 
 def test_help_names_every_key_with_its_default(tmp_path):
@@ -90,8 +104,9 @@ def test_metrics_are_exactly_the_designs(grid):
     history = place.history(place.runs()[1][0])
     per_epoch = {(metric.key, epoch) for metric in schema.EPOCH_METRICS for epoch in (1, 2)}
     final = {(metric.key, 2) for metric in (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE)}
+    once = (schema.PROBE_SET_SIZE, schema.PROBE_INDEPENDENT, schema.PROBE_SECONDS)
     names = [schema.probe_key(part, name) for part in schema.PROBE_PARTS for name in schema.PROBE_QUANTITIES]
-    probed = {(key, epoch) for key in (*names, schema.PROBE_SECONDS.key) for epoch in (0, 1, 2)}
+    probed = {(key, epoch) for key in (*names, *(quantity.key for quantity in once)) for epoch in (0, 1, 2)}
     assert set(history) == per_epoch | final | probed
     assert 500 < history[schema.TRAIN_LOSS.key, 1] < 543.4 + 20
     assert history[schema.TRAIN_LOSS.key, 2] < history[schema.TRAIN_LOSS.key, 1]
@@ -141,7 +156,7 @@ def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
     place, _ = grid
     done = place.train("mc_samples=3", "tracking.experiment=again", environment={"TF_CPP_MIN_LOG_LEVEL": "0"})
     assert done.returncode == 0, done.stderr
-    # TensorFlow says there what it does to the process; this one halves its speed, see src.training.epochs_from.
+    # TensorFlow says there what it does to the process; this one halves its speed, see src.vae.training.epochs_from.
     assert "Compiled cluster using XLA" in done.stderr
     assert "M_TRIM_THRESHOLD" not in done.stderr
     runs = [place.runs()[1][0], place.runs()[-1][0]]
@@ -176,8 +191,8 @@ def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
     """A test file whose header is sound and whose content is not passes the check and fails in the run."""
     folder = tmp_path / "damaged"
     folder.mkdir()
-    for part in data.FILES:
-        shutil.copy(data.find(DataConfig(), part), folder)
+    for part in FILES:
+        shutil.copy(SOURCES["mnist"].find(part).path, folder)
     path = folder / "t10k-labels-idx1-ubyte.xz"
     content = bytearray(lzma.decompress(path.read_bytes()))
     content[500] ^= 1
@@ -202,9 +217,9 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
     made, filled = "select 1 from sqlite_master where name = 'metrics'", "select 1 from metrics"
     wait_until(lambda: place.query(made) and place.query(filled), process, seconds=120)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"Ended by {number.name}" in errors
+    assert f"The program was ended by {number.name}; open runs are KILLED." in errors
     assert [status for _, status in place.runs()] == ["KILLED", "KILLED"]
     for run_id, _ in place.runs():
         assert place.pairs("tags", run_id)[schema.STATUS] == schema.KILLED

@@ -3,16 +3,17 @@
 from collections import Counter
 from datetime import datetime
 from itertools import product
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from src.sweep.past import Past
-from src.sweep.predict import CALIBRATED, REPEATED, Prediction, disk_bytes
 
 from src import schema
-from src.config.settings import Config, ConfigError
-from src.sweep.plan import Cell, Plan, Planned, describe, make_plan, makespan, select, unique, within
+from src.config import Config, ConfigError
+from src.recording.cost import CALIBRATED, RECORDED, Cost, disk_bytes
+from src.sweep.plan import Cell, Plan, Planned, describe, fit_to_budget, make_plan, makespan, select, unique
 
 NOON = datetime(2030, 5, 17, 12, 0)
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING)
@@ -28,20 +29,21 @@ def grid(ks: tuple[int, ...] = (1, 5, 25), seeds: tuple[int, ...] = (0, 1, 2)) -
     ]
 
 
-def run_of(cell: Cell, status: str = schema.FINISHED) -> Past:
-    return Past("abcdef0123456789", cell.fingerprint, status, 0, {}, {}, {})
+def run_of(cell: Cell, status: str = schema.FINISHED) -> Any:
+    """What a plan reads of a ledger."""
+    return SimpleNamespace(run_id="abcdef0123456789", fingerprint=cell.fingerprint, status=status)
 
 
-def minutes(configs: list[Config]) -> list[Prediction]:
+def minutes(configs: list[Config]) -> list[Cost]:
     """One minute for K = 1, two for K = 5, five for K = 25."""
-    return [Prediction(60 * MINUTES[config.mc_samples], 1.5e9, CALIBRATED) for config in configs]
+    return [Cost(60 * MINUTES[config.mc_samples], 1.5e9, CALIBRATED) for config in configs]
 
 
 def planned_of(cells: list[Cell]) -> list[Planned]:
     return list(map(Planned, cells, minutes([cell.config for cell in cells])))
 
 
-def plan_of(cells: list[Cell], past: dict[str, Past] | None = None, rerun: str = "failed", **changes) -> Plan:
+def plan_of(cells: list[Cell], past: dict[str, Any] | None = None, rerun: str = "failed", **changes) -> Plan:
     return make_plan(cells, past or {}, rerun, minutes, **{"budget": None, "workers": 1, **changes})
 
 
@@ -116,8 +118,8 @@ def test_makespans_worked_by_hand():
 
 def test_without_a_budget_everything_stays():
     planned = planned_of(grid())
-    assert within(planned, None, 1) == (planned, [])
-    assert within([], 1.0, 1) == ([], [])
+    assert fit_to_budget(planned, None, 1) == (planned, [])
+    assert fit_to_budget([], 1.0, 1) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def test_without_a_budget_everything_stays():
         (12, 2, [0, 1, 2]),
     ],
 )
-def test_a_budget_takes_the_replicates_that_fit(budget_minutes, workers, seeds):
-    kept, dropped = within(planned_of(grid()), budget_minutes * 60, workers)
+def test_a_budget_takes_the_seeds_that_fit(budget_minutes, workers, seeds):
+    kept, dropped = fit_to_budget(planned_of(grid()), budget_minutes * 60, workers)
     assert sorted({item.cell.config.seed for item in kept}) == seeds
     assert len(kept) == 3 * len(seeds)
     assert len(dropped) == 9 - len(kept)
@@ -144,13 +146,13 @@ def test_a_budget_takes_the_replicates_that_fit(budget_minutes, workers, seeds):
     st.floats(1, 1000),
     st.integers(1, 4),
 )
-def test_no_replicate_is_split_and_the_budget_is_kept(jobs, budget, workers):
+def test_no_seed_is_split_and_the_budget_is_kept(jobs, budget, workers):
     planned = [
-        Planned(Cell((), Config(seed=seed), str(number)), Prediction(seconds, 1e9, REPEATED))
+        Planned(Cell((), Config(seed=seed), str(number)), Cost(seconds, 1e9, RECORDED))
         for number, (seed, seconds) in enumerate(jobs)
     ]
     try:
-        kept, dropped = within(planned, budget, workers)
+        kept, dropped = fit_to_budget(planned, budget, workers)
     except ConfigError:
         first = [seconds for seed, seconds in jobs if seed == jobs[0][0]]
         assert makespan(first, workers) > budget
@@ -159,15 +161,15 @@ def test_no_replicate_is_split_and_the_budget_is_kept(jobs, budget, workers):
     assert {item.cell.fingerprint for item in kept} | {cell.fingerprint for cell in dropped} == set(
         map(str, range(len(jobs)))
     )
-    assert makespan([item.prediction.seconds for item in kept], workers) <= budget
+    assert makespan([item.cost.seconds for item in kept], workers) <= budget
 
 
 @pytest.mark.parametrize("seeds", [(0, 1, 2), (0,)])
-def test_a_budget_below_one_replicate_is_refused(seeds):
+def test_a_budget_below_one_seed_is_refused(seeds):
     with pytest.raises(ConfigError) as refusal:
-        within(planned_of(grid(seeds=seeds)), 120, 2)
+        fit_to_budget(planned_of(grid(seeds=seeds)), 120, 2)
     assert str(refusal.value) == (
-        "study.budget=2m is too small: one replicate of this grid is predicted to take 5m00s with 2 workers. "
+        "study.budget=2m is too small: one seed of this grid is predicted to take 5m00s with 2 workers. "
         "Raise it, use fewer epochs or a smaller grid."
     )
 
@@ -181,7 +183,7 @@ def test_the_longest_cells_go_first_and_ties_in_grid_order():
     ]
 
 
-def test_a_replicate_that_has_run_in_part_is_not_dropped_for_a_later_one():
+def test_a_seed_that_has_run_in_part_is_not_dropped_for_a_later_one():
     """With (1, 0) done, the first cell still to run is of seed 1; the budget goes to seed 0 all the same."""
     cells = grid()
     past = {cells[0].fingerprint: run_of(cells[0])}
@@ -190,15 +192,15 @@ def test_a_replicate_that_has_run_in_part_is_not_dropped_for_a_later_one():
     assert [planned.cell.fingerprint for planned in plan.launch] == ["25-0", "5-0"]
 
 
-def test_only_cells_that_run_are_predicted():
+def test_costs_are_asked_for_the_cells_that_run_alone():
     cells = grid()
     asked = []
 
-    def predictions(configs):
+    def costs(configs):
         asked.extend(configs)
         return minutes(configs)
 
-    make_plan(cells, {cell.fingerprint: run_of(cell) for cell in cells[:4]}, "failed", predictions, None, 1)
+    make_plan(cells, {cell.fingerprint: run_of(cell) for cell in cells[:4]}, "failed", costs, None, 1)
     assert asked == [cell.config for cell in cells[4:]]
 
 
@@ -216,11 +218,11 @@ def test_a_plan_in_words():
         "mc_samples=5   seed=2    2m00s   1.5 GB  calibration",
         "mc_samples=1   seed=2    1m00s   1.5 GB  calibration",
         "",
-        "12 cells: 7 to run, 1 skipped (finished runs in the store), "
+        "12 cells: 7 to run, 1 skipped (finished before), "
         "1 left alone (failed or diverged before), 3 dropped (by the budget)",
         "skipped  mc_samples=1   seed=0  run abcdef01  finished",
         "left     mc_samples=1   seed=1  run abcdef01  diverged",
-        "budget   12m keeps 3 of 4 replicates: seeds 0, 1, 2; dropped: 3",
+        "budget   12m keeps 3 of 4 seeds: 0, 1, 2; dropped: 3",
         "time     11m00s with 2 workers, ends at about 12:11",
         "memory   3.0 GB at once, 12.6 GB free",
         "disk     87 MB in all, 40.0 GB free",
@@ -247,7 +249,7 @@ def test_long_lists_are_cut_and_counted():
     assert lines[30:33] == ["seed=29    1m00s   1.5 GB  calibration", "... and 12 more", ""]
     done = grid((1,), tuple(range(11)))
     lines = said(plan_of(done, {cell.fingerprint: run_of(cell) for cell in done}))
-    assert lines[0] == "11 cells: 0 to run, 11 skipped (finished runs in the store)"
+    assert lines[0] == "11 cells: 0 to run, 11 skipped (finished before)"
     assert lines[8:] == ["         seed=7   run abcdef01  finished", "         ... and 3 more"]
 
 
