@@ -1,0 +1,134 @@
+"""What a run costs, before it starts: seconds, memory and disk.
+
+    seconds = overhead + multiply-adds / rate
+
+Overhead and rate are medians over earlier runs on this machine with as many threads; without any, a constant and the
+machine's speed at matrix products.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, pairwise
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from src import data, schema
+from src.config import Config
+from src.recording.ledger import Ledger
+
+RECORDED, CALIBRATED = "earlier runs", "calibration"
+# Earlier runs that are looked at, the latest first.
+RECENT = 50
+
+# Measured on two cores, benchmarks/README.md: a run spends this outside of its multiply-adds, and trains at 0.74 to
+# 0.78 of the rate of NumPy's matrix products.
+OVERHEAD_SECONDS = 20.0
+EFFICIENCY = 0.75
+
+# Peaks of runs from 1,000 to 60,000 images, D = 2 to 40, B K = 100 to 150,000: within 20 % of what these give.
+BASE_BYTES, DATA_COPIES = 1.2e9, 4
+# The pictures and the history of the default run, in its folder and again in the store.
+PICTURES_BYTES = 1.1e6
+# Per parameter: float32, with two moments of the optimizer in each of two checkpoints, without in model.keras.
+DISK_BYTES_PER_PARAMETER = 4 * (2 * 3 + 1)
+
+
+class Cost(NamedTuple):
+    """What a run is expected to take.
+
+    Attributes:
+        seconds: of the whole run.
+        bytes: peak resident memory.
+        source: what the seconds rest on, RECORDED or CALIBRATED.
+    """
+
+    seconds: float
+    bytes: float
+    source: str
+
+
+def costs(
+    configs: Sequence[Config], recorded: Iterable[Ledger], host: str, threads: str, calibrate: Callable[[], float]
+) -> list[Cost]:
+    """What each run will take.
+
+    Args:
+        configs: checked settings, whose data are at hand.
+        recorded: earlier runs, the latest first; those count that finished on this host with these threads.
+        host: this machine's name.
+        threads: of every run to come, as the tag `schema.THREADS` has it.
+        calibrate: multiply-adds per second of a matrix product, see `matmul_rate`; called where no run counts.
+    """
+    if not configs:
+        return []
+    runs = list(islice((run.latest() for run in recorded if is_like(run, host, threads)), RECENT))
+    rate, overhead, source = EFFICIENCY, OVERHEAD_SECONDS, CALIBRATED
+    if runs:
+        rate, source = median(run[schema.RUN_RATE.key] for run in runs), RECORDED
+        overhead = median(run[schema.RUN_SECONDS.key] - run[schema.RUN_MULTIPLY_ADDS.key] / rate for run in runs)
+    else:
+        rate *= calibrate()
+    return [Cost(max(overhead, 0) + multiply_adds(each) / rate, memory_bytes(each), source) for each in configs]
+
+
+def is_like(run: Ledger, host: str, threads: str) -> bool:
+    """Whether a run tells what others will take: it finished, on this host, with these threads, and recorded it."""
+    if run.status != schema.FINISHED or run.owner.host != host or run.tags.get(schema.THREADS) != threads:
+        return False
+    return {schema.RUN_SECONDS.key, schema.RUN_MULTIPLY_ADDS.key, schema.RUN_RATE.key} <= run.latest().keys()
+
+
+def pixels(config: Config) -> int:
+    return math.prod(data.shape(config.data, "train_images")[1:])
+
+
+def images(config: Config) -> tuple[int, int]:
+    """Training and test images."""
+    train = config.data.train_size or data.available(config.data, "train_images")
+    return train, config.data.test_size or data.available(config.data, "test_images")
+
+
+def multiply_adds(config: Config) -> float:
+    """Multiply-adds of a run: of its training, and one decoder pass for every draw of a test image."""
+    draws = config.epochs * config.evaluation.iw_samples + config.evaluation.final_iw_samples
+    return training_multiply_adds(config) + layer_products(config) * images(config)[1] * draws
+
+
+def training_multiply_adds(config: Config) -> float:
+    """Multiply-adds of the training alone: about 3 (encoder + K decoder) per image and epoch, as backward takes two."""
+    return layer_products(config) * config.epochs * images(config)[0] * 3 * (1 + config.mc_samples)
+
+
+def layer_products(config: Config) -> int:
+    """Multiply-adds of the dense layers of one encoder or decoder pass."""
+    return sum(a * b for a, b in pairwise([pixels(config), *config.model.hidden_dims, config.model.latent_dim]))
+
+
+def memory_bytes(config: Config) -> float:
+    """Peak resident memory of a run: libraries and programs, copies of the data, the tensors of a step."""
+    (train, test), width = images(config), pixels(config)
+    resident = width * (train * (4 if config.data.pixels == "real" else 1) + test * 4)
+    step = config.batch_size * config.mc_samples * (3 * width + sum(config.model.hidden_dims)) * 4
+    return BASE_BYTES + DATA_COPIES * resident + step
+
+
+def disk_bytes(config: Config) -> float:
+    """What a run leaves on the disk: checkpoints, model, pictures and history."""
+    width, hidden, latent = pixels(config), config.model.hidden_dims, config.model.latent_dim
+    layers = [*pairwise([width, *hidden, 2 * latent]), *pairwise([latent, *reversed(hidden), width])]
+    return DISK_BYTES_PER_PARAMETER * sum((a + 1) * b for a, b in layers) + PICTURES_BYTES
+
+
+def matmul_rate() -> float:
+    """NumPy's rate at float32 products of the decoder's shapes, multiply-adds per second; takes about 0.3 s."""
+    rng = np.random.default_rng(0)
+    hidden, kernel = rng.random((5000, 256), np.float32), rng.random((256, 784), np.float32)
+    product, taken = hidden @ kernel, []
+    for _ in range(21):
+        started = time.perf_counter()
+        np.matmul(hidden, kernel, out=product)
+        taken.append(time.perf_counter() - started)
+    return product.size * hidden.shape[1] / median(taken)
