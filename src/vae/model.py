@@ -142,15 +142,8 @@ class VAE(keras.Model):
     @classmethod
     def from_settings(cls, config: Config, pixels: int) -> "VAE":
         """The model of a run's configuration. Its initial weights are the same for every K and B."""
-        return cls(
-            mc_samples=config.mc_samples,
-            pixels=pixels,
-            hidden_dims=config.model.hidden_dims,
-            latent_dim=config.model.latent_dim,
-            activation=config.model.activation,
-            likelihood=config.likelihood,
-            seed=config.seed,
-        )
+        layout = (pixels, config.model.hidden_dims, config.model.latent_dim, config.model.activation)
+        return cls(config.mc_samples, *layout, config.likelihood, config.seed)
 
     def predict_from_the_start(self, means: Any) -> None:
         """Set the bias of the output so that the untrained decoder predicts about these pixel means, [pixels].
@@ -159,9 +152,8 @@ class VAE(keras.Model):
         """
         means = np.asarray(means, np.float64)
         clipped = np.clip(means, 0.001, 0.999)
-        kernel, _ = self.decoder.get_layer("output").get_weights()
-        bias = means if self.likelihood.has_variance else np.log(clipped / (1 - clipped))
-        self.decoder.get_layer("output").set_weights([kernel, bias])
+        output = self.decoder.get_layer("output")
+        output.bias.assign(means if self.likelihood.has_variance else np.log(clipped / (1 - clipped)))
 
     @property
     def decoder_variables(self) -> list[Any]:

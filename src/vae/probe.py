@@ -163,10 +163,8 @@ class Probe:
 
     def quantities(self, found: DatumSquares) -> dict[str, float]:
         """schema.PROBE_QUANTITIES of one part."""
-        size, images, draws = self.set_size, len(self.images), self.sets
-        draws_mean, data_mean, mean = (float(values.mean()) for values in found)
-        split = components.variance_components(draws_mean, data_mean, mean, images, draws, size)
-        errors = components.component_errors(found, draws)
+        split = components.variance_components(found, self.sets, self.set_size)
+        errors = components.component_errors(found, self.sets)
         batch_size, mc_samples = self.config.batch_size, self.config.mc_samples
         return {
             "var_data": split.var_data,

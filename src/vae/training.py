@@ -147,13 +147,12 @@ def check_finite(records: np.ndarray, epoch: int) -> None:
         records: STEP_STATISTICS of every step, [T, 4].
         epoch: counted from 1.
     """
-    finite = np.isfinite(records).all(axis=1)
-    if not finite.all():
-        step = int(np.argmin(finite))
+    failures = np.argwhere(~np.isfinite(records))
+    if len(failures):
+        step, statistic = failures[0]
         raise Diverged(
-            f"the loss or its gradient is not finite in epoch {epoch}, step {step + 1} of {len(records)}. Expected "
-            f"finite numbers. Received: {dict(zip(STEP_STATISTICS, records[step].tolist(), strict=True))}. "
-            "Lower learning_rate."
+            f"the {STEP_STATISTICS[statistic]} is not finite in epoch {epoch}, step {step + 1} of {len(records)}. "
+            f"Expected a finite number. Received: {records[step, statistic]}. Lower learning_rate."
         )
 
 
@@ -202,9 +201,9 @@ def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of `config.optimizer`, with Keras's defaults except for the learning rate."""
-    names = {"rmsprop": "RMSprop", "adam": "Adam", "sgd": "SGD"}
-    return getattr(keras.optimizers, names[config.optimizer])(learning_rate=config.learning_rate)
+    """The Keras optimizer of that name, with Keras's defaults except for the learning rate."""
+    settings = {"learning_rate": config.learning_rate}
+    return keras.optimizers.get({"class_name": config.optimizer, "config": settings})
 
 
 def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
@@ -226,8 +225,7 @@ def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord
     """
     images = trainer.images.shape[0]
     plans = epochs_from(first, config, images)
-    full, rest = divmod(images, config.batch_size)
-    sizes = np.array([config.batch_size] * full + [rest] * (rest > 0))
+    sizes = np.diff([*range(0, images, config.batch_size), images])
     trainer.fit(
         plans,
         initial_epoch=first,

@@ -6,13 +6,13 @@ divide last.
 """
 
 import math
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Value = TypeVar("Value", float, Array)
 
 
 class VarianceComponents(NamedTuple):
@@ -46,12 +46,12 @@ class ComponentErrors(NamedTuple):
 
 
 class DatumSquares(NamedTuple):
-    """Squares of the values g_ik of each datum i, [B] each; a dot is a mean over draws, two dots one over everything.
+    """Squares of the values g_ik of datum i and draw k, [B] each: what an analysis of variance needs of them.
 
     Attributes:
-        square_draws: mean_k |g_ik|^2.
-        square_means: |g_i.|^2.
-        inner: inner product of g_i. and g.., whose mean over data is |g..|^2.
+        square_draws: mean over k of |g_ik|^2.
+        square_means: |g_i.|^2, g_i. the mean over the draws of datum i.
+        inner: inner product of g_i. and the grand mean g..; its mean over data is |g..|^2.
     """
 
     square_draws: Array
@@ -59,54 +59,40 @@ class DatumSquares(NamedTuple):
     inner: Array
 
 
-def _estimates(draws_square: Value, means_square: Value, grand: Value, data: int, draws: int) -> tuple[Value, ...]:
-    """(var_data, var_mc, |G|^2) from the three mean squares. Their differences are negative by rounding only."""
-    within = draws / (draws - 1) * np.maximum(draws_square - means_square, 0.0)
-    between = draws * data / (data - 1) * np.maximum(means_square - grand, 0.0)
-    return (between - within) / draws, within, grand - between / (data * draws)
+def _estimates(mean_squares: Iterable[Any], data: int, draws: int) -> tuple[Any, ...]:
+    """(var_data, var_mc, |G|^2) from the means of DatumSquares. Differences of these are negative by rounding only."""
+    square_draws, square_means, square_grand_mean = mean_squares
+    within = draws / (draws - 1) * np.maximum(square_draws - square_means, 0.0)
+    between = draws * data / (data - 1) * np.maximum(square_means - square_grand_mean, 0.0)
+    return (between - within) / draws, within, square_grand_mean - between / (data * draws)
 
 
-def variance_components(
-    mean_square_draws: float,
-    mean_square_data: float,
-    square_grand_mean: float,
-    data: int,
-    draws: int,
-    set_size: int = 1,
-) -> VarianceComponents:
+@np.errstate(invalid="ignore", over="ignore")
+def variance_components(squares: DatumSquares, draws: int, set_size: int = 1) -> VarianceComponents:
     """Split the variance of values g_ik of datum i and draw k, scalars or vectors, in a balanced one-way layout.
 
         MSW = sum_ik |g_ik - g_i.|^2 / (B (K-1)),   MSB = K sum_i |g_i. - g..|^2 / (B-1)
         var_mc = MSW,   var_data = (MSB - MSW) / K,   |G|^2 = |g..|^2 - MSB / (B K)
 
     Args:
-        mean_square_draws: mean over i, k of |g_ik|^2. All three are to be summed in float64.
-        mean_square_data: mean over i of |g_i.|^2, g_i. the mean over the draws of datum i.
-        square_grand_mean: |g..|^2, g.. the grand mean. It is biased upward for |G|^2, by MSB / (B K).
-        data: B.
+        squares: of B data, in float64.
         draws: K, independent observations of each datum.
         set_size: draws in one observation.
     Returns:
         Unbiased components where data are iid and eps is independent over i and k. For data taken without replacement
         from N, var_data is the variance with divisor N - 1, and |G|^2 is biased by -var_data / N.
     Raises:
-        ValueError: data or draws below 2, or mean squares that increase under averaging.
+        ValueError: fewer than two data or two draws.
     Source: Searle, Casella, McCulloch (1992), Variance Components, chapter 3.
     """
+    data = len(squares.inner)
     if data < 2 or draws < 2 or set_size < 1:
         raise ValueError(
             "Variance components need at least two data, two draws and a positive set_size. Received: "
             f"{data=}, {draws=}, {set_size=}. Probe with more data or draws, whatever mc_samples is."
         )
-    squares = float(mean_square_draws), float(mean_square_data), float(square_grand_mean)
-    slack = 1e-5 * abs(squares[0])  # the rounding of values in float32
-    if squares[0] < squares[1] - slack or squares[1] < squares[2] - slack:
-        raise ValueError(
-            "Mean squares must not increase under averaging: mean_square_draws >= mean_square_data >= "
-            f"square_grand_mean. Received: {squares[0]}, {squares[1]}, {squares[2]}. "
-            "Check their order, and sum them in float64."
-        )
-    var_data, var_mc, square_mean = map(float, _estimates(*squares, data, draws))
+    means = (float(np.mean(square)) for square in squares)
+    var_data, var_mc, square_mean = map(float, _estimates(means, data, draws))
     return VarianceComponents(var_data, var_mc, square_mean, data, draws, set_size)
 
 
@@ -143,7 +129,7 @@ def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
     square_draws, square_means, inner = (np.asarray(square, dtype=np.float64) for square in squares)
     square_grand_mean = (data**2 * inner.mean() - 2 * data * inner + square_means) / left**2
     draws_left, means_left = ((square.sum() - square) / left for square in (square_draws, square_means))
-    estimates = np.stack(_estimates(draws_left, means_left, square_grand_mean, left, draws))
+    estimates = np.stack(_estimates((draws_left, means_left, square_grand_mean), left, draws))
     return ComponentErrors(*(float(error) for error in np.sqrt(left * estimates.var(axis=1))))
 
 

@@ -20,31 +20,24 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and m2 = sum (x - mean)^2 of some numbers."""
+    """Count, mean and variance of some numbers. The variance has the divisor count - 1: unbiased for iid numbers."""
 
-    count: int = 0
-    mean: float = math.nan
-    m2: float = 0.0
+    count: int
+    mean: float
+    variance: float
 
     @classmethod
+    @np.errstate(invalid="ignore", over="ignore")
     def of(cls, values: ArrayLike) -> "Moments":
-        """The moments of all entries of values; the mean of no entries is nan."""
+        """The moments of all entries of values: nan for the mean of none and the variance of fewer than two."""
         flat = np.asarray(values, dtype=np.float64).ravel()
-        if flat.size == 0:
-            return cls()
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = flat.mean()
-            return cls(flat.size, float(mean), float(np.sum((flat - mean) ** 2)))
-
-    @property
-    def variance(self) -> float:
-        """m2 / (count - 1), unbiased for independent values; nan for fewer than two."""
-        return self.m2 / (self.count - 1) if self.count > 1 else math.nan
+        mean = float(flat.mean()) if flat.size else math.nan
+        return cls(flat.size, mean, float(flat.var(ddof=1)) if flat.size > 1 else math.nan)
 
     @property
     def sem(self) -> float:
-        """Standard error of the mean, sqrt(variance / count); nan for fewer than two."""
-        return math.sqrt(self.variance / self.count) if self.count > 1 else math.nan
+        """Standard error of the mean, sqrt(variance / count)."""
+        return math.sqrt(self.variance / self.count) if self.count else math.nan
 
 
 def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:

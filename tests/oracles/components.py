@@ -11,6 +11,5 @@ def components_of(values: ArrayLike, set_size: int = 1) -> VarianceComponents:
     """The variance components of values [B, K, ...], a scalar or an array for each datum and observation."""
     draws = np.asarray(values, dtype=np.float64)
     centre = draws.mean(axis=(0, 1))  # subtracted because losses are large beside their spread
-    means = [float(square.mean()) for square in datum_squares(draws - centre)]
-    centred = variance_components(means[0], means[1], means[2], draws.shape[0], draws.shape[1], set_size)
+    centred = variance_components(datum_squares(draws - centre), draws.shape[1], set_size)
     return centred._replace(square_mean=centred.square_mean + float(np.sum(centre**2)))

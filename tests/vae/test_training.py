@@ -137,7 +137,7 @@ def test_the_first_step_that_is_not_finite_is_named():
     training.check_finite(records, epoch=3)
     records[2, 3] = np.inf  # a gradient norm
     records[3] = np.nan
-    with pytest.raises(training.Diverged, match=r"epoch 3, step 3 of 4\. .*'grad_norm': inf"):
+    with pytest.raises(training.Diverged, match=r"grad_norm is not finite in epoch 3, step 3 of 4\. .*Received: inf"):
         training.check_finite(records, epoch=3)
 
 
