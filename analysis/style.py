@@ -9,7 +9,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.display import counted
 from src import schema
 
 Colour = tuple[float, float, float]
@@ -75,9 +74,3 @@ def sequential(levels: Iterable[int], stops: Sequence[str] = K_STOPS) -> dict[in
     """A colour per level of an ordered quantity, light to dark; the lightest is still readable on white."""
     ordered = sorted(set(levels))
     return dict(zip(ordered, sns.blend_palette(stops, len(ordered)), strict=True))
-
-
-def seed_count(n: pd.Series) -> str:
-    """How many seeds are behind the means."""
-    low, high = n.min(), n.max()
-    return f"n = {counted(low, 'seed')} per cell" if low == high else f"n = {low} to {high} seeds per cell"

@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from analysis import style
-from analysis.display import capitalised
+from analysis.display import capitalised, seed_count
 from analysis.store import EPOCH, SEED, B, K
-from analysis.style import LINE_WIDTHS, Colour, seed_count
+from analysis.style import LINE_WIDTHS, Colour
 from src import schema
 from src.schema import Quantity
 

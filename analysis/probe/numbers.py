@@ -24,6 +24,7 @@ PART = "part"
 # What one observation of the probe is, as it was recorded: the draws in it, and whether they are independent.
 SET_SIZE, INDEPENDENT = "set_size", "independent"
 OBSERVATION = {schema.PROBE_SET_SIZE.key: SET_SIZE, schema.PROBE_INDEPENDENT.key: INDEPENDENT}
+# The columns that identify a row of components_by_point().
 POINT = [*CELL_OF, EPOCH, PART, INDEPENDENT, SET_SIZE]
 COMPONENTS = ("var_data", "var_mc", "square_mean")
 # In schema.PROBE_UNITS of the part.
@@ -71,7 +72,7 @@ def runs_left_out(history: pd.DataFrame, runs: pd.DataFrame) -> int:
 
 
 def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per POINT.
+    """The components over the seeds of each cell, probed epoch and part, and what follows from them.
 
     Args:
         observed: observations().
@@ -151,9 +152,8 @@ def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
         if group[K].nunique() >= 3:
             slope, fixed = np.polyfit(group[K].to_numpy(dtype=float), group[EPOCH_SECONDS.key].to_numpy(dtype=float), 1)
             rows.append((setting, batch_size, float(fixed), float(slope)))
-    return pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"]).astype(
-        {SETTING: "int64", B: "int64"}
-    )
+    table = pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"])
+    return table.astype({SETTING: "int64", B: "int64"})
 
 
 def last_probe(points: pd.DataFrame) -> pd.DataFrame:

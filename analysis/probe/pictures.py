@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from analysis import style
+from analysis.display import seed_count
 from analysis.probe.numbers import PART, SHARE, STEP_MC
 from analysis.probe.words import PARTS, single
 from analysis.store import EPOCH, B, K
-from analysis.style import LINE_WIDTHS, Colour, Picture, seed_count
+from analysis.style import LINE_WIDTHS, Colour, Picture
 from src import schema
 
 DASHED = (0, (3, 1.6))

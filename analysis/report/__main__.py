@@ -84,12 +84,12 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    print(summary(findings, sections))
+    print(as_text(findings, sections))
     print("\n".join(["", "Written:", *(f"  {path}" for path in written)]))
     return 0
 
 
-def summary(findings: Findings, sections: list[Section]) -> str:
+def as_text(findings: Findings, sections: list[Section]) -> str:
     """The results of every cell, by setting, and what became of the runs, for a terminal."""
     cells = (findings.of(setting).cells for setting in findings.settings)
     texts = (f"{part.heading}\n{cells_as_text(mine, part.kind)}" for mine, part in zip(cells, sections, strict=True))

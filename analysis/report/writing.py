@@ -14,7 +14,15 @@ from analysis.statistics import SETTING, completeness
 from src import schema
 
 # What an earlier report of the same name may have written for other settings and figures.
-STALE = ("summary*.csv", "differences*.csv", "stability*.csv", "probe*.csv", "probe.parquet", "figures/*.[ps][nv]g")
+STALE = (
+    "summary*.csv",
+    "differences*.csv",
+    "stability*.csv",
+    "probe*.csv",
+    "probe.parquet",
+    "figures/*.png",
+    "figures/*.svg",
+)
 
 
 def write(findings: Findings, sections: list[Section], folder: Path) -> list[Path]:
@@ -53,8 +61,8 @@ def write_tables(folder: Path, findings: Findings) -> list[Path]:
 
 
 def write_csv(folder: Path, findings: Findings, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Each table as CSV, with the parameters in which its settings differ, and a file of its own for each kind of NLL,
-    as numbers of two kinds cannot be compared.
+    """Each table as CSV, with the parameters in which its settings differ. Each kind of NLL has its own file, because
+    numbers of two kinds cannot be compared.
     """
     kinds = {setting: completeness.nll_kind(mine) for setting, mine in findings.runs.groupby(SETTING)}
     settings = findings.runs.drop_duplicates(SETTING)[[SETTING, *findings.varying]]

@@ -76,15 +76,15 @@ def per_run(runs: pd.DataFrame, history: pd.DataFrame, thresholds: dict[int, flo
     rows = []
     for run in runs.loc[runs[COUNTED], [*identity, "status", DECODER_EVALUATIONS.key]].to_dict("records"):
         mine, evaluations = of_run.get(run["run_id"], epochs.head(0)), run[DECODER_EVALUATIONS.key]
-        lost, done = run["status"] == schema.DIVERGED, run["status"] == schema.FINISHED
-        row = {key: run[key] for key in identity} | path(mine[NLL], lost)
+        stopped, done = run["status"] == schema.DIVERGED, run["status"] == schema.FINISHED
+        row = {key: run[key] for key in identity} | path(mine[NLL], stopped)
         row |= spikes(mine[schema.TRAIN_SPIKES.key], evaluations / run[K] / run[B])
-        row |= {DIVERGED: lost or (done and blown(mine[LOSS], mine[NLL])), ENDED: lost or done}
-        rows.append(row | reached(mine, evaluations, lost, thresholds.get(run[SETTING], math.nan)))
+        row |= {DIVERGED: stopped or (done and ended_worse(mine[LOSS], mine[NLL])), ENDED: stopped or done}
+        rows.append(row | reached(mine, evaluations, stopped, thresholds.get(run[SETTING], math.nan)))
     return pd.DataFrame(rows)
 
 
-def blown(losses: ArrayLike, nll: ArrayLike) -> bool:
+def ended_worse(losses: ArrayLike, nll: ArrayLike) -> bool:
     """Whether a run diverged although it finished: the last epoch's training loss is above the first one's, or it or
     the last test NLL is not finite. A metric that no epoch recorded is no evidence.
     """
@@ -139,7 +139,7 @@ def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def divergence(ended: pd.DataFrame) -> pd.DataFrame:
-    """Of the runs that finished or diverged, those that diverged or were blown().
+    """Of the runs that finished or diverged, those that diverged, with or without being stopped for it.
 
     Returns:
         ended_n, diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.

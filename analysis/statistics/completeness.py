@@ -67,7 +67,7 @@ def setting_params(runs: pd.DataFrame) -> list[str]:
 
 
 def varying(runs: pd.DataFrame) -> list[str]:
-    """The columns in which settings differ, the kind of NLL first: parameters, and the version of the numerics."""
+    """The columns in which settings differ: parameters, the kind of NLL first, and the version of the numerics."""
     identity = setting_params(runs) + [name for name in (NUMERICS_TAG,) if name in runs]
     differing = [name for name in identity if runs[name].nunique(dropna=False) > 1]
     return sorted(differing, key=lambda name: (name != schema.NLL_KIND, name))
@@ -112,9 +112,9 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def lost(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every run that is in no mean of the final test NLL, and every run that was never started, with the reason as why.
+    """The runs that are in no mean of the final test NLL, and those that were never started, one row each.
 
-    A repeat has the run id of its own; whether its fingerprint is that of the run that counts is in the reason.
+    The column why has the reason, which for a repeat says whether the run that counts has another fingerprint.
     """
     counted, repeats = runs[runs[COUNTED]], runs[~runs[COUNTED]]
     kept = counted[[SETTING, *RUN, "fingerprint"]]

@@ -9,7 +9,7 @@ from analysis.store import SEED, TAG_PREFIX, B, K
 from src import schema
 from src.schema import Quantity
 
-# Kind of processor and number of threads. Random numbers are the same bit for bit only where both are.
+# Kind of processor and number of threads. The draws of a seed are the same bit for bit only where both are equal.
 MACHINE = [f"{TAG_PREFIX}machine.cpu", f"{TAG_PREFIX}threads.intra_op"]
 
 
@@ -26,7 +26,7 @@ def candidates(table: pd.DataFrame, by: list[str], quantity: Quantity) -> pd.Dat
     values = table.reindex(columns=[*seed, K, quantity.key, *MACHINE]).rename(columns={quantity.key: "y"})
     values = values[np.isfinite(values["y"].astype(float))]
     cpu, threads = (values[name].astype("str").fillna("") for name in MACHINE)
-    values["machine"] = cpu + ", " + threads
+    values = values.assign(machine=cpu + ", " + threads)
     smallest = values.groupby(by)[K].transform("min").rename("reference")
     is_smallest = values[K] == smallest
     reference = values.loc[is_smallest, [*seed, "y", "machine"]]

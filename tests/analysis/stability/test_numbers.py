@@ -14,7 +14,7 @@ from analysis.stability.numbers import (
     SPIKES,
     STEP_TO_STEP,
     WORST_STEP,
-    blown,
+    ended_worse,
     path,
     seed_sd,
     spikes,
@@ -77,7 +77,7 @@ def test_the_measures_of_a_path_are_not_what_they_are_often_taken_for():
     ],
 )
 def test_a_finished_run_diverged_too_where_it_ended_above_its_first_epoch_or_at_no_number(losses, nll, expected):
-    assert blown(losses, nll) == expected
+    assert ended_worse(losses, nll) == expected
 
 
 def test_the_sd_over_seeds_has_the_known_factors(tmp_path):
