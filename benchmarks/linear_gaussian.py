@@ -1,12 +1,12 @@
 """The probe and the noise of a step against closed forms: `python -m benchmarks.linear_gaussian`. See --help.
 
-The linear VAE at frozen weights, away from any optimum, on the vectors of data=linear_gaussian. For every K and B and
-for every part of a run that is probed, four numbers are compared with their closed forms, each in standard errors of
-its own: var_data and var_mc of the probe, and the variance of the loss and of the gradient of one minibatch.
+The model is a linear VAE at frozen weights, away from any optimum, and the data are those of data=linear_gaussian. For
+every K, every B and every probed part, these are compared with their closed forms, in units of their standard errors:
+var_data and var_mc of the probe, and the variance of the loss or the gradient of one minibatch.
 
-The probe is compared twice. One call estimates the components over all training vectors: its error is the jackknife
-over its images that a run records. Repeated calls see the same images with new draws: their mean belongs to the closed
-forms over these images alone, and is much sharper.
+The probe is compared twice. One call estimates the components over all training vectors; its standard error is the
+jackknife over images that a run records. The mean of repeated calls, which have the same images and new draws,
+estimates the components over these images; its standard error is much smaller.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
 
 
 def half_trained() -> LinearGaussianVAE:
-    """Weights away from the optimum, where both components of every part are of one order.
+    """Weights away from the optimum, where both components of every part are of the same order of magnitude.
 
     The truth's loadings, turned so that W'W is not diagonal, half of the truth's encoder, a wide q and four times the
     truth's pixel variance. mu is the truth's, so that the loss has closed forms over Gaussian data too.
@@ -72,7 +72,7 @@ def half_trained() -> LinearGaussianVAE:
 
 
 def settings(mc_samples: int, batch_size: int) -> Config:
-    """A run on conf/data/linear_gaussian.yaml with conf/model/linear.yaml; every (K, B) has a seed of its own."""
+    """A run on conf/data/linear_gaussian.yaml with conf/model/linear.yaml. Every (K, B) has its own seed."""
     return Config(
         mc_samples=mc_samples,
         batch_size=batch_size,
@@ -84,7 +84,7 @@ def settings(mc_samples: int, batch_size: int) -> Config:
 
 
 def network(model: LinearGaussianVAE, config: Config) -> "VAE":
-    """The product's network with the weights of the oracle."""
+    """The project's model with the weights of the oracle."""
     from src.vae import VAE
 
     vae = VAE.from_settings(config, len(model.mu))
@@ -96,7 +96,7 @@ def network(model: LinearGaussianVAE, config: Config) -> "VAE":
 
 
 def joined(*moments: DrawMoments) -> DrawMoments:
-    """The moments of gradients by several parameters as of one vector: the trace of a variance is a sum over them."""
+    """The moments of the concatenated gradient by several parameters. Traces of variances add up."""
     means = [found.mean.reshape(len(found.mean), -1) for found in moments]
     return DrawMoments(np.concatenate(means, axis=1), np.sum([found.variance for found in moments], axis=0))
 
@@ -192,7 +192,7 @@ def of_a_step(
     measured = minibatches(vae, dataset, config, replicates)
     images, mc_samples, batch_size = len(dataset.train), config.mc_samples, config.batch_size
     for part, parts in closed_components(model, dataset.train).items():
-        # The variance of a mean asks for the components alone, not for |G|^2.
+        # The variance of a mean does not depend on |G|^2.
         split = components.VarianceComponents(*parts, square_mean=math.nan, data=images, draws=1)
         closed = components.variance_of_mean(split, batch_size, mc_samples, population=images)
         yield Comparison(mc_samples, batch_size, part, STEP, "variance", closed, *variance_with_error(measured[part]))

@@ -4,5 +4,3 @@ from src.vae.evaluation import Evaluator, Scores
 from src.vae.model import VAE
 from src.vae.probe import Probe, is_due
 from src.vae.training import Diverged, EpochRecord, make_trainer, train
-
-__all__ = ["VAE", "Diverged", "EpochRecord", "Evaluator", "Probe", "Scores", "is_due", "make_trainer", "train"]

@@ -112,12 +112,12 @@ def pick(table: Any, rows: np.ndarray) -> Any:
 
 
 class Sampler(NamedTuple):
-    """A way to make the K draws of an image. Images and steps are independent.
+    """A way to make the K draws of an image.
 
     Attributes:
-        draw: a function with the arguments and the result of `normal_draws`. Each draw is standard normal by itself, so
-            that the ELBO and its gradient stay unbiased.
-        independent: whether the draws of an image are independent of each other.
+        draw: has the arguments and the result of `normal_draws`. Each single draw is standard normal, so the ELBO and
+            its gradient stay unbiased. Draws of different images and steps are independent.
+        independent: whether the K draws of an image are independent.
     """
 
     draw: Callable[[int, Any, int, int, int], Any]

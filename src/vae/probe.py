@@ -93,11 +93,10 @@ class Probe:
 
     @staticmethod
     def probe_set(dataset: Dataset, count: int) -> np.ndarray:
-        """At most `count` training images, float32, [n, pixels].
+        """At most `count` training images, float32, [n, pixels]: the same images for every run on the same data.
 
-        The same numbers in the training set for every run. Pixels that training redraws are binarised here once, in the
-        same way for every run. With data.pixels=static the dataset is binarised by the run's seed, so runs of different
-        seeds have the same images with different pixels.
+        Their pixels are the same too, as what training redraws is binarised once here, by a seed that all runs share.
+        The exception is data.pixels=static, where the pixels are binarised by the run's seed.
         """
         order = seeds.generator(seeds.SHARED_SEED, "probe").permutation(len(dataset.train))
         images = dataset.train[order[:count]]

@@ -66,7 +66,7 @@ class EpochTrainer(keras.Model):
 
     Args:
         vae: the model to train.
-        dataset: its training data are kept in memory in their own type, images as bytes.
+        dataset: its training data stay in memory as they are, images as bytes.
         config: K, sampler, estimator and seed.
     """
 
@@ -141,12 +141,7 @@ def learning_rate(config: Config, epoch: int) -> float:
 
 
 def check_finite(records: np.ndarray, epoch: int) -> None:
-    """Raises Diverged where a statistic of a step is not finite.
-
-    Args:
-        records: STEP_STATISTICS of every step, [T, 4].
-        epoch: counted from 1.
-    """
+    """Raises Diverged where one of an epoch's records, STEP_STATISTICS of every step [T, 4], is not finite."""
     failures = np.argwhere(~np.isfinite(records))
     if len(failures):
         step, statistic = failures[0]

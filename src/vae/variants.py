@@ -1,4 +1,4 @@
-"""The tables of what a user can choose by name: samplers, likelihoods, objectives and gradient estimators."""
+"""Tables of variants that a setting chooses by name."""
 
 from typing import TypeVar
 
@@ -8,14 +8,7 @@ Entry = TypeVar("Entry")
 
 
 class Variants(dict[str, Entry]):
-    """The variants of a setting by name. A new one is a new entry.
-
-    Args:
-        setting: the setting whose values are the names.
-        entries: the variants.
-    Raises:
-        ValueError: on looking up an unknown name.
-    """
+    """The variants of a setting by name. A new variant is a new entry. An unknown name raises ValueError."""
 
     def __init__(self, setting: str, entries: dict[str, Entry]):
         super().__init__(entries)

@@ -2,5 +2,3 @@
 
 from src.variance.components import DatumSquares, OptimalSamples, VarianceComponents
 from src.variance.moments import Moments
-
-__all__ = ["DatumSquares", "Moments", "OptimalSamples", "VarianceComponents"]

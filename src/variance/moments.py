@@ -88,9 +88,6 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
 def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
     """As `loss_variance`, around the weighted least-squares line in the step index, divided by T - 2.
 
-    Args:
-        losses: mean loss of each batch, nats/image, [T].
-        images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
         nats^2; nan for T < 3. Unbiased where the expected loss is linear in the step; its curvature adds to it.
     """
@@ -106,14 +103,11 @@ def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
 
 
 def judged_steps(steps: int) -> int:
-    """How many of an epoch's steps `spikes` judges: all but the first W, which have no full window before them.
+    """How many of an epoch's T steps `spikes` judges: all but the first W, which have no full window before them.
 
         T - W,   W = 101, or in epochs of fewer than 200 steps the odd one of floor(T/2) and floor(T/2) + 1
 
-    Args:
-        steps: steps of the epoch T.
-    Returns:
-        A count, the denominator of a rate of spikes; 0 for T < 42, where W would fall below 21.
+    It is the denominator of a rate of spikes, and 0 for T < 42, where W would fall below 21.
     """
     smallest, largest = SPIKE_WINDOWS
     return steps - (min(largest, steps // 2) // 2 * 2 + 1) if steps >= 2 * smallest else 0
@@ -126,11 +120,8 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
 
     median_t and MAD_t, the median distance from it, are over the W steps before t; `judged_steps` gives W. The first W
     steps are not judged. The loss of a smaller batch has a standard deviation that is larger by 1 / sqrt(w_t), so its
-    distance is rescaled.
+    distance is rescaled. Arguments as in `loss_variance`.
 
-    Args:
-        losses: mean loss of each batch, nats/image, [T].
-        images: number of images n_t in each batch, [T]; the last may be smaller.
     Returns:
         A count; nan where no step is judged or a loss is not finite. Normal losses at frozen weights have about 0.9
         per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.

@@ -1,4 +1,4 @@
-"""Draws: functions of key and counter alone, standard normal, nested over K; the balance that each sampler has."""
+"""Draws: determined by key and counter, standard normal, nested over K, and balanced where the sampler says so."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The test NLL: against NumPy, against a known evidence, and independent of what it must not depend on."""
+"""The test NLL against NumPy and a known evidence; it does not depend on the run's K and seed or on the blocks."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_scores_depend_neither_on_mc_samples_nor_on_the_runs_seed():
 
 
 def test_nll_falls_with_the_draws_and_stays_below_the_negative_elbo():
-    """With a decoder so steep that its log-weights spread over many nats, which makes the gaps wide."""
+    """The decoder is steep, so that the log-weights have a large variance and the gaps are wide."""
     vae = VAE(seed=4)
     kernel, bias = vae.decoder.get_layer("output").get_weights()
     vae.decoder.get_layer("output").set_weights([30 * kernel, bias])
@@ -72,7 +72,7 @@ def test_nll_falls_with_the_draws_and_stays_below_the_negative_elbo():
 
 
 def evidence_samples(scale: float) -> np.ndarray:
-    """Importance weights of one pixel-free image, whose evidence is 1, from q = N(0, scale^2)."""
+    """Importance weights p(z) / q(z) of draws from q = N(0, scale^2): those of an image without pixels, evidence 1."""
     eps = np.random.default_rng(0).normal(size=100_000)
     z = scale * eps
     return np.exp(0.5 * (eps**2 + 2 * np.log(scale) - z**2))
@@ -105,7 +105,7 @@ def test_the_standard_error_is_that_of_a_mean():
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
 def test_quadrature_lies_below_importance_weighting_which_falls_towards_it(likelihood):
-    """On an untrained model, whose posterior is wide, 2000 draws come within their own standard error of it."""
+    """On an untrained model, whose posterior is wide, so that the NLL of 2000 draws is close to the quadrature."""
     evaluator = evaluation.Evaluator(VAE(seed=4, likelihood=likelihood), IMAGES)
     exact = evaluator.quadrature()
     few, many = evaluator.score(2), evaluator.score(2000)

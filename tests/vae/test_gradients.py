@@ -71,7 +71,7 @@ def test_elbo_gradients_of_all_parts_agree_with_the_closed_forms(name):
 def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
     losses, plain = replicates(IWAE, mc_samples=4)
     again, doubly = replicates(estimator(objective="iwae", kl="sampled", gradient="dreg"), mc_samples=4)
-    np.testing.assert_allclose(losses, again, rtol=1e-5)  # what is logged is the bound, whatever the gradient
+    np.testing.assert_allclose(losses, again, rtol=1e-5)  # the loss is the bound for every gradient estimator
     encoder = [name for name in plain if name.startswith("q_")]
     for name in plain:
         if name in encoder:

@@ -18,7 +18,7 @@ MODEL = grid.half_trained()
 TRAIN = data.load(grid.settings(1, 30).data, seed=0).train
 CLOSED = grid.closed_components(MODEL, TRAIN)
 PROBE_DRAWS = grid.settings(1, 30).probe.draws
-# The variance of normal losses is then known to sqrt(2 / R) = 3.7 %: laws are told apart from 20 % on.
+# The standard error of the variance of normal losses is then sqrt(2 / R) = 3.7 %: at z = 5, 20 % off is rejected.
 REPLICATES = 1500
 KINDS = {(POPULATION, "var_data"), (POPULATION, "var_mc"), (IMAGES, "var_data"), (IMAGES, "var_mc"), (STEP, "variance")}
 
@@ -28,7 +28,7 @@ def accepted(comparison: Comparison) -> bool:
 
 
 def scaled(comparison: Comparison, factor: float) -> Comparison:
-    """The same by an estimator that is wrong by this factor, its error included."""
+    """The same from an estimator that is wrong by this factor, with its standard error."""
     return comparison._replace(measured=factor * comparison.measured, error=factor * comparison.error)
 
 
@@ -50,7 +50,7 @@ def test_wrong_laws_of_k_are_rejected(comparisons):
         wrong = {}
         if k > 1:
             wrong |= {"K forgotten": var_data + var_mc, "1/sqrt(K)": var_data + var_mc / math.sqrt(k)}
-        if k < 25:  # at K=25 it is 7 % of the encoder's variance, too little to be missed
+        if k < 25:  # at K=25 it is 7 % of the encoder's variance, below the resolution
             wrong |= {"no Monte Carlo part": var_data}
         for law, variance in wrong.items():
             assert not accepted(one._replace(closed=variance / b)), (law, one)
@@ -63,7 +63,7 @@ def test_wrong_estimators_of_the_probe_are_rejected(comparisons):
         assert not accepted(scaled(mc_part, 1 - 1 / PROBE_DRAWS))  # ddof=0
         of_means = data_part.measured + mc_part.measured / PROBE_DRAWS
         assert not accepted(data_part._replace(measured=of_means))  # the Monte Carlo part left in
-        # The error of one probe is that of its images, a tenth or more: only coarse mistakes show.
+        # The error of one probe comes from its choice of images and is 10 % or more: only large biases are rejected.
         data_part, mc_part = (found[part, POPULATION, quantity] for quantity in grid.COMPONENTS)
         assert not accepted(scaled(mc_part, 0.5))
         assert not accepted(data_part._replace(measured=data_part.measured + mc_part.measured))  # the total
@@ -91,8 +91,8 @@ def test_probes_with_noise_shared_over_images_are_rejected(monkeypatch):
     share_draws(monkeypatch, rows=PROBE_DRAWS)
     config = grid.settings(5, 30)
     vae, dataset = grid.network(MODEL, config), data.load(config.data, config.seed)
-    # Noise that all images share does not average out over them: it takes many calls to see what var_data lacks. The
-    # encoder's gradient shares least of it, its kernels' being proportional to x.
+    # The mean over images keeps the noise that they share, so the bias of var_data shows only over many calls. It is
+    # smallest for the encoder, because the gradient of a kernel is proportional to x.
     found = list(grid.of_the_probe(MODEL, vae, dataset, config, probes=6 * grid.PROBES))
     rejected = {one.part for one in found if (one.against, one.quantity) == (IMAGES, "var_data") and not accepted(one)}
     assert rejected >= {"loss", "decoder"}

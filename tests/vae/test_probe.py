@@ -1,4 +1,4 @@
-"""The probe against gradients made one by one, against closed forms, and its silence."""
+"""The probe against single gradients and closed forms; it does not change training."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 def one_by_one(probe: Probe, vae: VAE, epoch: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Losses [images, sets] and every gradient [images, sets, parameters] of encoder and decoder, each by itself."""
+    """Losses [images, sets] and gradients [images, sets, parameters] of encoder and decoder, computed one at a time."""
     eps = probe.draws(tf.constant(epoch, tf.int64)).numpy()
     eps = eps.reshape(len(probe.images), probe.sets, 1, probe.set_size, -1)
     cut = len(vae.encoder.trainable_variables)
@@ -82,7 +82,7 @@ def test_the_probe_records_what_one_observation_is(digits, name, set_size, indep
 
 
 def of_linear_model(config: Config, count: int) -> tuple[Probe, dict[str, float], np.ndarray]:
-    """A probe of the linear model on `count` images of its own, what it finds, and the images."""
+    """A probe of the linear model on `count` images, its metrics, and the images."""
     values = ORACLE.mu + 1.5 * np.random.default_rng(8).normal(size=(count, len(ORACLE.mu)))
     values = values.astype(np.float32)
     dataset = Dataset(values, values, test_labels=None, redraw=False, image_shape=None)
@@ -121,7 +121,7 @@ def test_components_of_a_linear_encoder_are_the_closed_forms(mc_samples, batch_s
 
 
 def test_the_variance_of_a_minibatch_gradient_follows_from_the_components():
-    """(var_data + var_mc / K) / B against minibatches drawn afresh, with K = 3 and B = 10."""
+    """(var_data + var_mc / K) / B against independent minibatches, with K = 3 and B = 10."""
     batch_size, mc_samples, replicates = 10, 3, 3000
     _, _, x = of_linear_model(Config(likelihood="gaussian"), count=600)
     rng = np.random.default_rng(0)

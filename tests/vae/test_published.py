@@ -1,4 +1,4 @@
-"""The published curve, at full size: minutes, hence slow."""
+"""A run at full size against the published learning curve. It takes minutes."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_fifty_epochs_of_the_posts_model_end_where_the_posts_author_ended(tmp_pa
     ((run_id, _),) = place.runs()
     history = place.history(run_id)
     assert abs(history[schema.TRAIN_LOSS.key, 50] - PUBLISHED) < 5 * SEED_SD
-    # The first published epoch, 189.0 and 190.0, is farther away than that: the test can fail.
+    # Power: the loss of the first published epoch, 189.0 and 190.0, is rejected.
     assert abs(history[schema.TRAIN_LOSS.key, 1] - PUBLISHED) > 5 * SEED_SD
     # Published test losses after 50 epochs: 151.05 at K=1 and 152.18 at K=25.
     assert abs(history[schema.TEST_NEG_ELBO.key, 50] - 151.0519) < 5 * SEED_SD

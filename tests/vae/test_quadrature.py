@@ -63,7 +63,7 @@ def test_the_evidence_of_a_gaussian_model_is_exact(vae, x):
     np.testing.assert_allclose(-result.per_image, vae.log_prob(x), atol=1e-7)
     assert result.nll == pytest.approx(-vae.log_prob(x).mean(), abs=1e-8)
     assert result.change <= 0.01
-    with pytest.raises(AssertionError):  # the bound would not pass for the evidence
+    with pytest.raises(AssertionError):  # power: the bound in place of the evidence is rejected
         np.testing.assert_allclose(vae.elbo(x), vae.log_prob(x), atol=1e-7)
 
 
@@ -83,7 +83,7 @@ def test_a_posterior_that_the_encoder_misses_is_found(vae, monkeypatch):
     blind = np.zeros((3, 2)), np.full((3, 2), 2 * np.log(0.1))
     found = integrate(gaussian(vae, far), *blind)
     np.testing.assert_allclose(-found.per_image, vae.log_prob(far), atol=1e-6)
-    monkeypatch.setattr(quadrature, "_BORDER_SHARE", np.inf)  # without the check of the border
+    monkeypatch.setattr(quadrature, "_BORDER_SHARE", np.inf)  # the box is not extended
     missed = integrate(gaussian(vae, far), *blind, tolerance=1.0)
     assert missed.per_image[0] > found.per_image[0] + 1
     assert missed.per_image[2] == pytest.approx(found.per_image[2], abs=1e-6)

@@ -39,7 +39,7 @@ def test_an_epoch_visits_every_image_once_in_an_order_of_its_own(batch_size):
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
 def test_compiled_epochs_are_the_steps_that_plain_keras_takes(digits, optimizer):
-    """Partial batch included: losses and weights of a loop in plain Keras, step by step, on the same draws."""
+    """Losses and weights against a loop in plain Keras on the same draws, with a partial batch."""
     config = small(mc_samples=3, epochs=2, optimizer=optimizer)
     records, vae = history(digits, config)
     reference = VAE.from_settings(config, 784)
@@ -58,7 +58,7 @@ def test_compiled_epochs_are_the_steps_that_plain_keras_takes(digits, optimizer)
             losses.append(float(loss))
     compiled = np.concatenate([record.steps["loss"] for record in records])
     np.testing.assert_allclose(compiled, losses, rtol=1e-4)
-    if optimizer == "sgd":  # the others divide by the gradient's size, which blows rounding up where it is near 0
+    if optimizer == "sgd":  # the others divide by the size of the gradient, which amplifies rounding near 0
         np.testing.assert_allclose(weights(vae), weights(reference), atol=1e-5)
 
 

@@ -144,14 +144,14 @@ def test_spikes_are_counted_by_the_median_and_mad_of_the_steps_before():
 
 
 def test_spikes_in_company_do_not_hide_behind_each_other():
-    """Power: limits from mean and sd, or steps after the one judged, would miss or add some."""
+    """Power: a limit from mean and sd misses some of them."""
     losses, images = sawtooth(300), np.full(300, 100)
     losses[200:220] = 400.0
     assert spikes(losses, images) == 20
     before = np.stack([losses[t - 101 : t] for t in range(101, 300)])
     by_sd = losses[101:] > before.mean(axis=1) + 5 * before.std(axis=1)
     assert by_sd.sum() < 20
-    losses[200:] = 400.0  # a level that stays is one only until it is the usual one
+    losses[200:] = 400.0  # a lasting step up counts until it fills half of the window
     assert spikes(losses, images) == 51
 
 
