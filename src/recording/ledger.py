@@ -61,7 +61,7 @@ class Ledger:
             ) from error
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one event and flush it to the disk. Not for two threads at once."""
+        """Write one event, of now unless `time` is given, and flush it to the disk. Not for two threads at once."""
         event = {"event": kind, "time": int(time.time() * 1000), **content}
         with self.file.open("ab") as out:
             out.truncate(self.size)

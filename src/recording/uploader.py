@@ -144,9 +144,9 @@ def upload_if_possible(ledger: Ledger, runs: Runs, tracker: "MlflowStore") -> bo
 
 
 def close_as_killed(ledger: Ledger, runs: Runs, note: str) -> None:
-    """End the ledger of a run that no process works on any more."""
+    """End the ledger of a run that no process works on any more, at the time of its last event."""
     runs.mark_unsent(ledger.key, ledger.folder)
-    ledger.append(END, status=schema.KILLED, note=note)
+    ledger.append(END, status=schema.KILLED, note=note, time=ledger.events[-1]["time"])
 
 
 def settle(ledger: Ledger, runs: Runs, tracker: "MlflowStore") -> bool:

@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.plugins.plugin import Plugin
 from omegaconf import OmegaConf
 
 from src import ROOT
@@ -16,8 +17,6 @@ from src.sweep.launcher import PoolLauncher
 from src.sweep.sweeper import StudySweeper
 from src.sweep.usage import USAGE_ERROR, explain, help_template
 
-__all__ = ["USAGE_ERROR", "explain", "register", "typed"]
-
 
 def register_plugins() -> None:
     """Register the sweeper and the launcher with Hydra.
@@ -25,7 +24,7 @@ def register_plugins() -> None:
     A workaround: Hydra accepts plugins of the package `hydra_plugins` only, and finds a registered class by that name
     once more when it makes one. So the classes are put there, too; no such folder is needed.
     """
-    plugins = {"StudySweeper": StudySweeper, "PoolLauncher": PoolLauncher}
+    plugins: dict[str, type[Plugin]] = {"StudySweeper": StudySweeper, "PoolLauncher": PoolLauncher}
     for plugin in plugins.values():
         Plugins.instance().register(plugin)  # the first use imports `hydra_plugins` where a package provides it
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))

@@ -1,20 +1,23 @@
 """From Hydra's configuration to checked `Config`s."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import product
 from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import config, data
-from src.config import Config, ConfigError, contradictions
-from src.sweep.usage import GROUPS, USAGE_ERROR, unknown_key, wrong_type
+from src.config import Config, ConfigError, contradictions, refusal
+from src.sweep.usage import GROUPS, USAGE_ERROR, explain, unknown_key, wrong_type
 
 
 def structured(cfg: DictConfig) -> DictConfig:
@@ -71,6 +74,41 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 def problems(cell: Config) -> list[str]:
     """All that is wrong with a cell: its settings one by one, then with its data set, then with each other."""
     return config.problems(cell) or data.problems(cell) or contradictions(cell)
+
+
+def expand(overrides: Sequence[Override]) -> list[list[str]]:
+    """The cells of a grid as overrides: every combination of the swept values. Of a repeated key the last one counts.
+
+    Raises:
+        ConfigError: a sweep over an interval.
+    """
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            received = (override.input_line or "").partition("=")[2]
+            raise ConfigError(refusal(key, "a list of values or range(...)", received, f"For example {key}=1,5."))
+    return [list(cell) for cell in product(*axes.values())]
+
+
+def check(compose: Callable[[Sequence[str]], Config], grid: Sequence[list[str]]) -> list[Config]:
+    """The checked configuration of every cell. Raises one ConfigError for the grid, with each distinct reason once."""
+    configs, refused = [], Counter[str]()
+    for cell in grid:
+        try:
+            config = compose(cell)
+            refused.update(problems(config))
+            configs.append(config)
+        except (ConfigError, HydraException) as error:
+            refused[explain(error, cell)] += 1
+    if refused:
+        reasons = "\n".join(f"{reason} ({count} of {len(grid)} cells)" for reason, count in refused.items())
+        raise ConfigError(f"The grid is refused; nothing was started.\n{reasons}")
+    return configs
 
 
 class RefuseFirst(Callback):

@@ -5,26 +5,23 @@ import os
 import platform
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 
 import psutil
+from filelock import Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
-from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from src import data, schema
-from src.config import Config, ConfigError, StudyConfig, duration, refusal, title
+from src.config import Config, ConfigError, StudyConfig, duration, title
 from src.recording import (
     Cost,
     Ledger,
@@ -32,20 +29,24 @@ from src.recording import (
     Study,
     UnfinishedError,
     catch_up,
+    close_as_killed,
     costs,
     fingerprint,
+    held,
     matmul_rate,
     open_and_catch_up,
     record,
     upload_if_possible,
 )
-from src.sweep.compose import composer, problems
-from src.sweep.outcome import Outcome, outcome, summary, unfinished
-from src.sweep.plan import Cell, Plan, Planned, counted, describe, make_plan, unique
+from src.sweep.compose import check, composer, expand
+from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
+from src.sweep.words import counted, describe, summary
 
 log = logging.getLogger(__name__)
+
+UNFINISHED = (schema.FAILED, schema.DIVERGED, schema.KILLED)
 
 
 class StudySweeper(Sweeper):
@@ -103,12 +104,11 @@ class StudySweeper(Sweeper):
         given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
         grid = expand(OverridesParser.create(config_loader=loader).parse_overrides(given))
         configs = check(composer(loader, self.config), grid)
-        cells, repeated = unique(
-            [Cell(tuple(cell), config, fingerprint(config)) for cell, config in zip(grid, configs, strict=True)]
-        )
-        if repeated:
+        cells = [Cell(tuple(cell), config, fingerprint(config)) for cell, config in zip(grid, configs, strict=True)]
+        first = {cell.fingerprint: number for number, cell in reversed(list(enumerate(cells)))}
+        if repeated := len(cells) - len(first):
             log.info("%s of the grid left out, being the same as others", counted(repeated, "cell"))
-        return cells
+        return [cells[number] for number in sorted(first.values())]
 
     def plan(self, cells: list[Cell], runs: Runs, study: StudyConfig) -> Plan:
         """What is to be run, in which order, and what it will take, from the ledgers alone."""
@@ -172,51 +172,41 @@ class StudySweeper(Sweeper):
         return [outcome(cell, runs, started, lost.get(cell.fingerprint)) for cell in cells], late
 
 
-def expand(overrides: Sequence[Override]) -> list[list[str]]:
-    """The cells of a grid as overrides: every combination of the swept values. Of a repeated key the last one counts.
-
-    Raises:
-        ConfigError: a sweep over an interval.
-    """
-    axes: dict[str, list[str]] = {}
-    for override in overrides:
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
-        elif override.is_discrete_sweep():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            received = (override.input_line or "").partition("=")[2]
-            raise ConfigError(refusal(key, "a list of values or range(...)", received, f"For example {key}=1,5."))
-    return [list(cell) for cell in product(*axes.values())]
-
-
-def check(compose: Callable[[Sequence[str]], Config], grid: Sequence[list[str]]) -> list[Config]:
-    """The checked configuration of every cell. Raises one ConfigError for the grid, with each distinct reason once."""
-    configs, refused = [], Counter[str]()
-    for cell in grid:
-        try:
-            config = compose(cell)
-            refused.update(problems(config))
-            configs.append(config)
-        except (ConfigError, HydraException) as error:
-            refused[explain(error, cell)] += 1
-    if refused:
-        reasons = "\n".join(f"{reason} ({count} of {len(grid)} cells)" for reason, count in refused.items())
-        raise ConfigError(f"The grid is refused; nothing was started.\n{reasons}")
-    return configs
-
-
 def representative(attempts: Sequence[Ledger]) -> Ledger:
     """The attempt that represents a cell: the latest that finished, else the latest."""
     return next((each for each in reversed(attempts) if each.status == schema.FINISHED), attempts[-1])
 
 
+def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outcome:
+    """How a cell ended that has just been launched, from its ledger.
+
+    Args:
+        cell: the cell.
+        runs: the ledgers.
+        since: when the study began, in seconds since the Unix epoch; earlier attempts say nothing of it.
+        lost: why its worker ended before the cell did; None where it did not.
+    """
+    home = runs.home(cell.config, cell.fingerprint)
+    # The lock is held where another study works on the cell, which then writes its ledger.
+    with suppress(Timeout), held(home, timeout=0):
+        for left in runs.attempts(home)[-1:]:
+            if lost and left.status in (schema.RUNNING, schema.KILLED):
+                close_as_killed(left, runs, f"{lost}")
+    for ledger in runs.attempts(home)[-1:]:
+        if ledger.events[-1]["time"] >= since * 1000:
+            if ledger.status != schema.RUNNING:
+                return Outcome(cell, ledger.status, ledger.run_id, ledger.note)
+            note = f"{lost or 'it had not ended when its launcher had'}"
+            return Outcome(cell, schema.KILLED, ledger.run_id, note)
+    return Outcome(cell, schema.KILLED, "", f"{lost or 'it has no ledger: its worker ended early or never began'}")
+
+
 def conclude(plan: Plan, ended: list[Outcome], started: float) -> list[Outcome]:
     """Report how a study went. Raises UnfinishedError where some of its cells are not finished."""
     log.info("%s", summary(plan, ended, time.time() - started))
-    if count := unfinished(plan, ended):
-        raise UnfinishedError(f"{counted(count, 'cell')} did not finish")
+    unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
+    if unfinished:
+        raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")
     return ended
 
 

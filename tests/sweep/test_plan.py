@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from src import schema
 from src.config import Config, ConfigError
 from src.recording.cost import CALIBRATED, RECORDED, Cost, disk_bytes
-from src.sweep.plan import Cell, Plan, Planned, describe, fit_to_budget, make_plan, makespan, select, unique
+from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, Planned, fit_to_budget, make_plan, makespan, select
+from src.sweep.words import describe, summary
 
 NOON = datetime(2030, 5, 17, 12, 0)
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING)
@@ -51,13 +52,6 @@ def said(plan: Plan, now: datetime = NOON, disk: float = 1e12, memory: float = 1
     return describe(plan, now, disk, memory).splitlines()
 
 
-def test_the_first_of_equal_cells_is_kept():
-    first, other, repeat = grid(ks=(1,))
-    repeat = repeat._replace(fingerprint=first.fingerprint)
-    assert unique([first, other, repeat]) == ([first, other], 1)
-    assert unique([]) == ([], 0)
-
-
 RUNS_AGAIN = {
     "all": {*STATUSES, None},
     "failed": {schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, None},
@@ -70,21 +64,21 @@ RUNS_AGAIN = {
 def test_what_runs_again(rerun, status):
     (cell,) = grid((1,), (0,))
     past = {cell.fingerprint: run_of(cell, status)} if status else {}
-    to_run, skipped, kept = select([cell], past, rerun)
+    to_run, settled = select([cell], past, rerun)
     assert bool(to_run) == (status in RUNS_AGAIN[rerun])
-    assert bool(skipped) == (status == schema.FINISHED and rerun != "all")
-    assert bool(kept) == (status in (schema.FAILED, schema.DIVERGED) and rerun == "none")
+    expected = SKIPPED if status == schema.FINISHED else status
+    assert [each.status for each in settled] == ([] if to_run else [expected])
 
 
 @given(st.lists(st.sampled_from((*STATUSES, None)), min_size=9, max_size=9), st.sampled_from(list(RUNS_AGAIN)))
 def test_a_selection_parts_the_cells_and_keeps_their_order(statuses, rerun):
     cells = grid()
     past = {cell.fingerprint: run_of(cell, status) for cell, status in zip(cells, statuses, strict=True) if status}
-    to_run, skipped, kept = select(cells, past, rerun)
-    parts = [to_run, [cell for cell, _ in skipped], [cell for cell, _ in kept]]
+    to_run, settled = select(cells, past, rerun)
+    parts = [to_run, [each.cell for each in settled]]
     assert Counter(cell.fingerprint for part in parts for cell in part) == Counter(cell.fingerprint for cell in cells)
     assert all(part == sorted(part, key=cells.index) for part in parts)
-    assert all(run is past[cell.fingerprint] for cell, run in [*skipped, *kept])
+    assert all(each.run_id == past[each.cell.fingerprint].run_id for each in settled)
 
 
 durations = st.lists(st.floats(0.1, 1000), min_size=1, max_size=6)
@@ -169,8 +163,8 @@ def test_a_budget_below_one_seed_is_refused(seeds):
     with pytest.raises(ConfigError) as refusal:
         fit_to_budget(planned_of(grid(seeds=seeds)), 120, 2)
     assert str(refusal.value) == (
-        "study.budget=2m is too small: one seed of this grid is predicted to take 5m00s with 2 workers. "
-        "Raise it, use fewer epochs or a smaller grid."
+        "study.budget must have room for one seed of this grid. Received: 120 s. One seed is expected to take 300 s "
+        "at 2 cells at a time. Raise it, use fewer epochs or a smaller grid."
     )
 
 
@@ -188,7 +182,7 @@ def test_a_seed_that_has_run_in_part_is_not_dropped_for_a_later_one():
     cells = grid()
     past = {cells[0].fingerprint: run_of(cells[0])}
     plan = plan_of(cells, past, budget=7 * 60.0)
-    assert (plan.seeds_kept, plan.seeds_dropped) == ([0], [1, 2])
+    assert {each.cell.config.seed for each in plan.settled if each.status == DROPPED} == {1, 2}
     assert [planned.cell.fingerprint for planned in plan.launch] == ["25-0", "5-0"]
 
 
@@ -218,14 +212,13 @@ def test_a_plan_in_words():
         "mc_samples=5   seed=2    2m00s   1.5 GB  calibration",
         "mc_samples=1   seed=2    1m00s   1.5 GB  calibration",
         "",
-        "12 cells: 7 to run, 1 skipped (finished before), "
-        "1 left alone (failed or diverged before), 3 dropped (by the budget)",
-        "skipped  mc_samples=1   seed=0  run abcdef01  finished",
-        "left     mc_samples=1   seed=1  run abcdef01  diverged",
-        "budget   12m keeps 3 of 4 seeds: 0, 1, 2; dropped: 3",
-        "time     11m00s with 2 workers, ends at about 12:11",
-        "memory   3.0 GB at once, 12.6 GB free",
-        "disk     87 MB in all, 40.0 GB free",
+        "12 cells: 7 to run, 1 skipped (finished before), 1 diverged, 3 dropped (by the budget)",
+        "skipped   mc_samples=1   seed=0  run abcdef01",
+        "diverged  mc_samples=1   seed=1  run abcdef01",
+        "budget  12m00s keeps seeds 0, 1, 2; dropped: 3",
+        "time    11m00s with 2 workers, ends at about 12:11",
+        "memory  3.0 GB at once, 12.6 GB free",
+        "disk    87 MB in all, 40.0 GB free",
     ]
 
 
@@ -250,15 +243,13 @@ def test_long_lists_are_cut_and_counted():
     done = grid((1,), tuple(range(11)))
     lines = said(plan_of(done, {cell.fingerprint: run_of(cell) for cell in done}))
     assert lines[0] == "11 cells: 0 to run, 11 skipped (finished before)"
-    assert lines[8:] == ["         seed=7   run abcdef01  finished", "         ... and 3 more"]
+    assert lines[8:] == ["skipped  seed=7   run abcdef01", "... and 3 more"]
 
 
 def test_want_of_memory_is_said_with_its_remedy():
     lines = said(plan_of(grid(), workers=4), memory=5.9e9)
-    at = lines.index("memory  6.0 GB at once, 5.9 GB free")
-    assert lines[at + 1] == "        WARNING: that is more than is free. Use fewer workers."
-    alone = said(plan_of(grid((1,), (0,)), workers=4), memory=1e9)
-    assert "        WARNING: that is more than is free. Use a smaller batch_size or mc_samples." in alone
+    assert "memory  6.0 GB at once, 5.9 GB free" in lines
+    assert lines[-1] == "WARNING: not enough memory. Use fewer workers, or a smaller batch_size or mc_samples."
     assert not any("WARNING" in line for line in said(plan_of(grid(), workers=4), memory=6.1e9))
 
 
@@ -266,7 +257,20 @@ def test_want_of_disk_is_said_with_its_remedy():
     plan = plan_of(grid((1,), (0, 1)))
     needed = sum(disk_bytes(planned.cell.config) for planned in plan.launch)
     lines = said(plan, disk=needed - 1)
-    assert lines[-1].endswith(
-        "WARNING: that is more than is free. Free some, or set tracking.runs to a folder elsewhere."
-    )
+    assert lines[-1] == "WARNING: not enough disk. Free some, or set tracking.runs to a folder elsewhere."
     assert not any("WARNING" in line for line in said(plan, disk=needed))
+
+
+def test_a_summary_names_every_cell_that_was_not_dropped_and_counts_them():
+    first, second, third = grid((1,))
+    settled = [Outcome(first, SKIPPED, "a"), Outcome(second, schema.DIVERGED, "b", "left"), Outcome(third, DROPPED)]
+    plan = Plan([], settled, 1, None)
+    fourth, fifth = grid((5,), (0, 1))
+    ended = [Outcome(fourth, schema.KILLED, "", "died"), Outcome(fifth, schema.FINISHED, "c")]
+    assert summary(plan, ended, 90).splitlines() == [
+        "finished  mc_samples=5  seed=1  run c",
+        "skipped   mc_samples=1  seed=0  run a",
+        "diverged  mc_samples=1  seed=1  run b  left",
+        "killed    mc_samples=5  seed=0  run -  died",
+        "2 of 4 cells finished in 1m30s: 1 finished, 1 skipped (finished before), 1 diverged, 1 killed",
+    ]

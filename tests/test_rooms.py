@@ -1,0 +1,42 @@
+"""The house: a room is entered by its face, and a test lies in the room of what it tests."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from src import ROOT
+
+ROOMS = sorted(path.parent.name for path in (ROOT / "src").glob("*/__init__.py"))
+TOP_LEVEL = 7
+
+
+def imports(file: Path) -> list[str]:
+    """The modules that a file imports from."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    return [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_other_rooms_are_entered_by_their_faces(room):
+    for file in (ROOT / "src" / room).glob("*.py"):
+        behind = [name for name in imports(file) if name.count(".") > 1 and name.split(".")[:2] != ["src", room]]
+        assert [name for name in behind if name.startswith("src.")] == [], file
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_face_names_what_others_may_use(room):
+    face = (ROOT / "src" / room / "__init__.py").read_text()
+    assert "__all__" in face
+
+
+def test_the_top_level_is_small():
+    assert len(list((ROOT / "src").glob("*.py"))) <= TOP_LEVEL
+    assert set(ROOMS) <= {path.name for path in (ROOT / "tests").iterdir()}
+
+
+def test_modules_are_small():
+    long = [
+        file for top in ("src", "analysis") for file in (ROOT / top).rglob("*.py") if file.read_text().count("\n") > 250
+    ]
+    assert long == []
