@@ -3,14 +3,3 @@
 from analysis.curves.numbers import gains_by_cell, results_by_cell
 from analysis.curves.pictures import pictures
 from analysis.curves.words import cell_table, cells_as_text, gain_table, nll_sentences, pairs_note
-
-__all__ = [
-    "cell_table",
-    "cells_as_text",
-    "gain_table",
-    "gains_by_cell",
-    "nll_sentences",
-    "pairs_note",
-    "pictures",
-    "results_by_cell",
-]

@@ -3,15 +3,3 @@
 from analysis.probe.numbers import components_by_point, last_probe, observations, step_noise
 from analysis.probe.pictures import pictures
 from analysis.probe.words import caption, left_out, noise_sentences, probe_table
-
-__all__ = [
-    "caption",
-    "components_by_point",
-    "last_probe",
-    "left_out",
-    "noise_sentences",
-    "observations",
-    "pictures",
-    "probe_table",
-    "step_noise",
-]

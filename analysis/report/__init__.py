@@ -3,5 +3,3 @@
 from analysis.report.findings import Findings, Question, compute
 from analysis.report.sections import Drawing, Section, draw
 from analysis.report.writing import write
-
-__all__ = ["Drawing", "Findings", "Question", "Section", "compute", "draw", "write"]

@@ -2,5 +2,3 @@
 
 from analysis.stability.numbers import stability_by_cell
 from analysis.stability.words import stability_table, threshold_sentences, threshold_table
-
-__all__ = ["stability_by_cell", "stability_table", "threshold_sentences", "threshold_table"]

@@ -2,5 +2,3 @@
 
 from analysis.statistics import completeness, cost, intervals, pairs
 from analysis.statistics.completeness import CELL_OF, COUNTED, SETTING, finished
-
-__all__ = ["CELL_OF", "COUNTED", "SETTING", "completeness", "cost", "finished", "intervals", "pairs"]

@@ -14,19 +14,3 @@ from analysis.store.tables import (
     Tables,
     param_columns,
 )
-
-__all__ = [
-    "CELL",
-    "EPOCH",
-    "RUN",
-    "SEED",
-    "STATUSES",
-    "TAG_PREFIX",
-    "B",
-    "K",
-    "ReportError",
-    "Tables",
-    "param_columns",
-    "read",
-    "reconstructions",
-]

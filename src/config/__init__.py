@@ -18,26 +18,3 @@ from src.config.settings import (
     settings,
     title,
 )
-
-__all__ = [
-    "Config",
-    "ConfigError",
-    "DataConfig",
-    "Domain",
-    "EvaluationConfig",
-    "ModelConfig",
-    "ProbeConfig",
-    "StudyConfig",
-    "TrackingConfig",
-    "clock",
-    "contradictions",
-    "duration",
-    "flatten",
-    "identifying",
-    "is_duration",
-    "machinery_keys",
-    "problems",
-    "refusal",
-    "settings",
-    "title",
-]

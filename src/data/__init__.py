@@ -3,5 +3,3 @@
 from src.data.dataset import Dataset, available, binarize, ensure, identity, load, shape
 from src.data.idx import DataError
 from src.data.problems import problems
-
-__all__ = ["DataError", "Dataset", "available", "binarize", "ensure", "identity", "load", "problems", "shape"]

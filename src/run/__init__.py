@@ -7,5 +7,3 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from src.run.cell import run
-
-__all__ = ["run"]
