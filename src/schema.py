@@ -133,7 +133,7 @@ STATUS = "status"
 SWEEP = "sweep"
 FINISHED, FAILED, DIVERGED, KILLED = "finished", "failed", "diverged", "killed"
 RUNNING = "running"
-# Of the run's ledger: what a ledger and its run in a store know each other by.
+# The key of the run's ledger, by which its run in a store is found.
 LEDGER = "ledger"
 # Of the process that makes the run. Numbers are equal bit for bit for one processor and one number of threads only.
 CPU, THREADS = "machine.cpu", "threads.intra_op"

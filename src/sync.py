@@ -37,7 +37,7 @@ def options(arguments: list[str]) -> TrackingConfig:
 def sync(tracking: TrackingConfig) -> bool:
     """Send every ledger; returns whether the store has all that can be sent."""
     runs = Runs(tracking)
-    ledgers = runs.every()
+    ledgers = sorted(runs.newest_first(), key=lambda ledger: ledger.events[0]["time"])  # a study before its cells
     if not ledgers:
         raise ConfigError(
             f"There are no ledgers to send. Expected runs in {runs.root}. Received an empty or missing folder. "

@@ -102,7 +102,8 @@ class Workplace:
 
     def ledgers(self) -> list[Ledger]:
         """Of all runs, oldest first."""
-        return Runs(TrackingConfig(runs=str(self.runs_folder))).every()
+        found = Runs(TrackingConfig(runs=str(self.runs_folder))).newest_first()
+        return sorted(found, key=lambda ledger: ledger.events[0]["time"])
 
     def cells(self, name: str = "K") -> list[Ledger]:
         """The ledgers of the cells whose folders' names begin so."""

@@ -75,7 +75,7 @@ def costs(
 
 
 def is_like(run: Ledger, host: str, threads: str) -> bool:
-    """Whether a run tells what others will take: it finished, on this host, with these threads, and recorded it."""
+    """Whether a run counts for others: it finished, on this host, with these threads, and recorded its cost."""
     if run.status != schema.FINISHED or run.owner.host != host or run.tags.get(schema.THREADS) != threads:
         return False
     return {schema.RUN_SECONDS.key, schema.RUN_MULTIPLY_ADDS.key, schema.RUN_RATE.key} <= run.latest().keys()

@@ -83,15 +83,20 @@ class Ledger:
         return self.events[0]["tags"]
 
     @property
+    def _end(self) -> Event:
+        """The event of the run's end; empty while the run has not ended, or is continued."""
+        last = self.of(START, RESUME, END)[-1]
+        return last if last["event"] == END else {}
+
+    @property
     def status(self) -> str:
         """One of schema's: how the run ended, or running."""
-        last = self.of(START, RESUME, END)[-1]
-        return last["status"] if last["event"] == END else schema.RUNNING
+        return self._end.get("status", schema.RUNNING)
 
     @property
     def note(self) -> str:
         """Why the run ended as it did; empty while it has not."""
-        return str(self.of(START, RESUME, END)[-1].get("note", ""))
+        return self._end.get("note", "")
 
     @property
     def run_id(self) -> str:
@@ -107,8 +112,7 @@ class Ledger:
     @property
     def ended(self) -> float:
         """When the run ended, in seconds since the Unix epoch; 0 while it has not."""
-        last = self.of(START, RESUME, END)[-1]
-        return last["time"] / 1000 if last["event"] == END else 0
+        return self._end.get("time", 0) / 1000
 
     def seconds(self) -> float:
         """Time that processes have spent on the run until its end, or now. The time between a crash and the resume is
@@ -191,10 +195,6 @@ class Runs:
             elif (found := read_ledger(folder)) is not None:
                 yield found
 
-    def every(self) -> list[Ledger]:
-        """All ledgers of the folder, oldest first."""
-        return sorted(self.newest_first(), key=lambda ledger: ledger.events[0]["time"])
-
     def newest_first(self) -> Iterator[Ledger]:
         """All ledgers of the folder, the one written last first; read one by one."""
         files = sorted(self.root.glob(f"*/*/{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -203,7 +203,7 @@ class Runs:
 
 def attempt_numbers(home: Path) -> list[int]:
     """The numbers of a cell's attempts, in their order."""
-    return sorted(int(path.name) for path in home.glob("*") if path.name.isdecimal())
+    return sorted(int(path.name) for path in home.glob("[0-9]*"))
 
 
 def read_ledger(folder: Path) -> Ledger | None:

@@ -1,4 +1,4 @@
-"""What the cells of one study know of it: its run, their number and their predicted costs."""
+"""The data of a study that its cells use: its run, their number and their expected seconds."""
 
 import json
 import os
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-# Launchers hand the environment on to their workers, in this process or another.
+# Every launcher passes the environment on to its workers.
 VARIABLE = "VAE_MC_SAMPLES_STUDY"
 
 
 class RunFailed(RuntimeError):
-    """A run that ended without finishing. It has said why; its traceback is in the store."""
+    """A run that ended without finishing. The reason has been logged; the traceback is in its folder."""
 
 
 class UnfinishedError(RuntimeError):
-    """A study some of whose cells did not finish; each has said why."""
+    """A study some of whose cells did not finish. The reasons have been logged."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Study:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Make the study known to its cells, in this process and in those it starts."""
+        """Pass the study to its cells, in this process and in those it starts."""
         os.environ[VARIABLE] = json.dumps(asdict(self))
         try:
             yield

@@ -129,7 +129,7 @@ def upload(ledger: Ledger, runs: Runs, tracker: "MlflowStore") -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first: errors of a database continue with all that was sent."""
+    """The first line of an error: a database's continues with all that was sent."""
     return next(iter(f"{error}".splitlines()), type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: a bar over its epochs, the cell's number and the grid's time left."""
+"""The progress bar of a run: its epochs, the cell's number and the grid's time left."""
 
 import os
 from collections.abc import Mapping
@@ -9,10 +9,8 @@ from src import schema
 from src.config import Config, clock, title
 from src.recording import Study
 
-
-def hidden() -> bool | None:
-    """Whether there is no place for a bar: beside other workers; None leaves it to tqdm to look for a terminal."""
-    return True if os.environ.get("TQDM_DISABLE") == "1" else None
+# Beside other workers; None: where the output is not a terminal.
+HIDDEN = True if os.environ.get("TQDM_DISABLE") == "1" else None
 
 
 class EpochBar:
@@ -28,7 +26,7 @@ class EpochBar:
         self.study, self.cell, self.epochs = study, cell, config.epochs
         place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
         self.bar = tqdm(
-            total=config.epochs, desc=place + title(config), unit="epoch", disable=hidden(), dynamic_ncols=True
+            total=config.epochs, desc=place + title(config), unit="epoch", disable=HIDDEN, dynamic_ncols=True
         )
 
     def __enter__(self) -> "EpochBar":

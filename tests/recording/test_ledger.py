@@ -84,7 +84,7 @@ def test_a_ledger_is_unsent_until_a_store_has_it_and_the_oldest_comes_first(runs
     assert [found.key for found in runs.unsent_ledgers()] == [first.key, second.key]
     (runs.unsent / first.key).unlink()
     assert [found.key for found in runs.unsent_ledgers()] == [second.key]
-    assert [found.key for found in runs.every()] == [first.key, second.key]
+    assert {found.key for found in runs.newest_first()} == {first.key, second.key}
 
 
 def test_the_time_between_a_crash_and_its_resume_does_not_count(runs, monkeypatch):
