@@ -171,6 +171,12 @@ class VAE(keras.Model):
         eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
         return self.likelihood.mean(self.decoder(reparameterize(q, eps)))
 
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's loss, with targets [B, 1, pixels] broadcast over the draws: Keras's own losses need equal shapes."""
+        if y is not None:
+            y = ops.broadcast_to(y, ops.shape(y_pred))
+        return super().compute_loss(x, y, y_pred, *args, **kwargs)
+
     def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
         """The terms of the bounds at given latents.
 
