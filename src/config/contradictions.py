@@ -8,77 +8,37 @@ from src.config.settings import Config, flatten
 
 
 class Contradiction(NamedTuple):
-    """A combination of admitted values that cannot be run: when it holds, and what is said of which key."""
+    """A combination that cannot be run: the key, expectation and remedy of its refusal, and when it holds."""
 
-    holds: Callable[[Config], bool]
     key: str
     expected: str
     remedy: str
+    holds: Callable[[Config], bool]
 
 
 CONTRADICTIONS = (
-    Contradiction(
-        lambda c: c.objective == "iwae" and c.kl == "analytic",
-        "kl",
-        "sampled with objective=iwae, whose importance weights contain log q(z|x)",
-        "Set kl=sampled.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "stl" and c.kl == "analytic",
-        "gradient",
-        "reparam with kl=analytic: stl drops the score of q, which only kl=sampled has",
-        "Set kl=sampled or gradient=reparam.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "stl" and c.objective == "iwae" and c.mc_samples > 1,
-        "gradient",
-        "reparam or dreg with objective=iwae and mc_samples above 1, where stl is biased",
-        "Set gradient=dreg.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "dreg" and c.objective == "elbo",
-        "gradient",
-        "reparam or stl with objective=elbo: dreg rewrites the gradient of importance weights",
-        "Set objective=iwae kl=sampled, or gradient=stl.",
-    ),
-    Contradiction(
-        lambda c: c.gradient == "dreg" and c.noise != "iid",
-        "noise",
-        "iid with gradient=dreg, which is derived for independent draws",
-        "Set noise=iid.",
-    ),
-    Contradiction(
-        lambda c: c.noise == "antithetic" and c.mc_samples % 2 == 1,
-        "mc_samples",
-        "even with noise=antithetic, whose draws come in pairs",
-        "Use mc_samples=2, 4, 6, ...",
-    ),
-    Contradiction(
-        lambda c: c.noise == "sobol" and (c.mc_samples < 2 or c.mc_samples & (c.mc_samples - 1) != 0),
-        "mc_samples",
-        "a power of 2, at least 2, with noise=sobol, whose points are balanced for no other number",
-        "Use mc_samples=2, 4, 8, ...",
-    ),
-    Contradiction(
-        lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static"),
-        "likelihood",
-        "bernoulli with binarised pixels, which have a probability and no density",
-        "Set likelihood=bernoulli or data.pixels=grayscale.",
-    ),
-    Contradiction(
-        lambda c: c.likelihood != "gaussian" and c.data.pixels == "real",
-        "likelihood",
-        "gaussian with data.pixels=real, whose values lie outside [0, 1]",
-        "Set likelihood=gaussian.",
-    ),
-)
+    Contradiction("kl", "sampled with objective=iwae, whose importance weights contain log q(z|x)", "Set kl=sampled.",
+                  lambda c: c.objective == "iwae" and c.kl == "analytic"),
+    Contradiction("gradient", "reparam with kl=analytic, which has no score of q for stl to drop", "Set kl=sampled.",
+                  lambda c: c.gradient == "stl" and c.kl == "analytic"),
+    Contradiction("gradient", "reparam or dreg with objective=iwae mc_samples>1: stl is biased", "Set gradient=dreg.",
+                  lambda c: c.gradient == "stl" and c.objective == "iwae" and c.mc_samples > 1),
+    Contradiction("gradient", "reparam or stl with objective=elbo: it has no weights", "Set objective=iwae kl=sampled.",
+                  lambda c: c.gradient == "dreg" and c.objective == "elbo"),
+    Contradiction("noise", "iid with gradient=dreg, which is derived for independent draws", "Set noise=iid.",
+                  lambda c: c.gradient == "dreg" and c.noise != "iid"),
+    Contradiction("mc_samples", "even with noise=antithetic, whose draws come in pairs", "Use mc_samples=2, 4, 6, ...",
+                  lambda c: c.noise == "antithetic" and c.mc_samples % 2 == 1),
+    Contradiction("mc_samples", "a power of 2 above 1 with noise=sobol, to be balanced", "Use mc_samples=2, 4, 8, ...",
+                  lambda c: c.noise == "sobol" and (c.mc_samples < 2 or c.mc_samples & (c.mc_samples - 1) != 0)),
+    Contradiction("likelihood", "bernoulli with binarised pixels, which have no density", "Set data.pixels=grayscale.",
+                  lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static")),
+    Contradiction("likelihood", "gaussian with data.pixels=real, values beyond [0, 1]", "Set likelihood=gaussian.",
+                  lambda c: c.likelihood != "gaussian" and c.data.pixels == "real"),
+)  # fmt: skip
 
 
 def contradictions(config: Config) -> list[str]:
     """The refusals of all contradictions that a configuration has; empty where there are none."""
-    values = flatten(config)
-    return [
-        refusal(found.key, found.expected, values[found.key], found.remedy)
-        for found in CONTRADICTIONS
-        if found.holds(config)
-    ]
+    values, found = flatten(config), [each for each in CONTRADICTIONS if each.holds(config)]
+    return [refusal(each.key, each.expected, values[each.key], each.remedy) for each in found]

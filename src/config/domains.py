@@ -9,13 +9,7 @@ class ConfigError(ValueError):
 
 
 class Domain(NamedTuple):
-    """The values that a key admits.
-
-    Attributes:
-        expected: the values in words, to follow "KEY must be".
-        admits: whether a value is one of them.
-        remedy: what to do about any other, one or more sentences.
-    """
+    """The values that a key admits: in words that follow "KEY must be", as a test, and what to do about any other."""
 
     expected: str
     admits: Callable[[Any], bool]
@@ -23,14 +17,7 @@ class Domain(NamedTuple):
 
 
 def refusal(key: str, expected: str, received: Any, remedy: str) -> str:
-    """The message for a value that a key cannot have: every such message has this form.
-
-    Args:
-        key: the dotted key.
-        expected: what the value must be, and the reason where it is not obvious.
-        received: the value.
-        remedy: what to do, one or more sentences.
-    """
+    """The message for a value that a key cannot have. `expected` gives the reason too, where it is not obvious."""
     return f"{key} must be {expected}. Received: {key}={'null' if received is None else received}. {remedy}"
 
 
@@ -43,8 +30,5 @@ def one_of(*names: str) -> Domain:
     return Domain(f"one of {', '.join(names)}", lambda value: value in names, f"For example {names[0]}.")
 
 
-def subset(part: str) -> Domain:
-    """The number of images to take from a part of the data set; None for all."""
-    return Domain(
-        "a positive integer or null", lambda value: value is None or value >= 1, f"null takes every {part} image."
-    )
+def or_null(domain: Domain) -> Domain:
+    return Domain(f"{domain.expected} or null", lambda value: value is None or domain.admits(value), domain.remedy)

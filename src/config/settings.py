@@ -5,28 +5,22 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
 from src.config.domains import ConfigError as ConfigError  # for tests, until they import it from src.config
-from src.config.domains import Domain, at_least, one_of, refusal, subset
+from src.config.domains import Domain, at_least, one_of, or_null, refusal
 from src.config.durations import is_duration, is_interval
 from src.schema import EXPERIMENT
 
+# Keys and sections that are no part of a run's identity, as they change no recorded number: where things are, what they
+# are called, how a grid is executed.
+MACHINERY = ("data.path", "model.name", "checkpoint.", "study.", "tracking.")
+SIZE = or_null(at_least(1, "null takes every image."))
 
-def setting(default: Any, meaning: str, domain: Domain | None = None, *, identity: bool = True) -> Any:
-    """A field of the configuration.
 
-    Args:
-        default: the value where none is given.
-        meaning: one line for --help.
-        domain: the values that the key admits; None: any value of the type.
-        identity: whether the value is part of a run's identity. False for machinery, which changes no recorded number:
-            where things are, what they are called, how a grid is executed.
-    """
-    metadata = {"meaning": meaning, "domain": domain, "identity": identity}
+def setting(default: Any, meaning: str, domain: Domain | None = None) -> Any:
+    """A field of the configuration: its default, its line in --help, what it admits (None: any value of the type)."""
+    metadata = {"meaning": meaning, "domain": domain}
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
-
-
-ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
 
 
 @dataclass
@@ -34,31 +28,31 @@ class DataConfig:
     """The data set, and how its pixels are read."""
 
     name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
-    path: str | None = setting(
-        None, "folder of the IDX files; null: the folders known for the data set", identity=False
-    )
+    path: str | None = setting(None, "folder of the IDX files; null: the folders known for the data set")
     pixels: str = setting(
         "grayscale",
         "grayscale: intensities, as in the post; dynamic: binarised anew in every epoch; static: binarised once; "
         "real: vectors, not images",
         one_of("grayscale", "dynamic", "static", "real"),
     )
-    train_size: int | None = setting(None, "number of training images; null for all", subset("training"))
-    test_size: int | None = setting(None, "number of test images; null for all", subset("test"))
+    train_size: int | None = setting(None, "number of training images; null for all", SIZE)
+    test_size: int | None = setting(None, "number of test images; null for all", SIZE)
 
 
 @dataclass
 class ModelConfig:
     """The encoder's layers; the decoder mirrors them."""
 
-    name: str = setting("post", "name of the architecture, for people only", identity=False)
+    name: str = setting("post", "name of the architecture, for people only")
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
         Domain("a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256]."),
     )
     latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
-    activation: str = setting("relu", "activation of the hidden layers", one_of(*ACTIVATIONS))
+    activation: str = setting(
+        "relu", "activation of the hidden layers", one_of("relu", "tanh", "elu", "gelu", "softplus", "sigmoid")
+    )
     output_bias: str = setting(
         "zeros", "initial bias of the output; pixel_means: predicts each pixel's mean", one_of("zeros", "pixel_means")
     )
@@ -98,7 +92,6 @@ class CheckpointConfig:
         "1m",
         "epochs (a bare number) or time (30s, 2m, 1h) between checkpoints",
         Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
-        identity=False,
     )
 
 
@@ -106,18 +99,14 @@ class CheckpointConfig:
 class StudyConfig:
     """How a grid is executed. It changes no recorded number."""
 
-    plan_only: bool = setting(False, "print what the grid would run and cost, then stop", identity=False)
+    plan_only: bool = setting(False, "print what the grid would run and cost, then stop")
     rerun: str = setting(
-        "failed",
-        "which cells of earlier commands are run again: failed (failed or diverged), all (finished ones too) or none",
-        one_of("failed", "all", "none"),
-        identity=False,
+        "failed", "earlier cells to run again: failed (or diverged), all, or none", one_of("failed", "all", "none")
     )
     budget: str | None = setting(
         None,
         "time for the whole grid, such as 30m or 8h; seeds whose cells do not all fit are left out",
-        Domain("a duration such as 30m or null", lambda text: text is None or is_duration(text), "For example 30m."),
-        identity=False,
+        or_null(Domain("a duration such as 30m", is_duration, "For example 30m.")),
     )
 
 
@@ -125,13 +114,12 @@ class StudyConfig:
 class TrackingConfig:
     """Where the runs are recorded."""
 
-    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db", identity=False)
-    runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/", identity=False)
+    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db")
+    runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/")
     experiment: str = setting(
         EXPERIMENT,
         "name of the MLflow experiment",
         Domain("a non-empty name", lambda name: bool(name.strip()), f"The default is {EXPERIMENT}."),
-        identity=False,
     )
 
 
@@ -157,14 +145,10 @@ class Config:
     optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
     objective: str = setting("elbo", "bound to maximise", one_of("elbo", "iwae"))
     kl: str = setting("analytic", "how the KL in the bound is computed", one_of("analytic", "sampled"))
-    gradient: str = setting(
-        "reparam", "gradient estimator; stl and dreg drop the score of q", one_of("reparam", "stl", "dreg")
-    )
+    gradient: str = setting("reparam", "gradient estimator; stl, dreg: no score of q", one_of("reparam", "stl", "dreg"))
     noise: str = setting("iid", "sampler of the K draws of an image", one_of("iid", "antithetic", "sobol"))
     learning_rate_schedule: str = setting(
-        "constant",
-        "burda: stages i = 0..7 with 3^i/3280 of the epochs, at 10^(-i/7) of the rate",
-        one_of("constant", "burda"),
+        "constant", "burda: 3^i/3280 of the epochs at 10^(-i/7) of the rate, i = 0..7", one_of("constant", "burda")
     )
     likelihood: str = setting(
         "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
@@ -184,13 +168,12 @@ def title(config: Config) -> str:
 
 
 class Setting(NamedTuple):
-    """A leaf of the configuration: its dotted key, value, and what `setting` declares of it."""
+    """A leaf of the configuration: its dotted key, its value, and what `setting` declares."""
 
     key: str
     value: Any
     meaning: str
     domain: Domain | None
-    identity: bool
 
 
 def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
@@ -218,10 +201,10 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def identifying(config: Config) -> dict[str, Any]:
-    """The settings that are part of a run's identity as {dotted key: value}, in the order of `flatten`."""
-    return {leaf.key: leaf.value for leaf in settings(config) if leaf.identity}
+    """What `flatten` gives, without machinery: the settings that are part of a run's identity."""
+    return {key: value for key, value in flatten(config).items() if not key.startswith(MACHINERY)}
 
 
 def machinery_keys() -> tuple[str, ...]:
     """The dotted keys of the settings that are not part of a run's identity."""
-    return tuple(leaf.key for leaf in settings(Config()) if not leaf.identity)
+    return tuple(key for key in flatten(Config()) if key.startswith(MACHINERY))

@@ -1,4 +1,4 @@
-"""Data sets as arrays: found, verified, cut to size, binarised."""
+"""A data set in memory, and what is known of it before it is read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,22 +15,13 @@ from src.data.sources import SOURCES, Source
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory.
+    """A data set in memory, an image as its rows one after the other."""
 
-    Attributes:
-        train: training data, [N, pixels]: uint8 intensities 0..255 (0 and 255 where binarised), or float32 values
-            that are used as they are.
-        test: test data, float32, [n, pixels]: in [0, 1] for images (0 and 1 where binarised), else as they are.
-        test_labels: class of each test image, uint8, [n]; None where there are none.
-        redraw: whether `train` holds pixel probabilities to be binarised anew at every step.
-        image_shape: (rows, columns) of an image, row by row in `pixels`; None where the data are no images.
-    """
-
-    train: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray | None
-    redraw: bool
-    image_shape: tuple[int, int] | None
+    train: np.ndarray  # [N, pixels]: uint8 intensities 0..255 (0 and 255 where binarised), or float32 used as they are
+    test: np.ndarray  # [n, pixels], float32: in [0, 1] for images (0 and 1 where binarised), else used as they are
+    test_labels: np.ndarray | None  # [n], uint8: the class of each test image; None where there are none
+    redraw: bool  # whether `train` holds pixel probabilities, to be binarised anew at every step
+    image_shape: tuple[int, int] | None  # rows and columns of an image; None where the data are no images
 
     @property
     def scale(self) -> int:
@@ -49,24 +40,15 @@ def source(config: DataConfig) -> Iterator[Source]:
 
 
 def ensure(config: DataConfig) -> None:
-    """Download the files that a data set lacks, so that no run fails for want of them.
-
-    Raises:
-        DataError: the download fails.
-    """
+    """Download the files that a data set lacks, so that no run lacks them later. Raises DataError as `load` does."""
     with source(config) as found:
         found.ensure()
 
 
 def shape(config: DataConfig, part: str) -> tuple[int, ...]:
-    """The shape of a part, without reading its values; the published one where it is yet to be downloaded.
+    """The shape of a part: images [n, rows, columns], other data [n, dims] or labels [n], without reading the values.
 
-    Args:
-        part: train_images, test_images or test_labels.
-    Returns:
-        [n, rows, columns] of images, [n, dims] of other data, [n] of labels.
-    Raises:
-        DataError: there is no such file, or it is of another kind.
+    Before a download it is the published one. Raises DataError where there is no such file, or one of another kind.
     """
     with source(config) as found:
         return found.shape(part)
@@ -78,11 +60,7 @@ def available(config: DataConfig, part: str) -> int:
 
 
 def identity(config: DataConfig) -> dict[str, Any]:
-    """What determines the data's values, for a run's fingerprint: not where they are or how they are packed.
-
-    Raises:
-        DataError: a file that must be read for it is missing or cannot be unpacked.
-    """
+    """What determines the data's values, for a run's fingerprint: not where they are or how they are packed."""
     with source(config) as found:
         return found.identity()
 
@@ -94,8 +72,7 @@ def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:
     """
     if size is None:
         return images
-    order = seeds.generator(seeds.SHARED_SEED, f"subset/{part}").permutation(len(images))
-    return images[order[:size]]
+    return images[seeds.generator(seeds.SHARED_SEED, f"subset/{part}").permutation(len(images))[:size]]
 
 
 def binarize(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -117,9 +94,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
         found.ensure()
         train = take(found.read("train_images"), config.train_size, "train")
         test = take(found.read("test_images"), config.test_size, "test")
-        labels = None
-        if found.has_labels():
-            labels = take(found.read("test_labels"), config.test_size, "test")
+        labels = take(found.read("test_labels"), config.test_size, "test") if found.has_labels() else None
     if config.pixels == "real":
         return Dataset(train, test, labels, redraw=False, image_shape=None)
     if config.pixels != "grayscale":

@@ -38,8 +38,6 @@ SOURCES: dict[str, Source] = {
         address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         shapes={"train_images": (60_000, 28, 28), "test_images": (10_000, 28, 28), "test_labels": (10_000,)},
     ),
-    "idx": Files(
-        remedy=f"Set data.path to a folder with {', '.join(FILES.values())} (the last may be left out).",
-    ),
+    "idx": Files(remedy=f"Set data.path to a folder with {', '.join(FILES.values())} (the last may be left out)."),
     "linear_gaussian": LinearGaussian(),
 }

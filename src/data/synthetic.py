@@ -23,9 +23,8 @@ SIZES = {"train_images": 60_000, "test_images": 10_000}
 def weights() -> np.ndarray:
     """W, float64, [DIMS, len(SCALES)].
 
-    Its columns are cosines, W_ij = scale_j sqrt(2/d) cos(pi (i + 1/2) (j + 1) / d), i and j from 0. They are
-    orthogonal, so W'W is diagonal, the posterior factorises, and a VAE with Gaussian likelihood can reach
-    ELBO = log p(x).
+    W_ij = scale_j sqrt(2/d) cos(pi (i + 1/2) (j + 1) / d), i and j from 0. The columns are orthogonal: W'W is diagonal,
+    the posterior factorises, and a VAE with Gaussian likelihood can reach ELBO = log p(x).
     """
     rows = (np.arange(DIMS) + 0.5) * math.pi / DIMS
     columns = [scale * math.sqrt(2 / DIMS) * np.cos(rows * (j + 1)) for j, scale in enumerate(SCALES)]
@@ -41,14 +40,13 @@ def draw(part: str) -> np.ndarray:
 
 
 class LinearGaussian:
-    """The data source: it has no files, no labels and no pixels."""
+    """The data source: it has no files, no labels and no pixels, and reads nothing from data.path."""
 
     pixels = ("real",)
     remedy = "Leave data.path out."
 
-    def path_problems(self, path: str | None) -> list[str]:
-        expected = "null with data.name=linear_gaussian, which is not read"
-        return [] if path is None else [refusal("data.path", expected, path, self.remedy)]
+    def problems(self, path: str | None) -> list[str]:
+        return [] if path is None else [refusal("data.path", "null with data.name=linear_gaussian", path, self.remedy)]
 
     def at(self, path: str | None) -> "LinearGaussian":
         return self

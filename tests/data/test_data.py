@@ -106,7 +106,7 @@ def test_problems_are_found_from_headers_alone():
         "Lower batch_size or raise data.train_size."
     )
     (problem,) = problems(Config(data=DataConfig(test_size=10_001)))
-    assert problem.startswith("data.test_size must be a positive integer of at most 10000")
+    assert problem.startswith("data.test_size must be at most the number of test images, 10000")
 
 
 def test_take_keeps_the_files_order_for_everything():
@@ -124,7 +124,7 @@ def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
     assert loaded.image_shape == (6, 9)
     assert problems(Config(data=config)) == []
     (problem,) = problems(Config(data=replace(config, train_size=301)))
-    assert problem.startswith("data.train_size must be a positive integer of at most 300")
+    assert problem.startswith("data.train_size must be at most the number of training images, 300")
 
 
 def test_labels_of_ones_own_folder_may_be_left_out(tmp_path):
@@ -148,7 +148,7 @@ def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
 def test_idx_without_a_folder_is_refused_with_the_remedy():
     (problem,) = problems(Config(data=DataConfig(name="idx")))
     assert problem == (
-        "data.path must be a folder of IDX files, as this data set has no folder of its own. Received: data.path=null. "
+        "data.path must be a folder, as this data set has none of its own. Received: data.path=null. "
         "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
         "(the last may be left out)."
     )
@@ -176,7 +176,7 @@ def test_linear_gaussian_data_are_real_vectors():
     ("config", "message"),
     [
         (DataConfig(name="linear_gaussian"), "data.pixels must be real with data.name=linear_gaussian"),
-        (DataConfig(pixels="real"), "data.pixels must be one of grayscale, dynamic, static with data.name=mnist"),
+        (DataConfig(pixels="real"), "data.pixels must be grayscale or dynamic or static with data.name=mnist"),
         (DataConfig(pixels="real"), "Set data.pixels=grayscale, or use data=linear_gaussian."),
         (DataConfig(name="linear_gaussian", pixels="real", path="x"), "data.path must be null"),
     ],

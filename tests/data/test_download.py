@@ -87,7 +87,7 @@ def test_missing_files_are_downloaded_once(cache, server):
 def test_the_check_of_a_grid_downloads_nothing(cache, server):
     assert problems(Config(data=FASHION)) == []
     (problem,) = problems(Config(data=replace(FASHION, train_size=60_001)))
-    assert problem.startswith("data.train_size must be a positive integer of at most 60000")
+    assert problem.startswith("data.train_size must be at most the number of training images, 60000")
     assert not cache.exists()
     assert server.requests == []
 
