@@ -1,15 +1,19 @@
-"""How numbers and names are written in tables and sentences."""
+"""How numbers, names and tables are written."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from analysis.store import B, K
 from src import schema
 from src.schema import Quantity
 
 NONE = "–"
+Row = Mapping[Any, Any]
+Write = Callable[[float], str]
+Columns = dict[str, Callable[[Row], str]]  # how each column is written of a cell, by its head
 
 
 class Table(NamedTuple):
@@ -20,10 +24,18 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def table(caption: str, rows: Iterable[dict[str, str]]) -> Table:
-    """A table of rows that map each column's head to its text."""
-    rows = list(rows)
-    return Table(caption, list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+def table(caption: str, cells: pd.DataFrame, columns: Columns) -> Table:
+    """Cells in the order of B and K: both, and each column by its head and how it is written of a cell."""
+    columns = {"B": number(B, str), "K": number(K, str), **columns}
+    rows = cells.sort_values([B, K]).to_dict("records")
+    return Table(caption, list(columns), [[write(row) for write in columns.values()] for row in rows])
+
+
+def ends(cells: pd.DataFrame) -> Iterator[tuple[Any, Row, Row]]:
+    """Each B with its cells of the smallest and the largest K."""
+    for batch_size, group in cells.sort_values(K).groupby(B):
+        levels = group.to_dict("records")
+        yield batch_size, levels[0], levels[-1]
 
 
 def decimals(value: float, digits: int = 2) -> str:
@@ -58,15 +70,25 @@ def percent(share: float) -> str:
     return NONE if pd.isna(share) else f"{decimals(value, digits)} %"
 
 
-def interval(low: float, high: float, write: Callable[[float], str] = decimals) -> str:
-    """An interval; a dash where there is none."""
+def interval(row: Row, prefix: str = "", write: Write = decimals) -> str:
+    """The interval in the columns PREFIXci_low and PREFIXci_high; a dash where there is none."""
+    low, high = row[f"{prefix}ci_low"], row[f"{prefix}ci_high"]
     return NONE if pd.isna(low) else f"{write(low)} to {write(high)}"
 
 
-def spread(middle: float, low: float, high: float, write: Callable[[float], str] = decimals) -> str:
-    """A median and, where the values differ, the lowest and the highest in brackets."""
-    ends = write(low), write(high)
-    return write(middle) if ends[0] == ends[1] else f"{write(middle)} ({' to '.join(ends)})"
+def number(key: str, write: Callable[[Any], str] = decimals) -> Callable[[Row], str]:
+    """How the value of a column is written."""
+    return lambda row: write(row[key])
+
+
+def spread(key: str, write: Write = decimals) -> Callable[[Row], str]:
+    """How the median of a column is written, with the lowest and the highest value in brackets where they differ."""
+
+    def text(row: Row) -> str:
+        middle, low, high = (write(row[f"{key}_{end}"]) for end in ("median", "lowest", "highest"))
+        return middle if low == high else f"{middle} ({low} to {high})"
+
+    return text
 
 
 def capitalised(label: str) -> str:

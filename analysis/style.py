@@ -1,17 +1,21 @@
-"""The look that all figures share: readable in print and by colour-blind readers."""
+"""The look and the grid of panels that all figures share: readable in print and by colour-blind readers."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from analysis.store import EPOCH, K
 from src import schema
 
-Colour = tuple[float, float, float]
+Colours = dict[Any, tuple[float, float, float]]  # by level of K or B
 
 INK = "#23303a"
 MUTED = "#6b7780"
@@ -26,28 +30,16 @@ LINE_WIDTHS = (2.6, 1.4)  # of the smallest and the largest K
 K_STOPS = ("#46b87b", "#24878e", "#38598c", "#440f56")
 B_STOPS = ("#e59a4f", "#c4503e", "#6b2346")
 
-SETTINGS = {
-    "figure.dpi": 110,
+SETTINGS = sns.axes_style("whitegrid") | {
     "savefig.dpi": 200,
     "font.size": 9.5,
     "axes.titlesize": 10,
-    "axes.titleweight": "regular",
     "axes.titlelocation": "left",
-    "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
-    "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
     "grid.color": "#e7ebee",
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "figure.titlesize": 11,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5.5,
     "legend.frameon": False,
     # The same tables give the same bytes: without a salt the SVG has random ids.
     "svg.hashsalt": schema.EXPERIMENT,
@@ -70,7 +62,38 @@ def applied() -> Iterator[None]:
         yield
 
 
-def sequential(levels: Iterable[int], stops: Sequence[str] = K_STOPS) -> dict[int, Colour]:
+def sequential(levels: Iterable[int], stops: Sequence[str] = K_STOPS) -> Colours:
     """A colour per level of an ordered quantity, light to dark; the lightest is still readable on white."""
     ordered = sorted(set(levels))
     return dict(zip(ordered, sns.blend_palette(stops, len(ordered)), strict=True))
+
+
+def lines(ax: Axes, table: pd.DataFrame, value: str, colours: Colours, **look: Any) -> None:
+    """A line by epoch per K; later ones are thinner, so that one that runs over another does not hide it."""
+    widths = dict(zip(colours, np.linspace(*LINE_WIDTHS, len(colours)), strict=True))
+    for k, line in table.sort_values(EPOCH).groupby(K):
+        ax.plot(line[EPOCH], line[value], color=colours[k], linewidth=widths[k], **look)
+
+
+def handles(colours: Colours, prefix: str = "") -> list[Line2D]:
+    """What a legend shows of the colours."""
+    return [Line2D([], [], color=colour, label=f"{prefix}{level}") for level, colour in colours.items()]
+
+
+def legend(figure: Figure, shown: Sequence[Line2D], title: str) -> None:
+    """A legend at the right of the figure."""
+    figure.legend(handles=shown, title=title, loc="outside right upper", alignment="left")
+
+
+def panels(
+    rows: Sequence[str], columns: Sequence[str], size: tuple[float, float], title: str, **shared: Any
+) -> tuple[Figure, np.ndarray]:
+    """Empty axes, [rows, columns]: the rows' labels at the left, the columns' titles on top, the title above all."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, **shared)
+    for ax, label in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(label)
+    for ax, name in zip(axes[0], columns, strict=True):
+        ax.set_title(name)
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure, axes

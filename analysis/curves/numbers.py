@@ -2,7 +2,16 @@
 
 import pandas as pd
 
-from analysis.statistics import CELL_OF, SETTING, completeness, cost, finished, intervals, pairs
+from analysis.statistics import (
+    CELL_OF,
+    DECODER_EVALUATIONS,
+    EPOCH_SECONDS,
+    SETTING,
+    completeness,
+    finished,
+    intervals,
+    pairs,
+)
 from analysis.store import CELL, EPOCH, B, K
 from src import schema
 from src.schema import Quantity
@@ -16,7 +25,7 @@ AVERAGED = (
     schema.FINAL_ACTIVE_UNITS,
     schema.TRAIN_LOSS,
     VARIANCE,
-    cost.EPOCH_SECONDS,
+    EPOCH_SECONDS,
     schema.RUN_SECONDS,
     schema.RUN_PEAK_RSS_BYTES,
 )
@@ -32,7 +41,7 @@ def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
         train/decoder_evaluations, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of AVERAGED.
     """
     usable = finished(runs)
-    evaluations = usable.groupby(CELL_OF)[cost.DECODER_EVALUATIONS.key].median().reset_index()
+    evaluations = usable.groupby(CELL_OF)[DECODER_EVALUATIONS.key].median().reset_index()
     table = completeness.count(runs).merge(evaluations, "left", CELL_OF)
     for quantity in AVERAGED:
         columns = intervals.t_intervals(usable, CELL_OF, quantity.key).set_index(CELL_OF)
@@ -53,11 +62,11 @@ def gains_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     usable, by = finished(runs), [SETTING, B]
     table = pairs.paired(usable, by, NLL)
     cell = [*by, K, "reference"]
-    for quantity in (VARIANCE, cost.EPOCH_SECONDS):
-        names = {"mean": f"{quantity.key}_ratio"}
-        names |= {end: f"{quantity.key}_ratio_{end}" for end in ("ci_low", "ci_high")}
-        ratios = pairs.paired(usable, by, quantity, ratio=True).rename(columns=names)
-        table = table.merge(ratios[[*cell, *names.values()]], "left", cell)
+    for quantity in (VARIANCE, EPOCH_SECONDS):
+        ratios = pairs.paired(usable, by, quantity, ratio=True).set_index(cell)
+        ratios = ratios[["mean", "ci_low", "ci_high"]].add_prefix(f"{quantity.key}_ratio_").reset_index()
+        ratios = ratios.rename(columns={f"{quantity.key}_ratio_mean": f"{quantity.key}_ratio"})
+        table = table.merge(ratios, "left", cell)
     return table
 
 

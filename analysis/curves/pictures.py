@@ -1,95 +1,192 @@
-"""The pictures of the topic for one setting, with their captions. None is drawn here."""
+"""Curves, final values, costs and reconstructions: each plot_*() returns a figure and saves nothing.
 
+Lines and points are means over seeds. Bands and bars are t-intervals, drawn where there are at least two seeds.
+`data` is what the runs were trained on, for the title. Draw inside analysis.style.applied().
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from analysis.curves.figures import plot_cost, plot_curves, plot_final, plot_reconstructions
+from analysis import style
 from analysis.curves.numbers import by_epoch
 from analysis.curves.words import seeds
-from analysis.display import capitalised, labelled
-from analysis.statistics import finished, intervals, pairs
-from analysis.statistics.cost import EPOCH_SECONDS
-from analysis.store import CELL, EPOCH, B
-from analysis.style import Picture
+from analysis.display import capitalised, labelled, seed_count
+from analysis.statistics import EPOCH_SECONDS, finished, intervals, pairs
+from analysis.store import CELL, EPOCH, SEED, B, K
+from analysis.style import Colours, Picture
 from src import schema
+from src.schema import Quantity
 
-BANDS = "95 % t-intervals over seeds, none where a cell has one seed"
+MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the line
+PANELS_PER_ROW = 3
+LARGE_FACTOR = 5
+CAPTIONS = {
+    "loss_variance": "Stability: variance of the minibatch losses within each epoch, geometric means over seeds ({n}). "
+    "It holds the spread between images too, below which no K can bring it.",
+    "learning_curves": "Training loss, {test} and its paired difference from the smallest K by epoch, means over seeds "
+    "({n}). The loss averages over the moving weights of an epoch; the {test} is taken at its end.",
+    "final_nll": "The {final}, means over seeds ({n}). Grey lines join the runs of one seed, which share initial "
+    "weights, data order and draws: compare along them rather than by the overlap of bars.",
+    "cost": "Cost: the median seconds of a run's epochs, without tests, probes and compilation, which comes before the "
+    "first epoch; means over seeds ({n}). Runs that shared a machine slowed each other down.",
+    "reconstructions": "One test digit and its K sampled reconstructions at a run's end; one run per K (n = 1).",
+}
 
 
 def pictures(
     runs: pd.DataFrame, history: pd.DataFrame, cells: pd.DataFrame, images: pd.DataFrame, kind: str, data: str
 ) -> list[Picture]:
-    """Curves by epoch, final values and costs by cell, and reconstructions.
+    """The pictures of one setting, with their captions. None is drawn yet.
 
     Args:
-        runs, history, cells: marked runs of one setting, their history, and their results_by_cell().
+        runs, history, cells: marked runs, their history, and their results_by_cell().
         images: store.reconstructions() of the runs.
         kind, data: what the NLL is and what the runs were trained on, for titles and labels.
     """
-    usable, counts = finished(runs), seeds(cells)
-    return [
-        *_by_epoch(pairs.with_machine(history, usable), kind, data, counts),
-        *_by_cell(usable, kind, data, counts),
-        _reconstructions(images, data),
-    ]
-
-
-def _by_epoch(history: pd.DataFrame, kind: str, data: str, counts: str) -> list[Picture]:
-    variance = by_epoch(history, schema.TRAIN_LOSS_VARIANCE, log=True)
-    loss, nll = schema.TRAIN_LOSS, labelled(schema.TEST_NLL, kind)
-    gap = nll._replace(label=f"{nll.label}\nminus that at the smallest K")
-    curves = [
-        (loss, by_epoch(history, loss)),
-        (nll, by_epoch(history, nll)),
-        (gap, pairs.paired(history, [B, EPOCH], nll)),
-    ]
-    curves = [(quantity, table) for quantity, table in curves if len(table)]
-    return [
-        Picture(
-            "loss_variance",
-            variance,
-            lambda: plot_curves([(schema.TRAIN_LOSS_VARIANCE, variance)], data, log=True),
-            "Stability: variance of the minibatch losses within each epoch, by K and B. Lines are geometric means over "
-            f"seeds ({counts}); bands are {BANDS}, taken on the logarithm. The variance holds the spread between "
-            "images as well as the Monte Carlo noise, so it cannot fall below the former however large K is.",
-        ),
-        Picture(
-            "learning_curves",
-            pd.concat([table for _, table in curves]) if curves else variance.head(0),
-            lambda: plot_curves(curves, data),
-            f"{capitalised(loss.label)}, {nll.label} and, where at least two seeds have both, its paired "
-            f"difference from the smallest K, by epoch. Lines are means over seeds ({counts}); bands are {BANDS}. The "
-            f"training loss averages over the moving weights of an epoch; the {nll.label} is taken at its end.",
-        ),
-    ]
-
-
-def _by_cell(usable: pd.DataFrame, kind: str, data: str, counts: str) -> list[Picture]:
+    usable = finished(runs)
+    history = pairs.with_machine(history, usable)
+    spread, loss, test = schema.TRAIN_LOSS_VARIANCE, schema.TRAIN_LOSS, labelled(schema.TEST_NLL, kind)
     nll = labelled(schema.FINAL_TEST_NLL, kind)
-    final, cost = (intervals.t_intervals(usable, CELL, q.key) for q in (nll, EPOCH_SECONDS))
-    return [
-        Picture(
-            "final_nll",
-            final,
-            lambda: plot_final(usable, final, nll, data),
-            f"{capitalised(nll.label)} by K and B: means over seeds ({counts}) with {BANDS}. Grey lines join "
-            "the runs of one seed, which share initial weights, data order and draws: compare along them, as paired "
-            "differences do, rather than by the overlap of bars.",
-        ),
-        Picture(
-            "cost",
-            cost,
-            lambda: plot_cost(cost, EPOCH_SECONDS, data),
-            "Cost: seconds of training per epoch against K; compilation, which comes before the first epoch, tests and "
-            "probes are not in them. A run's cost is the median of its epochs; points are means over seeds "
-            f"({counts}), bars are {BANDS}. Runs that shared a machine slowed each other down.",
-        ),
-    ]
+    variance = by_epoch(history, spread, log=True)
+    gap = test._replace(label=f"{test.label}\nminus that at the smallest K")
+    curves = [(loss, by_epoch(history, loss)), (test, by_epoch(history, test))]
+    curves = [*curves, (gap, pairs.paired(history, [B, EPOCH], test))]
+    curves = [(quantity, table) for quantity, table in curves if len(table)]
+    final, cost = (intervals.t_intervals(usable, CELL, quantity.key) for quantity in (nll, EPOCH_SECONDS))
+    drawn: dict[str, tuple[pd.DataFrame, Callable[[], Figure]]] = {
+        "loss_variance": (variance, lambda: plot_curves([(spread, variance)], data, log=True)),
+        "learning_curves": (curves[0][1] if curves else variance.head(0), lambda: plot_curves(curves, data)),
+        "final_nll": (final, lambda: plot_final(usable, final, nll, data)),
+        "cost": (cost, lambda: plot_cost(cost, EPOCH_SECONDS, data)),
+        "reconstructions": (images, lambda: plot_reconstructions(images, data)),
+    }
+    words = {"n": seeds(cells), "test": test.label, "final": nll.label}
+    return [Picture(stem, *what, CAPTIONS[stem].format(**words)) for stem, what in drawn.items()]
 
 
-def _reconstructions(images: pd.DataFrame, data: str) -> Picture:
-    return Picture(
-        "reconstructions",
-        images,
-        lambda: plot_reconstructions(images, data),
-        "One test digit and its K sampled reconstructions, as recorded at a run's end; one run per K (n = 1).",
-    )
+def plot_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str, log: bool = False) -> Figure:
+    """Quantities by epoch, a line per K, a row per quantity and a column per B.
+
+    Args:
+        curves: each quantity with its by_epoch(), or its paired differences by B and epoch.
+        log: whether the values get a logarithmic axis where they differ by a large factor.
+    """
+    quantities = [quantity for quantity, _ in curves]
+    everything = pd.concat([table for _, table in curves])
+    title = capitalised(" and ".join(quantity.label for quantity in quantities[:2]))
+    figure, axes = _facets(everything, quantities, f"{title} by epoch\n{data}")
+    colours = style.sequential(everything[K])
+    style.legend(figure, style.handles(colours), f"K [{schema.MC_SAMPLES.unit}]")
+    for row, (_, table) in zip(axes, curves, strict=True):
+        for ax, batch_size in zip(row, sorted(everything[B].unique()), strict=True):
+            _curves(ax, table[table[B] == batch_size], colours)
+            if log:
+                _log_if_wide(ax, table["mean"])
+    return figure
+
+
+def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
+    """A final value against K, a facet per B: mean and interval in colour, each seed's values joined in grey.
+
+    Args:
+        runs: one row per run: mc_samples, batch_size, seed and the quantity.
+        cells: t_intervals() of the quantity by K and B.
+    """
+    colours = style.sequential(cells[K])
+    figure, axes = _facets(cells, [quantity], f"{capitalised(quantity.label)} by K and B\n{data}")
+    look = {"color": style.SEED_LINE, "linewidth": 0.9, "marker": "o", "markersize": 3.5, "markeredgewidth": 0}
+    for ax, (batch_size, facet) in zip(axes[0], cells.groupby(B), strict=True):
+        seeds = runs[runs[B] == batch_size]
+        sns.lineplot(seeds, x=K, y=quantity.key, units=SEED, estimator=None, legend=False, ax=ax, **look)
+        _bars(ax, facet, K, colours)
+        ax.scatter(facet[K], facet["mean"], s=50, c=list(facet[K].map(colours)), zorder=4)
+        _k_axis(ax, cells[K])
+        ax.set_ylabel(quantity.axis if ax is axes[0, 0] else "")
+    return figure
+
+
+def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
+    """A cost against K, a line per B. cells: t_intervals() of the quantity by K and B."""
+    title = f"{capitalised(quantity.label)} against K\n{data}"
+    figure, [[ax]] = style.panels([quantity.axis], [seed_count(cells["n"])], (6, 3.4), title)
+    colours = style.sequential(cells[B], style.B_STOPS)
+    look = {"hue": B, "palette": colours, "style": B, "markers": True, "dashes": False, "estimator": None}
+    sns.lineplot(cells, x=K, y="mean", ax=ax, **look)
+    lines, _ = ax.get_legend_handles_labels()
+    ax.get_legend().remove()
+    style.legend(figure, lines, f"B [{schema.BATCH_SIZE.unit}]")
+    _bars(ax, cells, B, colours)
+    _k_axis(ax, cells[K])
+    ax.set_ylabel(quantity.axis)
+    if not _log_if_wide(ax, cells["mean"]):
+        ax.set_ylim(bottom=0)
+    return figure
+
+
+def plot_reconstructions(images: pd.DataFrame, data: str) -> Figure:
+    """One test digit and its K sampled reconstructions, a panel per row of store.reconstructions()."""
+    columns = min(len(images), PANELS_PER_ROW)
+    rows = -(-len(images) // columns)
+    title = f"A test digit and its K sampled reconstructions, n = 1 run per K\n{data}"
+    figure, axes = style.panels([""] * rows, [""] * columns, (4.4 * columns, 2.7 * rows + 0.6), title)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, image in zip(axes.flat, images.to_dict("records"), strict=False):
+        ax.imshow(image["image"], cmap="gray_r")
+        ax.set_title(f"K = {image[K]}, B = {image[B]}, seed {image[SEED]}")
+    return figure
+
+
+def _facets(table: pd.DataFrame, quantities: Sequence[Quantity], title: str) -> tuple[Figure, np.ndarray]:
+    """Empty axes: a row per quantity and a column per B, titled with the number of seeds."""
+    n = {int(str(b)): seed_count(cells.groupby(K)["n"].max()) for b, cells in table.groupby(B)}
+    width = float(np.clip(style.PAGE / len(n), *style.PANEL_WIDTH))
+    size = (width * max(len(n), 1.4) + 1, style.PANEL_HEIGHT * len(quantities) + 0.7)
+    rows, columns = [quantity.axis for quantity in quantities], [f"B = {b}, {text}" for b, text in n.items()]
+    return style.panels(rows, columns, size, title, sharex=True, sharey="row")
+
+
+def _curves(ax: Axes, facet: pd.DataFrame, colours: Colours) -> None:
+    """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
+    ax.set_xlabel(schema.EPOCH.axis)
+    if facet.empty:
+        ax.text(0.5, 0.5, "fewer than two seeds", transform=ax.transAxes, ha="center", color=style.MUTED)
+        return
+    style.lines(ax, facet, "mean", colours, marker="o" if facet[EPOCH].max() <= MARKED_EPOCHS else None, markersize=4)
+    if "reference" in facet:
+        ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    for k, line in facet[facet["n"] > 1].groupby(K):
+        edges = line[EPOCH], line["ci_low"], line["ci_high"]
+        ax.fill_between(*edges, color=colours[k], alpha=style.BAND_OPACITY, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def _bars(ax: Axes, cells: pd.DataFrame, hue: str, colours: Colours) -> None:
+    """The intervals of the cells that have at least two seeds."""
+    known = cells[cells["n"] > 1]
+    ax.vlines(known[K], known["ci_low"], known["ci_high"], list(known[hue].map(colours)), zorder=3)
+
+
+def _k_axis(ax: Axes, values: Iterable[int]) -> None:
+    """K on a logarithmic axis with a tick at each value that was run, and nowhere else."""
+    levels = sorted(set(values))
+    ax.set(xscale="log", xlim=(levels[0] / 1.5, levels[-1] * 1.5), xlabel=schema.MC_SAMPLES.axis)
+    ax.set_xticks(levels, [str(k) for k in levels])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _log_if_wide(ax: Axes, values: pd.Series) -> bool:
+    """A logarithmic y axis, with plain numbers at 1, 2, 5 of each decade, for values that differ by a large factor."""
+    wide = bool(values.max() >= LARGE_FACTOR * values.min())
+    if wide:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(ScalarFormatter())
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    return wide

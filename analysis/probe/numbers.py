@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import CELL_OF, SETTING, finished
-from analysis.statistics.cost import EPOCH_SECONDS
+from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.intervals import t_quantile
 from analysis.store import EPOCH, SEED, B, K
 from src import schema
@@ -54,14 +53,14 @@ def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = probed(history, runs).dropna(subset=list(OBSERVATION)).rename(columns=OBSERVATION)
     rows = rows.astype({SET_SIZE: "int64", INDEPENDENT: "bool"})
-    identity = ["run_id", *(name for name in POINT if name != PART), SEED]
+    names = ["run_id", *(name for name in POINT if name != PART), SEED, *schema.PROBE_QUANTITIES]
     tables = []
     for part in schema.PROBE_PARTS:
-        names = {schema.probe_key(part, name): name for name in schema.PROBE_QUANTITIES}
-        tables.append(rows[[*identity, *names]].rename(columns=names).assign(**{PART: part}))
+        keys = {schema.probe_key(part, name): name for name in schema.PROBE_QUANTITIES}
+        tables.append(rows.rename(columns=keys)[names].assign(**{PART: part}))
     table = pd.concat(tables).sort_values([*POINT, SEED], ignore_index=True)
     table[STEP_MC.key] = table["var_mc"] * table[SET_SIZE] / table[K]
-    table[SHARE.key] = [share(*values) for values in zip(table[STEP_MC.key], table["var_data"], strict=True)]
+    table[SHARE.key] = [share(*pair) for pair in zip(table[STEP_MC.key], table["var_data"], strict=True)]
     return table
 
 
@@ -75,8 +74,7 @@ def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFr
     """The components over the seeds of each cell, probed epoch and part, and what follows from them.
 
     Args:
-        observed: observations().
-        runs: the marked runs behind them.
+        observed, runs: observations() and the marked runs behind them.
     Returns:
         POINT, n (seeds); of each of COMPONENTS NAME_mean, NAME_sd, NAME_ci_low, NAME_ci_high (t-interval over seeds;
         schema.PROBE_UNITS of the part) and of the variances NAME_sem, the mean standard error of one probe over images
@@ -114,22 +112,20 @@ def ratios(point: dict[Hashable, Any]) -> dict[str, float]:
     var_data, var_mc, square = (float(point[f"{name}_mean"]) for name in COMPONENTS)
     # No ratio depends on the numbers of data and draws, given as 0.
     parts = VarianceComponents(var_data, var_mc, square, 0, 0, size)
-    best = OptimalSamples(math.nan, None)
+    best, step_mc = OptimalSamples(math.nan, None), var_mc * size / k
     if single and point["seconds_fixed"] >= 0 and point["seconds_per_draw"] > 0:
         best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])
-    step_mc = var_mc * size / k
-    values = (
-        step_mc,
-        share(step_mc, var_data),
-        share(var_mc, var_data) if single else math.nan,
-        components.ceiling(parts),
-        components.snr(parts, batch, k),
-        components.noise_scale(parts, k),
-        components.equivalent_batch_size(parts, batch, k),
-        best.continuous,
-        math.nan if best.integer is None else best.integer,
-    )
-    return dict(zip(RATIOS, values, strict=True))
+    return {
+        STEP_MC.key: step_mc,
+        SHARE.key: share(step_mc, var_data),
+        SHARE_SINGLE.key: share(var_mc, var_data) if single else math.nan,
+        CEILING.key: components.ceiling(parts),
+        "snr": components.snr(parts, batch, k),
+        "noise_scale": components.noise_scale(parts, k),
+        "b_eq": components.equivalent_batch_size(parts, batch, k),
+        BEST_K.key: best.continuous,
+        BEST_INTEGER: math.nan if best.integer is None else best.integer,
+    }
 
 
 def share(var_mc: float, var_data: float) -> float:
@@ -146,12 +142,12 @@ def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         setting, batch_size, seconds_fixed (s), seconds_per_draw (s); no row for fewer than three K.
     """
-    rows = []
     usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
-    for (setting, batch_size), group in usable.groupby([SETTING, B]):
-        if group[K].nunique() >= 3:
-            slope, fixed = np.polyfit(group[K].to_numpy(dtype=float), group[EPOCH_SECONDS.key].to_numpy(dtype=float), 1)
-            rows.append((setting, batch_size, float(fixed), float(slope)))
+    rows = [
+        [*cell, *np.polyfit(group[K].to_numpy(float), group[EPOCH_SECONDS.key].to_numpy(float), 1)[::-1]]
+        for cell, group in usable.groupby([SETTING, B])
+        if group[K].nunique() >= 3
+    ]
     table = pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"])
     return table.astype({SETTING: "int64", B: "int64"})
 

@@ -16,43 +16,27 @@ from pathlib import Path
 import matplotlib
 
 from analysis.curves import cells_as_text
-from analysis.report import Findings, Question, Section, compute, draw, write
-from analysis.report.words import totals
+from analysis.report import Question, compute, draw, write
+from analysis.report.sections import totals
 from analysis.report.writing import slug
 from analysis.store import ReportError
 from src import schema
 
-DEFAULT_STORE = "sqlite:///mlflow.db"
+WHAT = "Rebuild every table and figure from the recorded runs, without training."
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.report",
-        description="Rebuild every table and figure from the recorded runs, without training.",
+        prog="python -m analysis.report", description=WHAT, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    parser.add_argument("--store", default=uri, metavar="URI", help="MLflow store (default: %(default)s)")
-    parser.add_argument(
-        "--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--sweep",
-        nargs="+",
-        default=[],
-        metavar="SWEEP",
-        help="only these sweeps: a parent's run id or name, or a name",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=nats,
-        metavar="NATS",
-        help="test NLL whose reaching is timed (default: by setting, the worst cell's median at the end)",
-    )
-    parser.add_argument("--name", help="folder of the report (default: the sweep's or the experiment's name)")
-    parser.add_argument(
-        "--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go (default: %(default)s)"
-    )
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    parser.add_argument("--store", default=uri, metavar="URI", help="MLflow store")
+    parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
+    parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
+    parser.add_argument("--threshold", type=nats, metavar="NATS", help="test NLL whose reaching is timed, else chosen")
+    parser.add_argument("--name", help="folder of the report, else named after the sweep or the experiment")
+    parser.add_argument("--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go")
     return parser.parse_args(arguments)
 
 
@@ -68,10 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the report. Returns 0 on success, 2 with one message on stderr where there is nothing to report."""
     options = parse(arguments)
     matplotlib.use("Agg")
-    question = Question(options.store, options.experiment, tuple(options.sweep), options.threshold)
     folder = options.output / slug(options.name or "-".join(options.sweep) or options.experiment)
     try:
-        findings = compute(question)
+        findings = compute(Question(options.store, options.experiment, options.sweep, options.threshold))
         sections = draw(findings)
         written = write(findings, sections, folder)
     except ReportError as error:
@@ -84,16 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    print(as_text(findings, sections))
-    print("\n".join(["", "Written:", *(f"  {path}" for path in written)]))
+    for setting, section in zip(findings.settings, sections, strict=True):
+        print(f"{section.heading}\n{cells_as_text(findings.of(setting).cells, section.kind)}\n")
+    print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
     return 0
-
-
-def as_text(findings: Findings, sections: list[Section]) -> str:
-    """The results of every cell, by setting, and what became of the runs, for a terminal."""
-    cells = (findings.of(setting).cells for setting in findings.settings)
-    texts = (f"{part.heading}\n{cells_as_text(mine, part.kind)}" for mine, part in zip(cells, sections, strict=True))
-    return "\n\n".join([*texts, totals(findings.runs)])
 
 
 if __name__ == "__main__":

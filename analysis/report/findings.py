@@ -1,7 +1,7 @@
 """Everything that the report computes from a store."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -9,18 +9,17 @@ from analysis import store
 from analysis.curves import gains_by_cell, results_by_cell
 from analysis.probe import components_by_point, observations
 from analysis.stability import stability_by_cell
-from analysis.statistics import SETTING, completeness, finished
+from analysis.statistics import SETTING, completeness
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is asked for: the store's URI, the experiment's name, the sweeps (none: all runs), and the test NLL whose
     reaching is timed, nats/image (None: chosen from the runs).
     """
 
     uri: str
     experiment: str
-    sweeps: tuple[str, ...] = ()
+    sweeps: list[str]
     threshold: float | None = None
 
 
@@ -30,7 +29,7 @@ class Findings:
 
     varying: the parameters in which settings differ. runs: marked. cells, gains, stability: a row per cell. points: a
     row per cell, probed epoch and part; observed: a row per run, probed epoch and part; both without rows where there
-    was no probe. images: of each setting, a row per K that has a picture of reconstructions.
+    was no probe.
     """
 
     question: Question
@@ -42,7 +41,6 @@ class Findings:
     stability: pd.DataFrame
     points: pd.DataFrame
     observed: pd.DataFrame
-    images: dict[int, pd.DataFrame]
 
     @property
     def settings(self) -> list[int]:
@@ -52,8 +50,7 @@ class Findings:
     def of(self, setting: int) -> "Findings":
         """The same with the rows of one setting."""
         names = ("runs", "cells", "gains", "stability", "points", "observed")
-        tables: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: table[table[SETTING] == setting] for name, table in tables.items()})
+        return replace(self, **{name: (table := getattr(self, name))[table[SETTING] == setting] for name in names})
 
 
 def compute(question: Question) -> Findings:
@@ -62,10 +59,9 @@ def compute(question: Question) -> Findings:
     Raises:
         ReportError: there is nothing to report.
     """
-    tables = completeness.select_sweeps(store.read(question.uri, question.experiment), list(question.sweeps))
+    tables = completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
     runs, history = completeness.mark(tables), tables.history
     observed = observations(history, runs)
-    usable = finished(runs)
     return Findings(
         question=question,
         varying=completeness.varying(runs),
@@ -76,8 +72,4 @@ def compute(question: Question) -> Findings:
         stability=stability_by_cell(runs, history, question.threshold),
         points=components_by_point(observed, runs),
         observed=observed,
-        images={
-            setting: store.reconstructions(question.uri, usable[usable[SETTING] == setting])
-            for setting in runs[SETTING].unique()
-        },
     )

@@ -1,9 +1,9 @@
-"""How steadily runs train: per run from its history, then over the seeds of a cell.
+"""How steadily runs train and how soon they reach a test NLL: per run from its history, then over the seeds of a cell.
 
 The path of a run is its test NLL after each epoch; NaN counts as infinite. The path of a run that diverged ends at
 infinity, so it has the highest values and is not left out. Over seeds there are medians with the lowest and highest
-value, since these measures are skewed and few. Intervals of the sd over seeds are from chi-square, those of the
-divergence rate are Wilson's.
+value, since these measures are skewed and few. A run that ended short of the threshold is right-censored, not dropped:
+an average over the runs that arrived would be too low in cells where only some seeds arrive.
 """
 
 import math
@@ -13,9 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.stability.threshold import ENDED, default_thresholds, reached, time_to_threshold
-from analysis.statistics import CELL_OF, COUNTED, SETTING, finished, intervals
-from analysis.statistics.cost import DECODER_EVALUATIONS
+from analysis.statistics import CELL_OF, COUNTED, DECODER_EVALUATIONS, SETTING, finished, intervals
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.store import EPOCH, RUN, B, K
 from src import schema
@@ -29,55 +27,57 @@ DRAWDOWN = Quantity("stability/drawdown", "", "nats/image", "largest rise above 
 SPIKES = Quantity("stability/spikes", "", "steps", "spikes of the minibatch loss")
 SPIKE_RATE = Quantity("stability/spike_rate", "", "1/1000 judged steps", "spikes of the minibatch loss")
 OF_RUN = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN, SPIKES, SPIKE_RATE)
-
-DIVERGED = "diverged"
-NLL, LOSS = schema.TEST_NLL.key, schema.TRAIN_LOSS.key
 LOSS_SD = Quantity("train/loss_sd_detrended", "", "nats/image", "sd of minibatch losses around their trend")
+
+THRESHOLD = Quantity("threshold/test_nll", "", "nats/image", "threshold of the test NLL")
+TO_EPOCHS = Quantity("threshold/epochs", "", "", "epochs")
+TO_SECONDS = Quantity("threshold/seconds", "", "s", "training time")
+TO_EVALUATIONS = Quantity("threshold/decoder_evaluations", "", "", "decoder evaluations")
+AXES = (TO_EPOCHS, TO_SECONDS, TO_EVALUATIONS)
+REACHED, AT_RISK, CUT_SHORT = "threshold/reached", "threshold/n", "threshold/cut_short"
+
+ENDED, DIVERGED = "ended", "diverged"
+NLL, LOSS, SECONDS = schema.TEST_NLL.key, schema.TRAIN_LOSS.key, schema.TRAIN_SECONDS.key
+FINAL = schema.FINAL_TEST_NLL.key
 
 
 def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: float | None = None) -> pd.DataFrame:
     """One row per cell.
 
     Args:
-        runs: marked runs.
-        history: their histories.
+        runs, history: marked runs and their histories.
         threshold: test NLL to reach, nats/image; None takes default_thresholds.
     Returns:
-        setting, mc_samples, batch_size; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest;
-        ended_n, diverged_n, diverged_rate, diverged_ci_low, diverged_ci_high; of the final test NLL KEY_n, KEY_sd,
-        KEY_sd_ci_low, KEY_sd_ci_high; train/loss_sd_detrended (last epoch, root of the mean variance); threshold/...
-        as in time_to_threshold.
+        The cell; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest; and the columns of
+        divergence(), seed_sd(), train/loss_sd_detrended (last epoch, root of the mean variance), time_to_threshold().
     """
     thresholds = default_thresholds(runs) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
-    measured = per_run(runs, history, thresholds)
-    ended, usable = measured[measured[ENDED]], finished(runs)
+    measured, usable = per_run(runs, history, thresholds), finished(runs)
+    ended = measured[measured[ENDED]]
     variance = intervals.t_intervals(usable, CELL_OF, schema.TRAIN_LOSS_VARIANCE_DETRENDED.key)
-    tables = [
+    result = measured[CELL_OF].drop_duplicates().sort_values(CELL_OF, ignore_index=True)
+    for table in (
         *(spread(ended, quantity.key) for quantity in OF_RUN),
         spread(usable, schema.FINAL_ACTIVE_UNITS.key),
         divergence(ended),
         seed_sd(usable),
         variance[CELL_OF].assign(**{LOSS_SD.key: np.sqrt(variance["mean"])}),
         time_to_threshold(measured),
-    ]
-    result = measured[CELL_OF].drop_duplicates().sort_values(CELL_OF, ignore_index=True)
-    for table in tables:
+    ):
         result = result.merge(table, "left", CELL_OF)
     return result
 
 
 def per_run(runs: pd.DataFrame, history: pd.DataFrame, thresholds: dict[int, float]) -> pd.DataFrame:
     """One row per counted run: OF_RUN, ended (finished or diverged), diverged, and reached() for its setting."""
-    columns = ["run_id", EPOCH, NLL, LOSS, schema.TRAIN_SPIKES.key, schema.TRAIN_SECONDS.key]
-    epochs = history.reindex(columns=columns)
+    epochs = history.reindex(columns=["run_id", EPOCH, NLL, LOSS, schema.TRAIN_SPIKES.key, SECONDS])
     epochs = epochs[epochs[EPOCH] >= 1].sort_values(EPOCH)
     of_run = dict(list(epochs.groupby("run_id")))
-    identity = ["run_id", SETTING, *RUN]
     rows = []
-    for run in runs.loc[runs[COUNTED], [*identity, "status", DECODER_EVALUATIONS.key]].to_dict("records"):
+    for run in runs[runs[COUNTED]].to_dict("records"):
         mine, evaluations = of_run.get(run["run_id"], epochs.head(0)), run[DECODER_EVALUATIONS.key]
         stopped, done = run["status"] == schema.DIVERGED, run["status"] == schema.FINISHED
-        row = {key: run[key] for key in identity} | path(mine[NLL], stopped)
+        row = {key: run[key] for key in ("run_id", SETTING, *RUN)} | path(mine[NLL], stopped)
         row |= spikes(mine[schema.TRAIN_SPIKES.key], evaluations / run[K] / run[B])
         row |= {DIVERGED: stopped or (done and ended_worse(mine[LOSS], mine[NLL])), ENDED: stopped or done}
         rows.append(row | reached(mine, evaluations, stopped, thresholds.get(run[SETTING], math.nan)))
@@ -106,29 +106,21 @@ def path(nll: ArrayLike, diverged: bool) -> dict[str, float]:
     with np.errstate(invalid="ignore"):
         steps = np.append(np.diff(values), [np.inf] * diverged)
         above = np.append(values - np.minimum.accumulate(values), [np.inf] * diverged)
-    steps, above = steps[~np.isnan(steps)], above[~np.isnan(above)]  # inf - inf is undefined
-    moved = steps if steps.size else np.array([np.nan])
-    return {
-        WORST_STEP.key: float(moved.max()),
-        STEP_TO_STEP.key: float(np.abs(moved).mean()),
-        SHARE_WORSE.key: float(np.mean(steps > 0)) if steps.size else math.nan,
-        DRAWDOWN.key: float(above.max()) if above.size else math.nan,
-    }
+    moves, rises = pd.Series(steps).dropna(), pd.Series(above).dropna()  # inf - inf is undefined
+    found = moves.max(), moves.abs().mean(), (moves > 0).mean(), rises.max()
+    return dict(zip((quantity.key for quantity in OF_RUN), found, strict=False))
 
 
 def spikes(counts: pd.Series, steps: float) -> dict[str, float]:
-    """SPIKES over a run's judged epochs, and SPIKE_RATE per 1,000 of their judged steps.
+    """SPIKES over a run's judged epochs, and SPIKE_RATE per 1,000 of their judged steps; nan where none was judged.
 
     Args:
         counts: spikes of each epoch, [T]; nan where it was not judged.
         steps: images of an epoch divided by B; a last, smaller batch counts as a step. nan where not recorded.
-    Returns:
-        nan where no epoch was judged.
     """
-    judged = counts.dropna()
-    total = float(judged.sum()) if len(judged) else math.nan
-    denominator = 0 if math.isnan(steps) else len(judged) * moments.judged_steps(math.ceil(steps))
-    return {SPIKES.key: total, SPIKE_RATE.key: 1000 * total / denominator if denominator else math.nan}
+    total = counts.sum(min_count=1)
+    judged = 0 if math.isnan(steps) else counts.count() * moments.judged_steps(math.ceil(steps))
+    return {SPIKES.key: total, SPIKE_RATE.key: 1000 * total / judged if judged else math.nan}
 
 
 def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -139,15 +131,13 @@ def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def divergence(ended: pd.DataFrame) -> pd.DataFrame:
-    """Of the runs that finished or diverged, those that diverged, with or without being stopped for it.
-
-    Returns:
-        ended_n, diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
+    """Of the runs that finished or diverged (ended_n), those that diverged, with or without being stopped for it:
+    diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
     """
     found = ended.groupby(CELL_OF)[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
-    counts = zip(found["diverged_n"], found["ended_n"], strict=True)
-    low, high = np.array([intervals.wilson(*pair) for pair in counts]).reshape(-1, 2).T
     rate = found["diverged_n"] / found["ended_n"]
+    ends = [intervals.wilson(*pair) for pair in zip(found["diverged_n"], found["ended_n"], strict=True)]
+    low, high = np.reshape(ends, (-1, 2)).T
     return found.assign(diverged_rate=rate, diverged_ci_low=low, diverged_ci_high=high)
 
 
@@ -159,9 +149,64 @@ def seed_sd(usable: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The cell, KEY_n, and in nats/image KEY_sd, KEY_sd_ci_low, KEY_sd_ci_high.
     """
-    key = schema.FINAL_TEST_NLL.key
-    found = intervals.t_intervals(usable, CELL_OF, key)[[*CELL_OF, "n", "sd"]]
+    found = intervals.t_intervals(usable, CELL_OF, FINAL)[[*CELL_OF, "n", "sd"]]
     degrees = np.where(found["n"] > 1, found["n"] - 1, np.nan)
     for end, tail in (("ci_low", (1 + CONFIDENCE) / 2), ("ci_high", (1 - CONFIDENCE) / 2)):
-        found[f"{key}_sd_{end}"] = found["sd"] * np.sqrt(degrees / stats.chi2.ppf(tail, degrees))
-    return found.rename(columns={"n": f"{key}_n", "sd": f"{key}_sd"})
+        found[f"sd_{end}"] = found["sd"] * np.sqrt(degrees / stats.chi2.ppf(tail, degrees))
+    return found.set_index(CELL_OF).add_prefix(f"{FINAL}_").reset_index()
+
+
+def default_thresholds(runs: pd.DataFrame) -> dict[int, float]:
+    """Per setting the worst cell's median test NLL at the last epoch, over finished seeds, rounded up to 0.01.
+
+    At least half of every cell's finished runs reach it, so every cell has a median time unless runs of it diverge.
+    It is chosen after seeing the runs. In nats/image; no entry for a setting without a finite median.
+    """
+    medians = finished(runs).reindex(columns=[*CELL_OF, NLL]).groupby(CELL_OF)[NLL].median()
+    worst = medians[np.isfinite(medians)].groupby(SETTING).max()
+    # To 0.01, as it is printed; the small term keeps a value that is already so in binary rounding.
+    return {int(setting): math.ceil(value * 100 - 1e-9) / 100 for setting, value in worst.items()}
+
+
+def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold: float) -> dict[str, float]:
+    """AXES up to the first epoch whose test NLL is at most the threshold, and whether there was one (REACHED).
+
+    Where there was none, the run's whole length, at which it is censored; infinite where it diverged, as it will never
+    arrive.
+
+    Args:
+        epochs: a run's history, in order: epoch, test/nll, train/seconds.
+        evaluations: decoder evaluations of an epoch of training, N K.
+        threshold: nats/image; nan for none.
+    """
+    hits = np.flatnonzero(epochs[NLL].to_numpy(dtype=float) <= threshold)
+    passed = epochs.iloc[: hits[0] + 1 if hits.size else len(epochs)]
+    last = float(passed[EPOCH].max()) if len(passed) else 0.0
+    lengths = [last, float(passed[SECONDS].sum(skipna=False)), last * evaluations]
+    if diverged and not hits.size:
+        lengths = [math.inf] * 3
+    found = {axis.key: length for axis, length in zip(AXES, lengths, strict=True)}
+    return {THRESHOLD.key: threshold, REACHED: float(hits.size > 0), **found}
+
+
+def time_to_threshold(measured: pd.DataFrame) -> pd.DataFrame:
+    """Per cell the threshold, how many of how many runs reached it, and how soon.
+
+    Args:
+        measured: one row per run: its cell, ended (finished or diverged), and the columns of reached().
+    Returns:
+        threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached, threshold/cut_short
+        (failed, killed or running before, so censored where their record ends), and for each of AXES KEY_median
+        (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest.
+    """
+    known = measured[measured[THRESHOLD.key].notna() & (measured[TO_EPOCHS.key] > 0)]
+    ends = [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
+    rows = []
+    for cell, group in known.groupby(CELL_OF):
+        arrived = group[REACHED] > 0
+        counts = len(group), int(arrived.sum()), int((~arrived & ~group[ENDED]).sum())
+        medians = [intervals.kaplan_meier_median(group[axis.key], arrived) for axis in AXES]
+        firsts = [group.loc[arrived, axis.key].min() for axis in AXES]
+        times = [time for pair in zip(medians, firsts, strict=True) for time in pair]
+        rows.append([*cell, group[THRESHOLD.key].iloc[0], *counts, *times])
+    return pd.DataFrame(rows, columns=[*CELL_OF, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT, *ends])

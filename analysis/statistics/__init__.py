@@ -1,4 +1,4 @@
-"""Which runs stand for which cell (completeness), what an epoch costs, intervals over seeds, and pairs of seeds."""
+"""Which runs stand for which cell and what they cost (completeness), intervals over seeds, and pairs of seeds."""
 
-from analysis.statistics import completeness, cost, intervals, pairs
-from analysis.statistics.completeness import CELL_OF, COUNTED, SETTING, finished
+from analysis.statistics import completeness, intervals, pairs
+from analysis.statistics.completeness import CELL_OF, COUNTED, DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING, finished

@@ -1,4 +1,4 @@
-"""Which runs stand for which cell, and what a grid lacks: failed, diverged, killed and missing runs are counted.
+"""Which runs stand for which cell, what they cost, and what a grid lacks: failed, diverged, killed and missing runs.
 
 A setting is all parameters but K, B and seed. Only runs of one setting are averaged, over the seeds of a cell.
 """
@@ -6,9 +6,9 @@ A setting is all parameters but K, B and seed. Only runs of one setting are aver
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.cost import epoch_costs
-from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, ReportError, Tables, param_columns
+from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, K, ReportError, Tables, param_columns
 from src import schema
+from src.schema import Quantity
 
 # Columns that mark() adds to the runs table.
 SETTING, COUNTED = "setting", "counted"
@@ -17,32 +17,31 @@ CELL_OF = [SETTING, *CELL]
 # Recorded numbers changed between its values, so runs of two values are not averaged.
 NUMERICS_TAG = f"{TAG_PREFIX}numerics"
 MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
-UNRECORDED_NLL = "NLL of unrecorded kind"
+# The median over a run's epochs: an epoch that another program slowed down does not change it.
+EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
+DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "N K", "1/epoch", "decoder evaluations")
 
 
 def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
-    """The runs of the named sweeps and their histories: by the parent's run id, its name, or the sweep tag; all where
-    none is named.
+    """The runs of the named sweeps: by the parent's run id, its name, or the sweep tag; all where none is named.
 
     Raises:
         ReportError: a sweep that no run belongs to.
     """
-    if not sweeps:
-        return tables
     names = tables.runs[["parent_id", "parent_name", "sweep"]]
-    for sweep in sweeps:
-        if not (names == sweep).any(axis=None):
-            known = sorted({str(name) for column in names for name in names[column].dropna()})
-            raise ReportError(
-                f"No run belongs to the sweep {sweep!r}. Expected a parent run's id or name, or a sweep's name: "
-                f"{', '.join(known) or 'there are none'}. Received: --sweep {sweep}. Leave --sweep out for all runs."
-            )
-    runs = tables.runs[names.isin(sweeps).any(axis=1)].reset_index(drop=True)
+    known = {str(name) for name in names.to_numpy().ravel() if pd.notna(name)}
+    if unknown := [sweep for sweep in sweeps if sweep not in known]:
+        raise ReportError(
+            f"No run belongs to the sweep {unknown[0]!r}. Expected a parent run's id or name, or a sweep's name: "
+            f"{', '.join(sorted(known)) or 'there are none'}. Received: --sweep {unknown[0]}. "
+            "Leave --sweep out for all runs."
+        )
+    runs = tables.runs[names.isin(sweeps).any(axis=1)].reset_index(drop=True) if sweeps else tables.runs
     return Tables(runs, tables.history[tables.history["run_id"].isin(runs["run_id"])])
 
 
 def mark(tables: Tables) -> pd.DataFrame:
-    """The runs with more columns: setting (1, 2, ...), counted, and the costs of an epoch.
+    """The runs with more columns: setting (1, 2, ...), counted, and epoch_costs().
 
     Each (setting, K, B, seed) counts once: by its latest finished run, else by its latest run. Repeats are no
     further seeds; they are set aside.
@@ -50,13 +49,19 @@ def mark(tables: Tables) -> pd.DataFrame:
     runs = tables.runs
     differing = varying(runs)
     number = runs.groupby(differing, dropna=False, sort=True).ngroup() + 1 if differing else 1
-    runs = runs.assign(**{SETTING: number})
-    latest_last = runs.assign(finished=runs["status"] == schema.FINISHED)
-    latest_last = latest_last.sort_values(["finished", "start_time", "run_id"])
-    repeated = latest_last.duplicated([SETTING, *RUN], keep="last")
-    runs[COUNTED] = ~repeated.reindex(runs.index)
+    runs = runs.assign(**{SETTING: number, "finished": runs["status"] == schema.FINISHED})
+    repeated = runs.sort_values(["finished", "start_time", "run_id"]).duplicated([SETTING, *RUN], keep="last")
+    runs = runs.drop(columns="finished").assign(**{COUNTED: ~repeated})
     runs = runs.sort_values([SETTING, *RUN, "start_time", "run_id"], ignore_index=True)
     return runs.merge(epoch_costs(tables.history), "left", "run_id")
+
+
+def epoch_costs(history: pd.DataFrame) -> pd.DataFrame:
+    """Per run: run_id, median seconds per epoch, and decoder evaluations per epoch (images of an epoch times K)."""
+    seconds, speed = schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key
+    costs = history.reindex(columns=["run_id", K, seconds, speed]).rename(columns={seconds: EPOCH_SECONDS.key})
+    costs[DECODER_EVALUATIONS.key] = (costs[EPOCH_SECONDS.key] * costs[speed]).round() * costs[K]
+    return costs.groupby("run_id")[[EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]].median().reset_index()
 
 
 def setting_params(runs: pd.DataFrame) -> list[str]:
@@ -76,7 +81,7 @@ def varying(runs: pd.DataFrame) -> list[str]:
 def nll_kind(runs: pd.DataFrame) -> str:
     """What the runs of a setting recorded as their NLL."""
     kind = runs.iloc[0].get(schema.NLL_KIND)
-    return UNRECORDED_NLL if pd.isna(kind) else str(kind)
+    return "NLL of unrecorded kind" if pd.isna(kind) else str(kind)
 
 
 def missing(runs: pd.DataFrame) -> pd.DataFrame:

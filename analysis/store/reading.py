@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from analysis.store.tables import RUN, SEED, B, K, Records, ReportError, Tables, tidy
+from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy
 from src import schema
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 # Heads of MLflow's migrations whose tables the SQL below was checked against (MLflow 3.17).
 KNOWN_REVISIONS = frozenset({"dc11669786a5"})
 SQLITE = "sqlite:///"
+# What is read of each table, beside the run's id; times are in ms.
+COLUMNS = {
+    "runs": ["run_name", "status", "start_time", "end_time", "artifact_uri"],
+    "params": ["key", "value"],
+    "tags": ["key", "value"],
+    "metrics": ["key", "step", "timestamp", "value", "is_nan"],
+}
+Records = list[pd.DataFrame]
 
 
 def read(uri: str, experiment: str) -> Tables:
@@ -37,11 +46,11 @@ def read(uri: str, experiment: str) -> Tables:
         ReportError: no such store or experiment, no run of a cell in it, or a damaged database.
     """
     records = _read_sqlite(uri, experiment) if uri.startswith(SQLITE) else _read_client(uri, experiment)
-    tables = tidy(records)
+    tables = tidy(*records)
     if tables.runs.empty:
         raise ReportError(
             f"Experiment {experiment!r} of {uri} has nothing to report. Expected runs with the parameters "
-            f"{', '.join(RUN)}. Received {len(records.runs)} runs, none with them. Train first: python -m src.train"
+            f"{', '.join(RUN)}. Received {len(records[0])} runs, none with them. Train first: python -m src.train"
         )
     return tables
 
@@ -57,15 +66,13 @@ def _read_sqlite(uri: str, experiment: str) -> Records:
             f"There is no store at {uri}. Expected an SQLite file written by MLflow. Received no file of that name. "
             "Name the store with --store sqlite:///FILE, or train first: python -m src.train"
         )
+    address = f"file:{quote(str(path))}?mode=ro"
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=20, isolation_level=None)
-        try:
+        with closing(sqlite3.connect(address, uri=True, timeout=20, isolation_level=None)) as connection:
             connection.execute("BEGIN")
             revisions = {row[0] for row in connection.execute("SELECT version_num FROM alembic_version")}
             if revisions <= KNOWN_REVISIONS:
                 return _select(connection, uri, experiment)
-        finally:
-            connection.close()
     except sqlite3.DatabaseError as error:
         raise ReportError(
             f"The store {uri} cannot be read. Expected an SQLite database of MLflow. Received the error: {error}. "
@@ -78,18 +85,16 @@ def _select(connection: sqlite3.Connection, uri: str, experiment: str) -> Record
     names = dict(connection.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"))
     if experiment not in names:
         raise _no_experiment(uri, experiment, names)
-
-    def frame(columns: str, table: str) -> pd.DataFrame:
-        chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
-        sql = f"SELECT run_uuid AS run_id, {columns} FROM {table} WHERE run_uuid IN ({chosen})"
-        return pd.read_sql_query(sql, connection, params=(names[experiment],))
-
-    return Records(
-        frame("name AS run_name, status, start_time, end_time, artifact_uri", "runs"),
-        frame("key, value", "params"),
-        frame("key, value", "tags"),
-        frame("key, step, timestamp, value, is_nan", "metrics"),
-    )
+    chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
+    return [
+        pd.read_sql_query(
+            f"SELECT run_uuid AS run_id, {', '.join(columns).replace('run_name', 'name AS run_name')} FROM {table} "
+            f"WHERE run_uuid IN ({chosen})",
+            connection,
+            params=(names[experiment],),
+        )
+        for table, columns in COLUMNS.items()
+    ]
 
 
 def _no_experiment(uri: str, experiment: str, names: Iterable[str]) -> ReportError:
@@ -120,32 +125,25 @@ def _read_client(uri: str, experiment: str) -> Records:
 
 
 def _request(client: "MlflowClient", experiment_id: str) -> Records:
-    page = client.search_runs([experiment_id], max_results=1000)
-    runs: list[Any] = list(page)
+    page = client.search_runs([experiment_id])
+    runs = [*page]
     while page.token:
-        page = client.search_runs([experiment_id], max_results=1000, page_token=page.token)
+        page = client.search_runs([experiment_id], page_token=page.token)
         runs += page
-
-    def points(run_id: str, key: str) -> list[tuple[Any, ...]]:
-        history = client.get_metric_history(run_id, key)
-        return [(run_id, key, p.step, p.timestamp, p.value, p.value != p.value) for p in history]
-
+    keys = [(run.info.run_id, key) for run in runs for key in run.data.metrics]
     with ThreadPoolExecutor(8) as pool:
-        keys = [(run.info.run_id, key) for run in runs for key in run.data.metrics]
-        metrics = [row for rows in pool.map(points, *zip(*keys, strict=True)) for row in rows] if keys else []
-
-    info = ["run_id", "run_name", "status", "start_time", "end_time", "artifact_uri"]
-    return Records(
-        pd.DataFrame([[getattr(run.info, name) for name in info] for run in runs], columns=info),
-        _long((run.info.run_id, run.data.params) for run in runs),
-        _long((run.info.run_id, run.data.tags) for run in runs),
-        pd.DataFrame(metrics, columns=["run_id", "key", "step", "timestamp", "value", "is_nan"]),
-    )
-
-
-def _long(mappings: Iterable[tuple[str, dict[str, str]]]) -> pd.DataFrame:
-    rows = [(run_id, key, value) for run_id, mapping in mappings for key, value in mapping.items()]
-    return pd.DataFrame(rows, columns=["run_id", "key", "value"])
+        histories = list(pool.map(lambda key: client.get_metric_history(*key), keys))
+    rows: list[list[Any]] = [
+        [[run.info.run_id, *(getattr(run.info, name) for name in COLUMNS["runs"])] for run in runs],
+        [(run.info.run_id, *param) for run in runs for param in run.data.params.items()],
+        [(run.info.run_id, *tag) for run in runs for tag in run.data.tags.items()],
+        [
+            (*key, point.step, point.timestamp, point.value, point.value != point.value)
+            for key, history in zip(keys, histories, strict=True)
+            for point in history
+        ],
+    ]
+    return [pd.DataFrame(r, columns=["run_id", *c]) for r, c in zip(rows, COLUMNS.values(), strict=True)]
 
 
 def reconstructions(uri: str, runs: pd.DataFrame) -> pd.DataFrame:
@@ -168,22 +166,17 @@ def reconstructions(uri: str, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _picture(uri: str, run_id: str, artifact_uri: str) -> np.ndarray | None:
-    """A run's picture of reconstructions; None where it is missing or damaged."""
+    """A run's picture, downloaded first where it is not on this machine; None where it is missing or damaged."""
+    parts, name = urlsplit(artifact_uri), schema.RECONSTRUCTIONS_FILE
     try:
-        return imread(_artifact(uri, run_id, artifact_uri, schema.RECONSTRUCTIONS_FILE))
+        if parts.scheme in ("", "file"):
+            return imread(Path(unquote(parts.path) if parts.scheme else artifact_uri) / name)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return imread(MlflowClient(uri).download_artifacts(run_id, name))
+        except MlflowException:
+            return None
     except (OSError, SyntaxError):  # the PNG reader raises SyntaxError for a damaged file
         return None
-
-
-def _artifact(uri: str, run_id: str, artifact_uri: str, name: str) -> Path:
-    """The local file of a run's artifact, downloaded first where it is not on this machine."""
-    parts = urlsplit(artifact_uri)
-    if parts.scheme in ("", "file"):
-        return Path(unquote(parts.path) if parts.scheme else artifact_uri) / name
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(MlflowClient(uri).download_artifacts(run_id, name))
-    except MlflowException as error:
-        raise FileNotFoundError(name) from error

@@ -19,30 +19,13 @@ RUN_COLUMNS = (
 TAG_PREFIX = "tags."
 UNKNOWN = "unknown"
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, UNKNOWN)
-# MLflow's own status is used only where the run's tag is missing. Its FINISHED is not: MLflow sets it on an aborted
-# script too.
-MLFLOW_STATUS = {
-    "RUNNING": schema.RUNNING,
-    "SCHEDULED": schema.RUNNING,
-    "FAILED": schema.FAILED,
-    "KILLED": schema.KILLED,
-}
-STORED_INFINITY = 1.797e308
+# MLflow's own status, where the run's tag is missing. Its FINISHED is not taken: it sets it on an aborted script too.
+MLFLOW_STATUS = {name.upper(): name for name in (schema.RUNNING, schema.FAILED, schema.KILLED)}
+MLFLOW_STATUS["SCHEDULED"] = schema.RUNNING
 
 
 class ReportError(Exception):
     """There is nothing to report. The message says what was wrong, expected and received, and the remedy."""
-
-
-class Records(NamedTuple):
-    """A store's rows: runs (run_id, run_name, status, start_time, end_time in ms, artifact_uri), params and tags
-    (run_id, key, value), metrics (run_id, key, step, timestamp in ms, value, is_nan).
-    """
-
-    runs: pd.DataFrame
-    params: pd.DataFrame
-    tags: pd.DataFrame
-    metrics: pd.DataFrame
 
 
 class Tables(NamedTuple):
@@ -58,39 +41,39 @@ class Tables(NamedTuple):
     history: pd.DataFrame
 
 
-def tidy(records: Records) -> Tables:
-    """Records as the two tables, sorted by K, B, seed and start, whatever their order in the store.
+def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: pd.DataFrame) -> Tables:
+    """A store's rows as the two tables, sorted by K, B, seed and start, whatever their order in the store.
 
     Runs without the integers K, B and seed are left out: they are the parents of sweeps.
+
+    Args:
+        runs: run_id, run_name, status, start_time and end_time in ms, artifact_uri.
+        params, tags: run_id, key, value.
+        points: of metrics: run_id, key, step, timestamp in ms, value, is_nan.
     """
-    tags = wide(records.tags).reindex(records.runs["run_id"])
-    by_epoch, last = metrics(records.metrics)
-
-    def tag(key: str) -> pd.Series:
-        return tags[key] if key in tags else pd.Series(pd.NA, tags.index, dtype="str")
-
-    runs = records.runs.set_index("run_id")
-    runs["parent_id"] = tag(schema.PARENT_RUN)
+    by_epoch, last = metrics(points)
+    runs = runs.set_index("run_id")
+    tags = wide(tags).reindex(runs.index)
+    own = tags.reindex(columns=[schema.PARENT_RUN, schema.SWEEP, schema.FINGERPRINT, schema.STATUS]).astype("str")
+    status = own.pop(schema.STATUS).fillna(runs["status"].map(MLFLOW_STATUS))
+    runs[["parent_id", "sweep", "fingerprint"]] = own
     runs["parent_name"] = runs["parent_id"].map(runs["run_name"])
-    runs["sweep"] = tag(schema.SWEEP)
-    runs["fingerprint"] = tag(schema.FINGERPRINT)
-    status = tag(schema.STATUS).fillna(runs["status"].map(MLFLOW_STATUS))
     runs["status"] = status.where(status.isin(STATUSES), UNKNOWN)
     for column in ("start_time", "end_time"):
         runs[column] = pd.to_datetime(runs[column], unit="ms", utc=True)
 
-    params = wide(records.params).apply(typed)
-    grid = params.reindex(columns=RUN).apply(pd.to_numeric, errors="coerce").dropna().astype("int64")
-    runs = runs.join(params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
+    typed_params = wide(params).apply(typed)
+    grid = typed_params.reindex(columns=RUN).apply(pd.to_numeric, errors="coerce").dropna().astype("int64")
+    runs = runs.join(typed_params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
     runs = runs.join(tags.add_prefix(TAG_PREFIX)).join(last).reset_index()
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
     runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
     return Tables(runs, runs[["run_id", *RUN]].merge(by_epoch, on="run_id"))
 
 
-def wide(long: pd.DataFrame) -> pd.DataFrame:
-    """Rows of (run_id, key, value) as one row per run and one column per key."""
-    return long.pivot(index="run_id", columns="key", values="value").rename_axis(columns=None)
+def wide(long: pd.DataFrame, index: str | list[str] = "run_id") -> pd.DataFrame:
+    """Rows of (run_id, key, value) as one row per run, or other index, and one column per key."""
+    return long.pivot(index=index, columns="key", values="value").rename_axis(columns=None)
 
 
 def typed(texts: pd.Series) -> pd.Series:
@@ -110,14 +93,14 @@ def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     MLflow stores NaN as 0 with is_nan set and an infinity as the largest double: both are mapped back.
     """
     value = points["value"].to_numpy(dtype=float)
-    value = np.where(np.abs(value) > STORED_INFINITY, np.copysign(np.inf, value), value)
+    value = np.where(np.abs(value) > 1.797e308, np.copysign(np.inf, value), value)
     value = np.where(points["is_nan"].to_numpy(dtype=bool), np.nan, value)
     # A resumed run logs a step again: the later record counts.
     points = points.assign(value=value).sort_values(["run_id", "key", "step", "timestamp", "value"])
     points = points.drop_duplicates(["run_id", "key", "step"], keep="last")
     last = wide(points.drop_duplicates(["run_id", "key"], keep="last"))
     of_epochs = points[~points["key"].astype("str").str.startswith(("final/", "run/"))]
-    by_epoch = of_epochs.pivot(index=["run_id", "step"], columns="key", values="value").rename_axis(columns=None)
+    by_epoch = wide(of_epochs, ["run_id", "step"])
     return by_epoch.reset_index().rename(columns={"step": EPOCH}), last
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.curves import gains_by_cell, results_by_cell
-from analysis.statistics import SETTING
-from analysis.statistics.cost import DECODER_EVALUATIONS, EPOCH_SECONDS
+from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING
 from analysis.store import B, K
 from src import schema
 from tests.analysis.marked import marked

@@ -115,6 +115,7 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "Stability: the path of the test BCE pseudo-NLL" in page
     assert "1 of 2 (9.5 % to 91 %)" in page  # K = 25, B = 30: one finished, one diverged
     assert "Time to threshold: training until the test NLL after an epoch is at most" in page
+    assert "one that was cut short (failed, killed or still running) was under way until then" in page
     assert "compilation, which comes before the first epoch" in page
     for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
         assert run_id in page
