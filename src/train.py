@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from src.config import ConfigError
 from src.process import closed_on_exit, configure_logging, leave, load, on_signal
 from src.recording import RunFailed, Runs, UnfinishedError, open_and_catch_up
-from src.sweep import USAGE_ERROR, explain, register, typed
+from src.sweep import USAGE_ERROR, check_single, explain, register, typed
 
 FAILURE = 1
 
@@ -21,16 +22,26 @@ FAILURE = 1
 def cell(cfg: DictConfig) -> None:
     """One cell of a grid, or a single run. TensorFlow is imported here, after everything has been checked."""
     configure_logging()  # also in the worker of another launcher
-    config = typed(cfg)
     number = None
-    if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
-        number = HydraConfig.get().job.num
-    else:
-        open_and_catch_up(Runs(config.tracking))
+    try:
+        config = typed(cfg)
+        if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+            number = HydraConfig.get().job.num
+        else:
+            check_single(config)
+            open_and_catch_up(Runs(config.tracking))
+    except ConfigError as error:
+        refuse(error)  # here, as Hydra puts a line of its own before an exception
     load("src.run")
     from src.run import run
 
     run(config, number)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """End the program with one message and the exit code of a refused command."""
+    print(explain(error, sys.argv[1:]), file=sys.stderr)
+    sys.exit(USAGE_ERROR)
 
 
 def is_override(argument: str) -> bool:
@@ -56,8 +67,7 @@ def main() -> None:
     except (ConfigError, HydraException) as error:
         if wanted_trace:
             raise
-        print(explain(error, sys.argv[1:]), file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        refuse(error)
     except (RunFailed, UnfinishedError):
         if wanted_trace:
             raise

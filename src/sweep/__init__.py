@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from src import ROOT
 from src.config import Config, TrackingConfig
 from src.recording import Runs
-from src.sweep.compose import typed
+from src.sweep.compose import check_single, typed
 from src.sweep.launcher import PoolLauncher
 from src.sweep.sweeper import StudySweeper
 from src.sweep.usage import USAGE_ERROR, explain, help_template

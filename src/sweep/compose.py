@@ -1,23 +1,21 @@
 """From Hydra's configuration to checked `Config`s."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
-from typing import Any, cast
+from typing import cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import config, data
 from src.config import Config, ConfigError, contradictions, refusal
-from src.sweep.usage import GROUPS, USAGE_ERROR, explain, unknown_key, wrong_type
+from src.sweep.usage import GROUPS, explain, unknown_key, wrong_type
 
 
 def structured(cfg: DictConfig) -> DictConfig:
@@ -111,23 +109,13 @@ def check(compose: Callable[[Sequence[str]], Config], grid: Sequence[list[str]])
     return configs
 
 
-class RefuseFirst(Callback):
-    """Refuses a single run before Hydra makes a folder for it; a grid is checked by the sweeper.
-
-    Of a callback's exceptions Hydra passes on SystemExit alone.
-    """
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        try:
-            run = typed(config)
-            if found := problems(run):
-                raise ConfigError("\n".join(found))
-            if run.study.plan_only or run.study.budget:
-                raise ConfigError(
-                    "study.plan_only and study.budget are for grids. Expected -m or +sweep=NAME. Received neither. "
-                    "Plan this one run as a grid of one cell: python -m src.train -m study.plan_only=true ..."
-                )
-            data.ensure(run.data)
-        except ConfigError as error:
-            print(error, file=sys.stderr)
-            raise SystemExit(USAGE_ERROR) from None
+def check_single(run: Config) -> None:
+    """Refuse a single run that cannot be run, before anything is made for it. Raises ConfigError."""
+    if found := problems(run):
+        raise ConfigError("\n".join(found))
+    if run.study.plan_only or run.study.budget:
+        raise ConfigError(
+            "study.plan_only and study.budget are for grids. Expected -m or +sweep=NAME. Received neither. "
+            "Plan this one run as a grid of one cell: python -m src.train -m study.plan_only=true ..."
+        )
+    data.ensure(run.data)

@@ -20,24 +20,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from src import data, schema
+from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.recording import (
-    Cost,
-    Ledger,
-    Runs,
-    Study,
-    UnfinishedError,
-    catch_up,
-    close_as_killed,
-    costs,
-    fingerprint,
-    held,
-    matmul_rate,
-    open_and_catch_up,
-    record,
-    upload_if_possible,
-)
+from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep.compose import check, composer, expand
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
@@ -91,7 +76,7 @@ class StudySweeper(Sweeper):
             return []
         if not plan.launch:
             if any(runs.unsent_ledgers()):
-                open_and_catch_up(runs)
+                recording.open_and_catch_up(runs)
             return conclude(plan, [], started)
         with self.parent(runs) as ledger:
             return conclude(plan, self.launch_with_retry(plan.launch, ledger, runs, started), started)
@@ -104,7 +89,9 @@ class StudySweeper(Sweeper):
         given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
         grid = expand(OverridesParser.create(config_loader=loader).parse_overrides(given))
         configs = check(composer(loader, self.config), grid)
-        cells = [Cell(tuple(cell), config, fingerprint(config)) for cell, config in zip(grid, configs, strict=True)]
+        cells = [
+            Cell(tuple(cell), config, recording.fingerprint(config)) for cell, config in zip(grid, configs, strict=True)
+        ]
         first = {cell.fingerprint: number for number, cell in reversed(list(enumerate(cells)))}
         if repeated := len(cells) - len(first):
             log.info("%s of the grid left out, being the same as others", counted(repeated, "cell"))
@@ -118,7 +105,9 @@ class StudySweeper(Sweeper):
         recorded = {key: representative(found) for key, found in attempts.items() if found}
 
         def expected(configs: Sequence[Config]) -> list[Cost]:
-            return costs(configs, runs.newest_first(), platform.node(), threads, lambda: matmul_rate() / workers)
+            return recording.costs(
+                configs, runs.newest_first(), platform.node(), threads, lambda: recording.matmul_rate() / workers
+            )
 
         budget = duration(study.budget) if study.budget else None
         return make_plan(cells, recorded, study.rerun, expected, budget, workers)
@@ -127,17 +116,17 @@ class StudySweeper(Sweeper):
     def parent(self, runs: Runs) -> Iterator[Ledger]:
         """The run of the whole grid, in the study's folder. The tracker has it before any cell starts."""
         assert self.config is not None
-        tracker = open_and_catch_up(runs)
+        tracker = recording.open_and_catch_up(runs)
         folder = Path(self.config.hydra.sweep.dir)
         name = " ".join(self.config.hydra.overrides.task) or folder.name
         ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        upload_if_possible(ledger, runs, tracker)
+        recording.upload_if_possible(ledger, runs, tracker)
         try:
-            with record(ledger, runs):
+            with recording.record(ledger, runs):
                 yield ledger
         finally:
-            catch_up(runs, tracker)  # a tracker that was down may have missed how the last cells ended
+            recording.catch_up(runs, tracker)  # a tracker that was down may have missed how the last cells ended
 
     def launch_with_retry(self, planned: list[Planned], ledger: Ledger, runs: Runs, started: float) -> list[Outcome]:
         """Launch the cells, and once more those whose worker died; they continue from their checkpoints."""
@@ -188,10 +177,10 @@ def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outc
     """
     home = runs.home(cell.config, cell.fingerprint)
     # The lock is held where another study works on the cell, which then writes its ledger.
-    with suppress(Timeout), held(home, timeout=0):
+    with suppress(Timeout), recording.held(home, timeout=0):
         for left in runs.attempts(home)[-1:]:
             if lost and left.status in (schema.RUNNING, schema.KILLED):
-                close_as_killed(left, runs, f"{lost}")
+                recording.close_as_killed(left, runs, f"{lost}")
     for ledger in runs.attempts(home)[-1:]:
         if ledger.events[-1]["time"] >= since * 1000:
             if ledger.status != schema.RUNNING:
