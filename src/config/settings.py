@@ -4,20 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from src.config.domains import ConfigError as ConfigError  # for tests, until they import it from src.config
 from src.config.domains import Domain, at_least, one_of, or_null, refusal
 from src.config.durations import is_duration, is_interval
 from src.schema import EXPERIMENT
 
-# Keys and sections that are no part of a run's identity, as they change no recorded number: where things are, what they
-# are called, how a grid is executed.
-MACHINERY = ("data.path", "model.name", "checkpoint.", "study.", "tracking.")
 SIZE = or_null(at_least(1, "null takes every image."))
 
 
-def setting(default: Any, meaning: str, domain: Domain | None = None) -> Any:
-    """A field of the configuration: its default, its line in --help, what it admits (None: any value of the type)."""
-    metadata = {"meaning": meaning, "domain": domain}
+def setting(default: Any, meaning: str, domain: Domain | None = None, identity: bool = True) -> Any:
+    """A field of the configuration.
+
+    Args:
+        default: its default.
+        meaning: its line in --help.
+        domain: the values that it admits; None: any value of the type.
+        identity: whether it is part of a run's identity. Not, where it changes no recorded number: where things are,
+            what they are called, how a grid is executed.
+    """
+    metadata = {"meaning": meaning, "domain": domain, "identity": identity}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -28,7 +32,9 @@ class DataConfig:
     """The data set, and how its pixels are read."""
 
     name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
-    path: str | None = setting(None, "folder of the IDX files; null: the folders known for the data set")
+    path: str | None = setting(
+        None, "folder of the IDX files; null: the folders known for the data set", identity=False
+    )
     pixels: str = setting(
         "grayscale",
         "grayscale: intensities, as in the post; dynamic: binarised anew in every epoch; static: binarised once; "
@@ -43,7 +49,7 @@ class DataConfig:
 class ModelConfig:
     """The encoder's layers; the decoder mirrors them."""
 
-    name: str = setting("post", "name of the architecture, for people only")
+    name: str = setting("post", "name of the architecture, for people only", identity=False)
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
@@ -92,6 +98,7 @@ class CheckpointConfig:
         "1m",
         "epochs (a bare number) or time (30s, 2m, 1h) between checkpoints",
         Domain("a positive number of epochs or a duration", is_interval, "For example 5, 30s or 2m."),
+        identity=False,
     )
 
 
@@ -99,14 +106,18 @@ class CheckpointConfig:
 class StudyConfig:
     """How a grid is executed. It changes no recorded number."""
 
-    plan_only: bool = setting(False, "print what the grid would run and cost, then stop")
+    plan_only: bool = setting(False, "print what the grid would run and cost, then stop", identity=False)
     rerun: str = setting(
-        "failed", "earlier cells to run again: failed (or diverged), all, or none", one_of("failed", "all", "none")
+        "failed",
+        "earlier cells to run again: failed (or diverged), all, or none",
+        one_of("failed", "all", "none"),
+        identity=False,
     )
     budget: str | None = setting(
         None,
         "time for the whole grid, such as 30m or 8h; seeds whose cells do not all fit are left out",
         or_null(Domain("a duration such as 30m", is_duration, "For example 30m.")),
+        identity=False,
     )
 
 
@@ -114,12 +125,13 @@ class StudyConfig:
 class TrackingConfig:
     """Where the runs are recorded."""
 
-    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db")
-    runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/")
+    uri: str | None = setting(None, "MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db", identity=False)
+    runs: str | None = setting(None, "folder of the ledgers, checkpoints and pictures; null: runs/", identity=False)
     experiment: str = setting(
         EXPERIMENT,
         "name of the MLflow experiment",
         Domain("a non-empty name", lambda name: bool(name.strip()), f"The default is {EXPERIMENT}."),
+        identity=False,
     )
 
 
@@ -174,6 +186,7 @@ class Setting(NamedTuple):
     value: Any
     meaning: str
     domain: Domain | None
+    identity: bool
 
 
 def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
@@ -202,9 +215,9 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def identifying(config: Config) -> dict[str, Any]:
     """What `flatten` gives, without machinery: the settings that are part of a run's identity."""
-    return {key: value for key, value in flatten(config).items() if not key.startswith(MACHINERY)}
+    return {leaf.key: leaf.value for leaf in settings(config) if leaf.identity}
 
 
 def machinery_keys() -> tuple[str, ...]:
     """The dotted keys of the settings that are not part of a run's identity."""
-    return tuple(key for key in flatten(Config()) if key.startswith(MACHINERY))
+    return tuple(leaf.key for leaf in settings(Config()) if not leaf.identity)

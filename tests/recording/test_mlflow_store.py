@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from src import ROOT, schema
-from src.config.settings import Config, ConfigError, TrackingConfig
+from src.config import Config, ConfigError, TrackingConfig
 from src.process import ProcessId
 from src.recording import ledger
 from src.recording.ledger import Runs
