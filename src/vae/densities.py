@@ -1,4 +1,8 @@
-"""Log-densities and divergences as pure functions of tensors, in nats, summed over the last axis."""
+"""Log-densities and divergences as pure functions of tensors, in nats, summed over the last axis.
+
+Images x, [..., pixels] in [0, 1], broadcast against the decoder's output, [..., pixels]: [B, 1, 784] and [B, K, 784]
+give [B, K]. Parameters of a Gaussian are [..., D], its variance as a logarithm.
+"""
 
 import math
 from typing import Any
@@ -15,26 +19,16 @@ def bernoulli_log_prob(x: Any, logits: Any) -> Any:
         log p(x|z) = sum_pixels [ x l - softplus(l) ],   d/dl = x - sigmoid(l)
 
     Stable for every finite logit: softplus(l) = max(l, 0) + log1p(exp(-|l|)). The gradient is given in closed form,
-    which makes the backward pass a single elementwise operation on the logits.
+    which makes the backward pass a single elementwise operation on the logits. x has no gradient.
 
-    Args:
-        x: pixels in [0, 1], [..., pixels], broadcast against the logits, for instance [B, 1, 784]. It has no gradient.
-        logits: decoder output, [..., pixels], for instance [B, K, 784].
-    Returns:
-        Nats, [...] without the pixel axis. For pixels between 0 and 1 it is the negative cross-entropy, which is
-        not a log-density: see `PSEUDO_NLL` in `src.schema`.
+    For pixels between 0 and 1 it is the negative cross-entropy, which is not a log-density: see `PSEUDO_NLL` in
+    `src.schema`.
     """
 
     @ops.custom_gradient
     def of_logits(logits: Any) -> Any:
-        magnitude = ops.abs(logits)
-        softplus = ops.maximum(logits, 0.0) + ops.log1p(ops.exp(-magnitude))
-
-        def grad(*args: Any, upstream: Any = None) -> Any:
-            (upstream,) = args if upstream is None else (upstream,)
-            return upstream[..., None] * (x - ops.sigmoid(logits))
-
-        return ops.sum(x * logits - softplus, axis=-1), grad
+        softplus = ops.maximum(logits, 0.0) + ops.log1p(ops.exp(-ops.abs(logits)))
+        return ops.sum(x * logits - softplus, axis=-1), lambda by: by[..., None] * (x - ops.sigmoid(logits))
 
     return of_logits(logits)
 
@@ -45,12 +39,6 @@ def continuous_bernoulli_log_prob(x: Any, logits: Any) -> Any:
         log p(x|z) = sum_pixels [ x l - softplus(l) + log C(l) ],   C(l) = l / tanh(l/2) = 2 + l^2/6 - ...
 
     `bernoulli_log_prob` plus the log of the constant C with which the density integrates to 1 over [0, 1].
-
-    Args:
-        x: pixels in [0, 1], [..., pixels], broadcast against the logits.
-        logits: decoder output, [..., pixels].
-    Returns:
-        Nats, [...] without the pixel axis.
     Source: Loaiza-Ganem and Cunningham (2019), eq. 7.
     """
     return bernoulli_log_prob(x, logits) + ops.sum(continuous_bernoulli_log_constant(logits), axis=-1)
@@ -78,16 +66,9 @@ def continuous_bernoulli_mean(logits: Any) -> Any:
 
 
 def gaussian_log_prob(x: Any, mean: Any, log_var: Any) -> Any:
-    """Log-density under independent Gaussians with one common variance.
+    """Log-density under independent Gaussians with one common variance, of logarithm v.
 
-        log p(x|z) = -1/2 sum_pixels [ (x - mean)^2 exp(-v) + v + ln 2 pi ]
-
-    Args:
-        x: [..., pixels], broadcast against the mean.
-        mean: decoder output, [..., pixels].
-        log_var: v, scalar.
-    Returns:
-        Nats, [...] without the pixel axis.
+    log p(x|z) = -1/2 sum_pixels [ (x - mean)^2 exp(-v) + v + ln 2 pi ]
     """
     return -0.5 * ops.sum(ops.square(x - mean) * ops.exp(-log_var) + log_var + math.log(2 * math.pi), axis=-1)
 
@@ -97,11 +78,6 @@ def gaussian_kl(q_mean: Any, q_log_var: Any) -> Any:
 
         KL( N(m, diag exp(v)) || N(0, I) ) = 1/2 sum_j [ m_j^2 + exp(v_j) - v_j - 1 ]
 
-    Args:
-        q_mean: m, [..., D].
-        q_log_var: v, the log of the variance, [..., D].
-    Returns:
-        Nats, [...].
     Source: Kingma and Welling (2014), appendix B.
     """
     return 0.5 * ops.sum(ops.square(q_mean) + ops.exp(q_log_var) - q_log_var - 1.0, axis=-1)
@@ -110,13 +86,8 @@ def gaussian_kl(q_mean: Any, q_log_var: Any) -> Any:
 def gaussian_log_ratio(z: Any, whitened: Any, q_log_var: Any) -> Any:
     """log p(z) - log q(z|x) for a standard normal prior and a diagonal Gaussian q.
 
-        log p(z) - log q(z|x) = 1/2 sum_j [ ((z_j - m_j) / s_j)^2 + v_j - z_j^2 ]
+        log p(z) - log q(z|x) = 1/2 sum_j [ w_j^2 + v_j - z_j^2 ],   w = (z - m) exp(-v/2)
 
-    Args:
-        z: [..., D].
-        whitened: (z - q_mean) exp(-q_log_var / 2), [..., D]. It is eps for z = q_mean + exp(q_log_var / 2) eps.
-        q_log_var: v, [..., D], broadcast against z.
-    Returns:
-        Nats, [...]. Its mean over draws from q is unbiased for -KL.
+    The whitened w is eps for z = m + exp(v/2) eps. The mean over draws from q is unbiased for -KL.
     """
     return 0.5 * ops.sum(ops.square(whitened) + q_log_var - ops.square(z), axis=-1)

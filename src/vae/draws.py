@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from scipy.stats import qmc
-
-from src.vae.variants import Variants
 
 # The largest quantile, sqrt(2) erfinv(1 - 2^-24) = 5.41998, rounded up so that XLA's value of it stays as it is.
 # Without XLA, TensorFlow's erfinv is infinite at this argument.
@@ -23,19 +20,15 @@ def words(key: int, counter: Any, count: int) -> Any:
 
 
 def normal_quantile(word: Any) -> Any:
-    """The standard normal quantile of (word + 1/2) / 2^32, from the word's upper 24 bits.
+    """The standard normal quantile of (word + 1/2) / 2^32, uint32 -> float32, from the word's upper 24 bits.
 
-    Args:
-        word: uint32, [...].
-    Returns:
-        float32, [...]. Symmetric: the quantile of 2^32 - 1 - word is minus that of word. |result| <= 5.42.
+    Symmetric: the quantile of 2^32 - 1 - word is minus that of word. |result| <= 5.42.
     """
     upper = tf.bitwise.right_shift(word, 31) == 1
     body = tf.bitwise.bitwise_and(tf.bitwise.right_shift(word, 8), 2**23 - 1)
     distance = tf.where(upper, body, 2**23 - 1 - body)
     # 23 bits and a half are exact in float32, so the argument is never 0 or 1.
-    magnitude = math.sqrt(2.0) * tf.math.erfinv((tf.cast(distance, tf.float32) + 0.5) * 2.0**-23)
-    magnitude = tf.minimum(magnitude, LARGEST)
+    magnitude = tf.minimum(math.sqrt(2.0) * tf.math.erfinv((tf.cast(distance, tf.float32) + 0.5) * 2.0**-23), LARGEST)
     return tf.where(upper, magnitude, -magnitude)
 
 
@@ -49,7 +42,6 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
     Args:
         key: key of the stream, from `seeds.stream_key`.
         counter: int64 scalar, the step's counter; a tensor inside a compiled loop.
-        batch_size, mc_samples, latent_dim: B, K, D.
     Returns:
         eps, float32, [B, K, D], independent over all three axes.
     """
@@ -73,13 +65,6 @@ def antithetic_draws(key: int, counter: Any, batch_size: int, mc_samples: int, l
     return tf.reshape(tf.stack([half, -half], axis=2), (batch_size, mc_samples, latent_dim))
 
 
-@cache
-def sobol_strata(mc_samples: int, latent_dim: int) -> np.ndarray:
-    """Which of the K equal strata of each axis the k-th Sobol point falls in, int32, [K, D]; K a power of 2."""
-    points = qmc.Sobol(latent_dim, scramble=False).random_base2(int(math.log2(mc_samples)))
-    return np.floor(points * mc_samples).astype(np.int32)
-
-
 def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Owen-scrambled Sobol points through the inverse normal CDF, [B, K, D], for K a power of 2.
 
@@ -90,10 +75,10 @@ def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent
     Source: Owen (1995), "Randomly permuted (t,m,s)-nets"; Buchholz, Wenzel, Mandt (2018), for variational inference.
     """
     levels = int(math.log2(mc_samples))
-    strata = sobol_strata(mc_samples, latent_dim)
+    points = qmc.Sobol(latent_dim, scramble=False).random_base2(levels)
+    strata = (points * mc_samples).astype(np.int32)  # which of the K strata of each axis a point falls in, [K, D]
     shape = (batch_size, mc_samples, latent_dim)
-    drawn = words(key, counter, 2 * math.prod(shape))
-    fresh, flips = (tf.reshape(part, shape) for part in tf.split(drawn, 2))
+    fresh, flips = tf.unstack(tf.reshape(words(key, counter, 2 * math.prod(shape)), (2, *shape)))
     scrambled = tf.zeros(shape, tf.uint32)
     for level in range(levels):
         above = strata >> (levels - level)
@@ -112,23 +97,18 @@ def pick(table: Any, rows: np.ndarray) -> Any:
 
 
 class Sampler(NamedTuple):
-    """A way to make the K draws of an image.
+    """A way to make the K draws of an image, and whether these are independent of each other.
 
-    Attributes:
-        draw: has the arguments and the result of `normal_draws`. Each single draw is standard normal, so the ELBO and
-            its gradient stay unbiased. Draws of different images and steps are independent.
-        independent: whether the K draws of an image are independent.
+    `draw` has the arguments and the result of `normal_draws`. Each single draw is standard normal, so the ELBO and its
+    gradient stay unbiased. Draws of different images and steps are independent.
     """
 
     draw: Callable[[int, Any, int, int, int], Any]
     independent: bool = False
 
 
-SAMPLERS = Variants(
-    "noise",
-    {
-        "iid": Sampler(normal_draws, independent=True),
-        "antithetic": Sampler(antithetic_draws),
-        "sobol": Sampler(sobol_draws),
-    },
-)
+SAMPLERS = {
+    "iid": Sampler(normal_draws, independent=True),
+    "antithetic": Sampler(antithetic_draws),
+    "sobol": Sampler(sobol_draws),
+}

@@ -11,8 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from src import seeds
-from src.vae import draws
-from src.vae.densities import gaussian_kl
+from src.vae import densities, draws
 from src.vae.model import VAE, Posterior, reparameterize
 from src.vae.quadrature import Quadrature, affine_log_likelihood, integrate
 
@@ -44,22 +43,17 @@ class Evaluator:
     """
 
     def __init__(self, vae: VAE, images: np.ndarray):
-        self.vae = vae
-        self.count = len(images)
-        self.block = min(BLOCK, self.count)
+        self.vae, self.images = vae, images.astype(np.float32, copy=False)
         self.key = seeds.stream_key(seeds.SHARED_SEED, "eval")
-        padded = np.pad(images, ((0, -self.count % self.block), (0, 0)))
-        self.images = tf.constant(padded.reshape(-1, self.block, images.shape[1]), tf.float32)
+        count, pixels = images.shape
+        block = min(BLOCK, count)
+        self.blocks = tf.constant(np.pad(self.images, ((0, -count % block), (0, 0))).reshape(-1, block, pixels))
         self.compiled = tf.function(self.accumulate, autograph=False, jit_compile=True)
 
-    def blocks(self, values: Any) -> Any:
-        return ops.reshape(values, (*self.images.shape[:2], values.shape[-1]))
-
-    def draw(self, number: Any, q_mean: Any, q_log_var: Any) -> tuple[Any, Any]:
+    def draw(self, number: Any, q: Posterior) -> tuple[Any, Any]:
         """log p(x|z) and log-weight of one draw per image, nats, [n] each."""
-        rows = q_mean.shape[0]
-        eps = draws.normal_draws(self.key, number, rows, 1, self.vae.latent_dim)[:, 0, :]
-        # With K=1 the words fill [1, rows, D] row by row, so the draws of the images do not depend on the padding.
+        eps = draws.normal_draws(self.key, number, q.q_mean.shape[0], 1, self.vae.latent_dim)[:, 0, :]
+        # With K=1 the words fill [1, n, D] row by row, so the draws of the images do not depend on the padding.
 
         def score(block: tuple[Any, ...]) -> Any:
             x, mean, log_var, e = block
@@ -68,57 +62,47 @@ class Evaluator:
             terms = self.vae.terms_at(x, q, z, e, self.vae.decoder(z), self.vae.log_var)
             return ops.concatenate([terms.log_likelihood, terms.log_weights], axis=1)
 
-        blocks = (self.images, self.blocks(q_mean), self.blocks(q_log_var), self.blocks(eps))
-        scores = ops.reshape(ops.map(score, blocks), (rows, 2))
-        return scores[:, 0], scores[:, 1]
+        shape = (*self.blocks.shape[:2], self.vae.latent_dim)
+        scores = ops.map(score, (self.blocks, *(ops.reshape(value, shape) for value in (*q, eps))))
+        return tuple(ops.unstack(ops.reshape(scores, (-1, 2)), axis=1))
 
     def accumulate(self, draws: Any) -> tuple[Any, ...]:
         """Mean log-likelihood, logsumexp of the log-weights and KL of every image, nats, [n] each."""
-        pixels = self.images.shape[-1]
-        q_mean, q_log_var = self.vae.encoder(ops.reshape(self.images, (-1, pixels)))
+        q = self.vae.encode(ops.reshape(self.blocks, (-1, self.blocks.shape[-1])))
 
         def add(number: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
             mean, top, total = state
-            log_likelihood, log_weight = self.draw(number, q_mean, q_log_var)
+            log_likelihood, log_weight = self.draw(number, q)
             new_top = ops.maximum(top, log_weight)
             total = total * ops.exp(top - new_top) + ops.exp(log_weight - new_top)
             return mean + (log_likelihood - mean) / ops.cast(number + 1, "float32"), new_top, total
 
-        zeros = ops.zeros(q_mean.shape[0])
+        zeros = ops.zeros(q.q_mean.shape[0])
         mean, top, total = ops.fori_loop(0, draws, add, (zeros, zeros - np.float32(1e30), zeros))
-        return mean, top + ops.log(total), gaussian_kl(q_mean, q_log_var)
+        return mean, top + ops.log(total), densities.gaussian_kl(*q)
 
     def score(self, draws: int) -> Scores:
         """Scores of every image from its first `draws` draws."""
         sums = self.compiled(tf.constant(draws, tf.int32))
-        log_likelihood, log_sum, kl = (np.asarray(values, np.float64)[: self.count] for values in sums)
+        log_likelihood, log_sum, kl = (np.asarray(values, np.float64)[: len(self.images)] for values in sums)
         return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl)
 
     def quadrature(self) -> Quadrature:
-        """The NLL for two latent dimensions by a sum over a grid: the limit of `nll` for many draws.
-
-        Raises:
-            RuntimeError: the grid needs more points than `integrate` allows.
-        """
+        """The NLL for two latent dimensions by a sum over a grid, `integrate`: the limit of `nll`."""
         likelihood, log_var = self.vae.likelihood, self.vae.log_var
 
         def decode(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             output = self.vae.decoder(z[None])[0]
             return np.asarray(likelihood.natural(output, log_var)), np.asarray(likelihood.offset(output, log_var))
 
-        images = self.flat_images()
-        base = np.asarray(likelihood.base(images, log_var))
-        q_mean, q_log_var = (np.asarray(head) for head in self.vae.encoder(images))
-        return integrate(affine_log_likelihood(decode, images, base), q_mean, q_log_var)
-
-    def flat_images(self) -> np.ndarray:
-        """The images without their padding, [n, pixels]."""
-        return np.asarray(self.images).reshape(-1, self.images.shape[-1])[: self.count]
+        base = np.asarray(likelihood.base(self.images, log_var))
+        log_likelihood = affine_log_likelihood(decode, self.images, base)
+        return integrate(log_likelihood, *self.vae.encode(self.images))
 
     def active_units(self) -> int:
         """Number of latent units whose posterior mean varies over the test set, Var_x(E_q[z_u]) > 0.01.
 
         Source: Burda, Grosse, Salakhutdinov (2016), section 5.2.
         """
-        q_mean = np.asarray(self.vae.encoder(self.flat_images())[0], np.float64)
+        q_mean = np.asarray(self.vae.encode(self.images).q_mean, np.float64)
         return int(np.sum(q_mean.var(axis=0, ddof=1) > ACTIVE_VARIANCE))

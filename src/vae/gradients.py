@@ -9,7 +9,6 @@ from keras import ops
 from src.config import Config
 from src.vae import bounds
 from src.vae.model import VAE, Posterior, Terms, reparameterize, whiten
-from src.vae.variants import Variants
 
 
 class Objective(NamedTuple):
@@ -17,10 +16,8 @@ class Objective(NamedTuple):
 
     Attributes:
         bound: terms of the draws -> the bound of every image, nats, [B].
-        mean_over_draws: whether the bound is a mean over draws of one term each, so that with independent draws its
-            Monte Carlo variance is var_mc / K.
-        path_weights: terms -> the factor of each draw's path derivative in `doubly_reparameterized`, [B, K]; None where
-            that estimator is not derived.
+        mean_over_draws: whether the bound is a mean of one term per draw: then independent draws give var_mc / K.
+        path_weights: terms -> the factors in `doubly_reparameterized`, [B, K]; None where that is not derived.
     """
 
     bound: Callable[[Terms], Any]
@@ -49,24 +46,18 @@ class Estimator(NamedTuple):
 
     @classmethod
     def from_settings(cls, config: Config) -> "Estimator":
-        """The estimator of a run's configuration.
-
-        Raises:
-            ValueError: an unknown name, or a KL that the objective does not have.
-        """
+        """The estimator of a run's configuration."""
         return cls(OBJECTIVES[config.objective][config.kl], GRADIENTS[config.gradient])
 
 
-def backpropagated(
-    _: Objective, tape: tf.GradientTape, loss: Any, z: Any, terms: Terms, encoder: list[Any], decoder: list[Any]
-) -> list[Any]:
+def backpropagated(_: Objective, tape: Any, loss: Any, z: Any, terms: Terms, encoder: Any, decoder: Any) -> Any:
     """The derivatives of the loss by automatic differentiation."""
     return tape.gradient(loss, encoder + decoder)
 
 
 def doubly_reparameterized(
-    objective: Objective, tape: tf.GradientTape, loss: Any, z: Any, terms: Terms, encoder: list[Any], decoder: list[Any]
-) -> list[Any]:
+    objective: Objective, tape: Any, loss: Any, z: Any, terms: Terms, encoder: Any, decoder: Any
+) -> Any:
     """The doubly reparameterised gradient. For the importance-weighted bound, with normalised weights wn_k,
 
         sum_k wn_k^2 (d log w_k / d z_k) (d z_k / d phi)   for the encoder,   sum_k wn_k d log w_k / d theta   else
@@ -83,39 +74,36 @@ def doubly_reparameterized(
     return tape.gradient(z, encoder, output_gradients=by_z) + tape.gradient(loss, decoder)
 
 
-ELBO = Variants(
-    "kl",
-    {
+# By objective, then by KL. Importance weights contain log q(z|x), so their KL is a sampled one.
+OBJECTIVES = {
+    "elbo": {
         "analytic": Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True),
         "sampled": Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True),
     },
-)
-IWAE = Objective(
-    lambda terms: bounds.iwae(terms.log_weights),
-    mean_over_draws=False,
-    path_weights=lambda terms: ops.softmax(terms.log_weights, axis=1),
-)
-# By objective, then by KL. Importance weights contain log q(z|x), so their KL is a sampled one.
-OBJECTIVES = Variants("objective", {"elbo": ELBO, "iwae": Variants("kl", {"sampled": IWAE})})
+    "iwae": {
+        "sampled": Objective(
+            lambda terms: bounds.iwae(terms.log_weights),
+            mean_over_draws=False,
+            path_weights=lambda terms: ops.softmax(terms.log_weights, axis=1),
+        )
+    },
+}
 
 # Source of stl: Roeder, Wu, Duvenaud (2017), section 3; of the score in dreg: Tucker et al. (2019), section 4.
-GRADIENTS = Variants(
-    "gradient",
-    {
-        "reparam": Gradient(backpropagated),
-        "stl": Gradient(backpropagated, drops_score=True),
-        "dreg": Gradient(doubly_reparameterized, drops_score=True),
-    },
-)
+GRADIENTS = {
+    "reparam": Gradient(backpropagated),
+    "stl": Gradient(backpropagated, drops_score=True),
+    "dreg": Gradient(doubly_reparameterized, drops_score=True),
+}
 
 
 class Estimate(NamedTuple):
-    """A weighted mean of bounds over a batch as loss, its parts and its gradient.
+    """Loss and gradient of a batch. The numbers are means over images, nats per image, whatever the gradient estimator.
 
     Attributes:
-        loss: minus the bound, nats per image, scalar, whatever the gradient estimator.
-        nll: minus the log-likelihood, mean over draws and images, nats per image, scalar.
-        kl: the analytic KL, mean over images, nats per image, scalar.
+        loss: minus the bound.
+        nll: minus the log-likelihood, mean over draws and images.
+        kl: the analytic KL.
         gradients: one tensor for each of `variables_of(vae)`.
     """
 
@@ -141,13 +129,7 @@ def terms_for(
 
 
 def estimate(estimator: Estimator, vae: VAE, x: Any, weights: Any, eps: Any) -> Estimate:
-    """Loss and gradient of a batch.
-
-    Args:
-        x: [B, pixels].
-        weights: of the images in the mean, [B], with sum 1.
-        eps: [B, K, D].
-    """
+    """Loss and gradient of a batch x, [B, pixels], with weights of sum 1, [B], at the draws eps, [B, K, D]."""
     with tf.GradientTape(persistent=True) as tape:
         q = vae.encode(x)
         z = reparameterize(q, eps)

@@ -12,13 +12,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from src.vae.densities import (
-    bernoulli_log_prob,
-    continuous_bernoulli_log_prob,
-    continuous_bernoulli_mean,
-    gaussian_log_prob,
-)
-from src.vae.variants import Variants
+from src.vae import densities
 
 
 class Likelihood(NamedTuple):
@@ -43,19 +37,16 @@ class Likelihood(NamedTuple):
         return self.log_prob(ops.zeros_like(output), output, log_var)
 
 
-LIKELIHOODS = Variants(
-    "likelihood",
-    {
-        "bernoulli": Likelihood(lambda x, logits, _: bernoulli_log_prob(x, logits), ops.sigmoid),
-        "continuous_bernoulli": Likelihood(
-            lambda x, logits, _: continuous_bernoulli_log_prob(x, logits), continuous_bernoulli_mean
-        ),
-        "gaussian": Likelihood(
-            gaussian_log_prob,
-            mean=lambda mean: mean,
-            natural=lambda mean, log_var: mean * ops.exp(-log_var),
-            base=lambda x, log_var: -0.5 * ops.exp(-log_var) * ops.sum(ops.square(x), axis=-1),
-            has_variance=True,
-        ),
-    },
-)
+LIKELIHOODS = {
+    "bernoulli": Likelihood(lambda x, logits, _: densities.bernoulli_log_prob(x, logits), ops.sigmoid),
+    "continuous_bernoulli": Likelihood(
+        lambda x, logits, _: densities.continuous_bernoulli_log_prob(x, logits), densities.continuous_bernoulli_mean
+    ),
+    "gaussian": Likelihood(
+        densities.gaussian_log_prob,
+        mean=lambda mean: mean,
+        natural=lambda mean, log_var: mean * ops.exp(-log_var),
+        base=lambda x, log_var: -0.5 * ops.exp(-log_var) * ops.sum(ops.square(x), axis=-1),
+        has_variance=True,
+    ),
+}

@@ -40,9 +40,8 @@ class Terms(NamedTuple):
 
     def grouped(self, set_size: int) -> "Terms":
         """Terms of M single draws, [M, 1] and [M], as terms of sets of consecutive draws, [M / size, size]."""
-        shape = (-1, set_size)
-        kl = ops.mean(ops.reshape(self.kl, shape), axis=1)
-        return Terms(ops.reshape(self.log_likelihood, shape), ops.reshape(self.log_ratio, shape), kl)
+        log_likelihood, log_ratio, kl = (ops.reshape(term, (-1, set_size)) for term in self)
+        return Terms(log_likelihood, log_ratio, ops.mean(kl, axis=1))
 
 
 def dense(x: Any, units: int, seed: int, name: str) -> Any:
@@ -84,28 +83,18 @@ def whiten(q: Posterior, z: Any) -> Any:
 
 @keras.saving.register_keras_serializable("vae_mc_samples")
 class VAE(keras.Model):
-    """A VAE with Gaussian latents and K draws per image.
+    """A VAE with Gaussian latents and K = mc_samples draws per image.
 
     `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]. `encoder` and `decoder`
-    are ordinary Keras models.
+    are ordinary Keras models. The decoder has the encoder's hidden layers in reverse order.
 
     The analytic KL is a loss of the model. With a compiled loss that sums the binary cross-entropy of targets [n, 1,
     pixels] and predictive means over the pixels, `fit` and `evaluate` take the negative ELBO,
 
         -(1/K) sum_k log p(x|z_k) + KL( q(z|x) || p(z) ),   mean over the batch.
 
-    The project's own training does not use `call`: see `src.vae.training`.
-
-    Args:
-        mc_samples: K, draws per image of `call` and `predict`.
-        pixels: pixels per image.
-        hidden_dims: units of the encoder's hidden layers. The decoder has them in reverse order.
-        latent_dim: D.
-        activation: activation of the hidden layers.
-        likelihood: a name of `LIKELIHOODS`.
-        seed: of the initial weights and of the draws of `call`.
-    Raises:
-        ValueError: an unknown likelihood.
+    The project's own training does not use `call`: see `src.vae.training`. `likelihood` is a name of `LIKELIHOODS`. The
+    seed is that of the initial weights and of the draws of `call`.
     """
 
     def __init__(
@@ -130,8 +119,7 @@ class VAE(keras.Model):
             "seed": seed,
         }
         layout = (pixels, tuple(hidden_dims), latent_dim, activation, seed)
-        self.mc_samples = mc_samples
-        self.latent_dim = latent_dim
+        self.mc_samples, self.latent_dim = mc_samples, latent_dim
         self.likelihood = LIKELIHOODS[likelihood]
         self.log_var = self.add_weight(name="log_var", initializer="zeros") if self.likelihood.has_variance else None
         self.encoder = build_encoder(*layout)
@@ -142,18 +130,18 @@ class VAE(keras.Model):
     @classmethod
     def from_settings(cls, config: Config, pixels: int) -> "VAE":
         """The model of a run's configuration. Its initial weights are the same for every K and B."""
-        layout = (pixels, config.model.hidden_dims, config.model.latent_dim, config.model.activation)
-        return cls(config.mc_samples, *layout, config.likelihood, config.seed)
+        hidden_dims, latent_dim, activation = config.model.hidden_dims, config.model.latent_dim, config.model.activation
+        return cls(config.mc_samples, pixels, hidden_dims, latent_dim, activation, config.likelihood, config.seed)
 
     def predict_from_the_start(self, means: Any) -> None:
         """Set the bias of the output so that the untrained decoder predicts about these pixel means, [pixels].
 
         Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
         """
-        means = np.asarray(means, np.float64)
-        clipped = np.clip(means, 0.001, 0.999)
-        output = self.decoder.get_layer("output")
-        output.bias.assign(means if self.likelihood.has_variance else np.log(clipped / (1 - clipped)))
+        if not self.likelihood.has_variance:
+            clipped = np.clip(np.asarray(means, np.float64), 0.001, 0.999)
+            means = np.log(clipped / (1 - clipped))
+        self.decoder.get_layer("output").bias.assign(means)
 
     @property
     def decoder_variables(self) -> list[Any]:
@@ -178,12 +166,10 @@ class VAE(keras.Model):
         return super().compute_loss(x, y, y_pred, *args, **kwargs)
 
     def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
-        """The terms of the bounds at given latents.
+        """The terms of the bounds at given latents z, [B, K, D].
 
         Args:
             x: [B, pixels]; broadcast over the draws, not tiled.
-            q: q(z|x).
-            z: [B, K, D].
             whitened: `whiten(q, z)`, which is eps where z = `reparameterize(q, eps)`, [B, K, D].
             output: decoder(z), [B, K, pixels].
             log_var: log-variance of the pixels where the likelihood has one, else None; broadcast against the output.

@@ -10,7 +10,7 @@ so squared norms, also of sums over draws, need arrays of at most [images, draws
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,37 +26,31 @@ from src.vae.model import VAE, Posterior, reparameterize
 from src.variance import DatumSquares, components
 
 
-class Trace(NamedTuple):
-    """A linear layer's input, [M, in], and the derivative of the loss by its output, [M, out]. A row is one draw.
-
-    `input` is None for a parameter that is not in a layer. Its gradient is `derivative`.
-    """
-
-    input: Any
-    derivative: Any
-
-
 def linear_layers(model: keras.Model) -> keras.Model:
     """A model of the same input that returns the inputs and the outputs of the linear layers, two lists in order."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     return keras.Model(model.inputs, [[layer.input for layer in layers], [layer.output for layer in layers]])
 
 
-def squares(traces: Iterable[Trace], images: int, sets: int) -> tuple[Any, ...]:
-    """DatumSquares of the joint gradient of some layers, float64, three of [images].
+def squares(layers: Iterable[tuple[Any, Any]], images: int, sets: int) -> tuple[Any, ...]:
+    """DatumSquares of the joint gradient of some linear layers, float64, three of [images].
 
     Args:
-        traces: rows in the order image, set, draw of the set. The gradient of a set is the sum over its rows.
-        images: number of images.
-        sets: number of sets per image.
+        layers: the input, [M, in], and the derivative of the loss by the output, [M, out], of each. The input is None
+            for a parameter that is not in a layer: its gradient is the derivative. A row is one draw, in the order
+            image, set, draw of the set. The gradient of a set is the sum over its rows.
     """
+
+    def rows(values: Any) -> Any:
+        return ops.reshape(ops.cast(values, "float64"), (images, -1, values.shape[-1]))
+
     total = [ops.zeros(images, "float64")] * 3
-    for trace in traces:
-        derivative = ops.reshape(ops.cast(trace.derivative, "float64"), (images, -1, trace.derivative.shape[-1]))
+    for x, derivative in layers:
+        derivative = rows(derivative)
         gram = ops.einsum("bti,bsi->bts", derivative, derivative)
         inner = ops.einsum("bto,o->b", derivative, ops.sum(derivative, axis=(0, 1)))
-        if trace.input is not None:
-            x = ops.reshape(ops.cast(trace.input, "float64"), (images, -1, trace.input.shape[-1]))
+        if x is not None:
+            x = rows(x)
             gram = gram * (1.0 + ops.einsum("bti,bsi->bts", x, x))
             kernel = ops.einsum("bti,bto->io", x, derivative)
             inner = inner + ops.sum(ops.einsum("bti,io->bto", x, kernel) * derivative, axis=(1, 2))
@@ -71,12 +65,8 @@ class Probe:
     """Estimates variance components on a fixed set of training images, with its own random stream.
 
     One observation is one draw where the draws are independent and the bound is a mean over them. Otherwise it is a
-    set of mc_samples draws, and every image has at least two sets.
-
-    Args:
-        vae: its current weights are used at every call and not changed.
-        dataset: the probe set is taken from its training images.
-        config: size of the probe, estimator, sampler, seed.
+    set of mc_samples draws, and every image has at least two sets. Every call uses the current weights and does not
+    change them.
     """
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
@@ -96,7 +86,7 @@ class Probe:
         """At most `count` training images, float32, [n, pixels]: the same images for every run on the same data.
 
         Their pixels are the same too, as what training redraws is binarised once here, by a seed that all runs share.
-        The exception is data.pixels=static, where the pixels are binarised by the run's seed.
+        With data.pixels=static they are those of the run's seed.
         """
         order = seeds.generator(seeds.SHARED_SEED, "probe").permutation(len(dataset.train))
         images = dataset.train[order[:count]]
@@ -128,40 +118,28 @@ class Probe:
             terms = terms.grouped(self.set_size)
             losses = -self.estimator.objective.bound(terms)
             total = ops.sum(losses)
-        of_variance = [] if self.vae.log_var is None else [log_var]
-        sources = encoder_outputs, decoder_outputs + of_variance
+        if self.vae.log_var is not None:
+            decoder_inputs, decoder_outputs = [*decoder_inputs, None], [*decoder_outputs, log_var]
+        sources = encoder_outputs, decoder_outputs
         found = self.estimator.gradient.backward(self.estimator.objective, tape, total, z, terms, *sources)
-        cut = len(encoder_outputs)
-        encoding = [Trace(a, d) for a, d in zip(encoder_inputs, found[:cut], strict=True)]
-        inputs = [a[:, 0] for a in decoder_inputs] + [None] * len(of_variance)
-        decoding = [Trace(a, d[:, 0]) for a, d in zip(inputs, found[cut:], strict=True)]
+        encoding = zip(encoder_inputs, found[: len(encoder_inputs)], strict=True)
+        decoding = zip(decoder_inputs, found[len(encoder_inputs) :], strict=True)
         size = len(self.images), self.sets
         return ops.reshape(losses, size), squares(encoding, *size), squares(decoding, *size)
 
     def __call__(self, epoch: int) -> dict[str, float]:
-        """Probe after an epoch.
-
-        Returns:
-            By schema key: what one observation is, and for every part its components, their standard errors, and ratios
-            at the run's K and B.
-        """
+        """Probe after an epoch. By schema key: what one observation is, and `quantities` of every part."""
         losses, *gradients = self.compiled(tf.constant(self.images), tf.constant(epoch, tf.int64))
-        encoder, decoder = (DatumSquares(*(np.asarray(values) for values in found)) for found in gradients)
-        both = DatumSquares(*(a + b for a, b in zip(encoder, decoder, strict=True)))
-        loss = components.datum_squares(np.asarray(losses, np.float64)[..., None])
-        parts = dict(zip(schema.PROBE_PARTS, (loss, encoder, decoder, both), strict=True))
-        observation = {
-            schema.PROBE_SET_SIZE.key: float(self.set_size),
-            schema.PROBE_INDEPENDENT.key: float(self.independent),
-        }
-        return observation | {
-            schema.probe_key(part, name): value
-            for part, found in parts.items()
-            for name, value in self.quantities(found).items()
-        }
+        encoder, decoder = (DatumSquares(*map(np.asarray, found)) for found in gradients)
+        both = DatumSquares(*map(np.add, encoder, decoder))
+        found = {schema.PROBE_SET_SIZE.key: float(self.set_size), schema.PROBE_INDEPENDENT.key: float(self.independent)}
+        parts = components.datum_squares(losses), encoder, decoder, both
+        for part, of_part in zip(schema.PROBE_PARTS, parts, strict=True):
+            found |= {schema.probe_key(part, name): value for name, value in self.quantities(of_part).items()}
+        return found
 
     def quantities(self, found: DatumSquares) -> dict[str, float]:
-        """schema.PROBE_QUANTITIES of one part."""
+        """schema.PROBE_QUANTITIES of one part: components, their standard errors, and ratios at the run's K and B."""
         split = components.variance_components(found, self.sets, self.set_size)
         errors = components.component_errors(found, self.sets)
         batch_size, mc_samples = self.config.batch_size, self.config.mc_samples

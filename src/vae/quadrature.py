@@ -35,15 +35,14 @@ class Quadrature(NamedTuple):
     Attributes:
         nll: mean over images, nats per image.
         per_image: of each image, nats, [n]. Its error exceeds that of the mean.
-        spacing: of the finest grid, in each dimension.
-        points: number of points of the finest grid.
+        spacing, points: of the finest grid, in each dimension, and its number of points.
         change: largest change of the mean on halving the spacing the last time, or on shifting the grid of twice the
             final spacing by half a cell in one or both dimensions, nats per image. Far above the error of nll.
     """
 
     nll: float
     per_image: Array
-    spacing: tuple[float, float]
+    spacing: Array
     points: int
     change: float
 
@@ -70,13 +69,10 @@ class _Grid(NamedTuple):
 
     def grown(self, full: list[bool]) -> "_Grid":
         """The grid with a quarter of its width added at each side that is full, in the order of `sides`."""
-        steps = [math.ceil(count / 4) for count in self.counts]
-        low = self.low - np.multiply(steps, full[::2]) * self.spacing
-        rows, columns = (
-            count + step * (before + after)
-            for count, step, before, after in zip(self.counts, steps, full[::2], full[1::2], strict=True)
-        )
-        return _Grid(low, self.spacing, (rows, columns))
+        steps = np.array([math.ceil(count / 4) for count in self.counts])
+        before, after = steps * np.reshape(full, (2, 2)).T
+        rows, columns = (int(count) for count in self.counts + before + after)
+        return _Grid(self.low - before * self.spacing, self.spacing, (rows, columns))
 
 
 def _grid_over(q_mean: Array, q_sd: Array) -> _Grid:
@@ -132,13 +128,10 @@ def integrate(
     is halved until all agree. No point is evaluated twice.
 
     Args:
-        log_likelihood: log p(x_i | z_g), [G, 2] -> [n, G], nats.
-        q_mean: means of q(z|x_i) from the encoder, [n, 2].
-        q_log_var: log-variances of q(z|x_i), [n, 2].
+        log_likelihood: log p(x_i | z_g), [G, 2] -> [n, G], nats. Where it is nan, so is the result.
+        q_mean, q_log_var: of the encoder's q(z|x_i), [n, 2] each.
         tolerance: largest change of the mean, nats per image. Below 1e-3, kinks and float32 make it slow to reach.
         max_points: largest number of points of the grid.
-    Returns:
-        Quadrature; nan where log_likelihood is nan.
     Raises:
         ValueError: not two latent dimensions, or an encoder that is not finite.
         RuntimeError: the grid would need more than max_points.
@@ -158,8 +151,7 @@ def integrate(
         change = max(abs(float((other - coarse).mean())) for other in (fine, *shifted))
         grid, coarse = grid.halved(), fine
         if not change > tolerance:  # also true for nan
-            spacing = (float(grid.spacing[0]), float(grid.spacing[1]))
-            return Quadrature(-float(fine.mean()), -fine, spacing, math.prod(grid.counts), change)
+            return Quadrature(-float(fine.mean()), -fine, grid.spacing, math.prod(grid.counts), change)
     raise RuntimeError(
         f"Quadrature did not converge within max_points={max_points}. The next grid has {4 * math.prod(grid.counts)} "
         f"points at a spacing of {grid.spacing / 2}. Raise max_points, or use the importance-weighted bound."
@@ -173,12 +165,11 @@ def affine_log_likelihood(
 
     Args:
         decode: [G, 2] float32 -> natural parameters [G, pixels] and offsets [G].
-        images: [n, pixels] or [n, ...].
+        images: [n, pixels].
         base: [n], or a constant.
     """
-    pixels = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
-    lit = pixels.any(axis=0)  # a pixel that is 0 in all images contributes to the offset only
-    pixels = pixels[:, lit]
+    lit = images.any(axis=0)  # a pixel that is 0 in all images contributes to the offset only
+    pixels = images[:, lit].astype(np.float32, copy=False)
     base = np.broadcast_to(np.float32(base), len(pixels))[:, None]
 
     def log_likelihood(z: Array) -> Array:

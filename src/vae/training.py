@@ -1,7 +1,7 @@
 """Training: a whole epoch is one XLA-compiled call, which is one `train_step` of Keras `fit`.
 
 With one call per step, overhead takes most of the time of a model of this size. Here the images stay in memory, and the
-one batch per epoch that `fit` gets is the order of the epoch: image numbers [steps, B], and the number of the epoch.
+one batch per epoch that `fit` gets is the order of the epoch.
 Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
 
 The last batch of an epoch may be smaller. Its row is padded with PADDING, which has weight 0: loss and gradient of a
@@ -22,8 +22,6 @@ from src import schema, seeds
 from src.config import Config
 from src.data import Dataset
 from src.vae import draws, gradients
-from src.vae.draws import SAMPLERS
-from src.vae.gradients import Estimator
 from src.vae.model import VAE
 
 PADDING = -1
@@ -37,10 +35,9 @@ class Diverged(RuntimeError):
 
 
 class EpochRecord(NamedTuple):
-    """The record of a trained epoch.
+    """The record of a trained epoch, counted from 1.
 
     Attributes:
-        epoch: counted from 1.
         steps: one array [T] for each of STEP_STATISTICS, float64, nats per image.
         images: images in each step, [T].
         seconds: wall time of the compiled call, without compilation.
@@ -62,32 +59,21 @@ def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarr
 
 
 class EpochTrainer(keras.Model):
-    """A Keras model whose `train_step` is a whole epoch of a VAE's training.
-
-    Args:
-        vae: the model to train.
-        dataset: its training data stay in memory as they are, images as bytes.
-        config: K, sampler, estimator and seed.
-    """
+    """A Keras model whose `train_step` is a whole epoch of a VAE's training. Images stay in memory as bytes."""
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
         super().__init__(name="epoch_trainer")
         self.vae = vae
-        self.images = tf.constant(dataset.train)
-        self.redraw = dataset.redraw
+        self.images, self.redraw = tf.constant(dataset.train), dataset.redraw
         self.mc_samples = config.mc_samples
-        self.sampler = SAMPLERS[config.noise]
-        self.estimator = Estimator.from_settings(config)
+        self.sampler = draws.SAMPLERS[config.noise]
+        self.estimator = gradients.Estimator.from_settings(config)
         self.noise_key = seeds.stream_key(config.seed, "train")
         self.binarize_key = seeds.stream_key(config.seed, "binarize/train")
         self.built = True
 
     def batch(self, rows: Any, counter: Any) -> Any:
-        """The data of a step, float32, [B, pixels].
-
-        Bytes are scaled to [0, 1], and binarised with new uniforms at every step where `Dataset.redraw` is set. Real
-        values are not changed.
-        """
+        """The data of a step, float32, [B, pixels]: bytes scaled to [0, 1], and binarised anew for `Dataset.redraw`."""
         x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32")
         if self.images.dtype == tf.uint8:
             x = x / 255.0
@@ -107,13 +93,11 @@ class EpochTrainer(keras.Model):
 
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
-        """One epoch.
+        """One epoch: the mean of the loss over steps, and STEP_STATISTICS of every step, [T, 4].
 
         Args:
             data: the order of the epoch, int32, [T, B], and [epoch, number of steps], int64, [2]. The number of steps
                 is T, or 0 to compile and warm up: it is a tensor, so both use one compiled program.
-        Returns:
-            "loss": mean over steps, nats per image. "steps": STEP_STATISTICS of every step, [T, 4].
         """
         order, plan = data
 
@@ -152,19 +136,11 @@ def check_finite(records: np.ndarray, epoch: int) -> None:
 
 
 class EpochRecorder(keras.callbacks.Callback):
-    """Times the compiled call of every epoch and passes its EpochRecord on.
-
-    Args:
-        images: number of images in each step, [T].
-        on_epoch: called with every record.
-    Raises:
-        Diverged: from `fit`, where a statistic of a step is not finite.
-    """
+    """Times the compiled call of every epoch and passes its EpochRecord on, with the images in each step, [T]."""
 
     def __init__(self, images: np.ndarray, on_epoch: Callable[[EpochRecord], None]):
         super().__init__()
-        self.images = images
-        self.on_epoch = on_epoch
+        self.images, self.on_epoch = images, on_epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.started = time.perf_counter()
@@ -197,12 +173,11 @@ def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
     """The Keras optimizer of that name, with Keras's defaults except for the learning rate."""
-    settings = {"learning_rate": config.learning_rate}
-    return keras.optimizers.get({"class_name": config.optimizer, "config": settings})
+    return keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": config.learning_rate}})
 
 
 def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
-    """A compiled trainer. One call with 0 steps keeps compilation out of the first epoch's time."""
+    """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time."""
     trainer = EpochTrainer(vae, dataset, config)
     trainer.compile(optimizer=make_optimizer(config), jit_compile=True)
     trainer.optimizer.build(gradients.variables_of(vae))
@@ -221,15 +196,8 @@ def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord
     images = trainer.images.shape[0]
     plans = epochs_from(first, config, images)
     sizes = np.diff([*range(0, images, config.batch_size), images])
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch))
+    hooks = [rates, EpochRecorder(sizes, on_epoch)]
     trainer.fit(
-        plans,
-        initial_epoch=first,
-        epochs=config.epochs,
-        steps_per_epoch=1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch)),
-            EpochRecorder(sizes, on_epoch),
-        ],
+        plans, initial_epoch=first, epochs=config.epochs, steps_per_epoch=1, shuffle=False, verbose=0, callbacks=hooks
     )

@@ -1,5 +1,7 @@
 """Variance components of a step, between data and Monte Carlo, and what follows from them for K and B.
 
+B is the number of data of a batch or of an analysis, K the draws per datum; in a step a multiple of a set's size.
+
 NumPy in float64. A ratio of estimates is nan where one of them is negative or both are zero, and inf where only the
 denominator is zero. A ratio of estimates is biased: to average over probes or seeds, average the components first and
 divide last.
@@ -23,8 +25,7 @@ class VarianceComponents(NamedTuple):
             they are and clip for display only, because the mean of clipped values is biased upward.
         var_mc: variance over eps of one observation of one datum, mean over data.
         square_mean: |G|^2, squared norm of the mean over data and eps. Possibly negative.
-        data: number of data behind the estimates.
-        draws: number of independent observations of each datum behind the estimates.
+        data, draws: number of data, and of independent observations of each, behind the estimates.
         set_size: draws in one observation. It is 1 where draws are independent and the loss is a mean over them. For
             antithetic or Sobol draws, and for IWAE, one observation is a whole set of draws.
     """
@@ -74,13 +75,9 @@ def variance_components(squares: DatumSquares, draws: int, set_size: int = 1) ->
         MSW = sum_ik |g_ik - g_i.|^2 / (B (K-1)),   MSB = K sum_i |g_i. - g..|^2 / (B-1)
         var_mc = MSW,   var_data = (MSB - MSW) / K,   |G|^2 = |g..|^2 - MSB / (B K)
 
-    Args:
-        squares: of B data, in float64.
-        draws: K, independent observations of each datum.
-        set_size: draws in one observation.
-    Returns:
-        Unbiased components where data are iid and eps is independent over i and k. For data taken without replacement
-        from N, var_data is the variance with divisor N - 1, and |G|^2 is biased by -var_data / N.
+    Unbiased where data are iid and eps is independent over i and k. For data taken without replacement from N, var_data
+    is the variance with divisor N - 1, and |G|^2 is biased by -var_data / N.
+
     Raises:
         ValueError: fewer than two data or two draws.
     Source: Searle, Casella, McCulloch (1992), Variance Components, chapter 3.
@@ -108,14 +105,11 @@ def datum_squares(values: ArrayLike) -> DatumSquares:
 
 @np.errstate(invalid="ignore", over="ignore")
 def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
-    """Delete-one-datum jackknife, se^2 = (B-1)/B sum_i (estimate without i - their mean)^2.
+    """Delete-one-datum jackknife, se^2 = (B-1)/B sum_i (estimate without i - their mean)^2, over new data and new eps.
 
-    Args:
-        squares: of B data.
-        draws: K, independent observations of each datum.
-    Returns:
-        Standard errors over new data and new eps. For var_mc se^2 is unbiased. For var_data and Gaussian data it is too
-        large by a factor of at most (B-1)/(B-2). For heavy-tailed data it is too small where the sample lacks the tail.
+    For var_mc se^2 is unbiased. For var_data and Gaussian data it is too large by a factor of at most (B-1)/(B-2). For
+    heavy-tailed data it is too small where the sample lacks the tail.
+
     Raises:
         ValueError: fewer than three data or two draws.
     Source: Efron and Stein (1981), Annals of Statistics 9, 586.
@@ -126,7 +120,7 @@ def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
             f"The jackknife needs at least three data and two draws. Received: {data=}, {draws=}. Probe with more."
         )
     left = data - 1
-    square_draws, square_means, inner = (np.asarray(square, dtype=np.float64) for square in squares)
+    square_draws, square_means, inner = squares
     square_grand_mean = (data**2 * inner.mean() - 2 * data * inner + square_means) / left**2
     draws_left, means_left = ((square.sum() - square) / left for square in (square_draws, square_means))
     estimates = np.stack(_estimates((draws_left, means_left, square_grand_mean), left, draws))
@@ -144,36 +138,30 @@ def _mc_variance(c: VarianceComponents, mc_samples: int) -> float:
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    """The ratio of two estimates; see the module's docstring for values that are not positive."""
+    """The ratio of two estimates; see above for values that are not positive."""
     if not (numerator >= 0 and denominator >= 0) or numerator == denominator == 0:
         return math.nan
     return numerator / denominator if denominator else math.inf
 
 
-def variance_of_mean(c: VarianceComponents, batch_size: int, mc_samples: int, population: int | None = None) -> float:
+def variance_of_mean(c: VarianceComponents, batch_size: int, mc_samples: int, population: float = math.inf) -> float:
     """Variance of a step's mean over B data x K draws, ((1 - B/N) var_data + var_mc / K) / B.
 
-    Args:
-        c: components of one observation.
-        batch_size: B, data in the batch.
-        mc_samples: K, draws per datum, a multiple of c.set_size.
-        population: N, where the batch is taken without replacement from N data; None for iid data.
-    Returns:
-        Unbiased, so possibly negative.
+    N is the population from which the batch is taken without replacement. Unbiased, so possibly negative.
+
     Raises:
         ValueError: a batch larger than the population, or mc_samples that is no multiple of c.set_size.
     """
-    if batch_size < 1 or (population is not None and batch_size > population):
+    if not 1 <= batch_size <= population:
         raise ValueError(
             f"batch_size must be positive and at most the population. Received: {batch_size=}, {population=}. "
-            "Use population=None for data drawn with replacement."
+            "Leave population out for data drawn with replacement."
         )
-    correction = 1 - batch_size / population if population else 1.0
-    return (correction * c.var_data + _mc_variance(c, mc_samples)) / batch_size
+    return ((1 - batch_size / population) * c.var_data + _mc_variance(c, mc_samples)) / batch_size
 
 
 def snr(c: VarianceComponents, batch_size: int, mc_samples: int) -> float:
-    """Signal-to-noise ratio of a step's gradient, |G| / sqrt(variance_of_mean). Arguments as in variance_of_mean."""
+    """Signal-to-noise ratio of a step's gradient, |G| / sqrt(variance_of_mean)."""
     return math.sqrt(_ratio(c.square_mean, variance_of_mean(c, batch_size, mc_samples)))
 
 
@@ -188,11 +176,8 @@ def noise_scale(c: VarianceComponents, mc_samples: int) -> float:
 def equivalent_batch_size(c: VarianceComponents, batch_size: int, mc_samples: int) -> float:
     """Batch size at which K=1 has the variance of (B, K), B (var_data + var_mc) / (var_data + var_mc / K).
 
-    Arguments as in variance_of_mean.
-
-    Returns:
-        Images, with or without replacement. nan where var_data < 0, or where sets do not give the variance of one draw;
-        B K where var_data = 0.
+    Images, with or without replacement: B K where var_data = 0, and nan where var_data < 0 or where sets do not give
+    the variance of one draw.
     """
     if c.var_data < 0 or c.set_size != 1:
         return math.nan
@@ -217,13 +202,13 @@ def optimal_mc_samples(c: VarianceComponents, image_cost: float, draw_cost: floa
         minimise (var_data + var_mc / K) (c_i + K c_d):   K* = sqrt( (var_mc / var_data) (c_i / c_d) )
         integer: the least K with K (K+1) >= K*^2, from which on K+1 is not better than K
 
+    With set_size s > 1 the number of sets is chosen, and K is s times that. A biased ratio; nan or inf, and None, where
+    var_data is not positive.
+
     Args:
-        c: components; with set_size s > 1 the number of sets is chosen, and K is s times that.
         image_cost: c_i, cost of an image whatever K is, in any unit, for instance seconds. It includes the share of the
             fixed cost of a step.
         draw_cost: c_d, cost of an image for each draw, in the same unit.
-    Returns:
-        (K*, integer). A biased ratio; nan or inf, and None, where var_data is not positive.
     Raises:
         ValueError: draw_cost is not positive, or image_cost is negative.
     Source: two-stage sampling, Cochran (1977), Sampling Techniques, chapter 10.

@@ -53,12 +53,7 @@ def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
 
 
 def epoch_mean(values: ArrayLike, images: ArrayLike) -> float:
-    """Mean over the images of an epoch, sum_t n_t v_t / sum_t n_t.
-
-    Args:
-        values: mean over the images of each batch, [T].
-        images: number of images n_t in each batch, [T].
-    """
+    """Mean over the images of an epoch, sum_t n_t v_t / sum_t n_t, from the means v_t and sizes n_t of batches, [T]."""
     steps, counts = _steps(values, images)
     with np.errstate(invalid="ignore", over="ignore"):
         return float(np.sum(counts * steps) / counts.sum())
@@ -69,13 +64,11 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
 
         sum_t w_t (L_t - mean)^2 / (T - 1),   w_t = n_t / max n,   mean = sum_t w_t L_t / sum_t w_t
 
-    Args:
-        losses: mean loss of each batch, nats/image, [T].
-        images: number of images n_t in each batch, [T]; the last may be smaller.
-    Returns:
-        nats^2; nan for T < 2. At frozen weights Var(L_t) = sigma^2 / w_t, and the estimate is unbiased for sigma^2 =
-        (var_data + var_mc / K) / max n. The factor 1 - B/N is absent: the batches of an epoch share no image, and their
-        common covariance cancels in the differences. While the weights move, the trend of the loss adds to it.
+    L_t is the mean loss of a batch, nats/image, and n_t its size; the last may be smaller. nats^2; nan for T < 2.
+
+    At frozen weights Var(L_t) = sigma^2 / w_t, and the estimate is unbiased for sigma^2 = (var_data + var_mc / K) /
+    max n. The factor 1 - B/N is absent: the batches of an epoch share no image, and their common covariance cancels in
+    the differences. While the weights move, the trend of the loss adds to it.
     """
     steps, counts = _steps(losses, images)
     if steps.size < 2:
@@ -86,10 +79,9 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
 
 
 def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
-    """As `loss_variance`, around the weighted least-squares line in the step index, divided by T - 2.
+    """As `loss_variance`, around the weighted least-squares line in the step index, divided by T - 2; nan for T < 3.
 
-    Returns:
-        nats^2; nan for T < 3. Unbiased where the expected loss is linear in the step; its curvature adds to it.
+    Unbiased where the expected loss is linear in the step; its curvature adds to it.
     """
     steps, counts = _steps(losses, images)
     if steps.size < 3:
@@ -120,11 +112,10 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
 
     median_t and MAD_t, the median distance from it, are over the W steps before t; `judged_steps` gives W. The first W
     steps are not judged. The loss of a smaller batch has a standard deviation that is larger by 1 / sqrt(w_t), so its
-    distance is rescaled. Arguments as in `loss_variance`.
+    distance is rescaled.
 
-    Returns:
-        A count; nan where no step is judged or a loss is not finite. Normal losses at frozen weights have about 0.9
-        per 1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
+    A count; nan where no step is judged or a loss is not finite. Normal losses at frozen weights have about 0.9 per
+    1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.
     """
     steps, counts = _steps(losses, images)
     judged = judged_steps(steps.size)

@@ -47,7 +47,7 @@ def test_padding_up_to_a_block_changes_no_image(monkeypatch):
     whole = evaluation.Evaluator(vae, IMAGES).score(9)
     monkeypatch.setattr(evaluation, "BLOCK", 10)
     padded = evaluation.Evaluator(vae, IMAGES)
-    assert padded.images.shape[0] * padded.images.shape[1] > len(IMAGES)
+    assert padded.blocks.shape[0] * padded.blocks.shape[1] > len(IMAGES)
     np.testing.assert_allclose(padded.score(9).nll, whole.nll, rtol=1e-5)
 
 

@@ -104,8 +104,8 @@ def test_probabilities_of_all_images_sum_to_one():
 def test_bernoulli_log_likelihood_is_that_of_independent_pixels():
     z = np.random.default_rng(4).normal(size=(5, 2))
     logits = decoder(scale=30.0)(z)
-    images = BINARY[::7].reshape(-1, 2, 3)
-    signs = 2 * BINARY[::7, None, :] - 1
+    images = BINARY[::7]
+    signs = 2 * images[:, None, :] - 1
     expected = special.log_expit(signs * logits).sum(axis=2)
     rounding = 8 * np.finfo(np.float32).eps * np.abs(logits).sum(axis=1).max()  # sums of 6 terms, in float32
     found = bernoulli_log_likelihood(decoder(scale=30.0), images)(z)
