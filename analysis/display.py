@@ -91,11 +91,6 @@ def spread(key: str, write: Write = decimals) -> Callable[[Row], str]:
     return text
 
 
-def capitalised(label: str) -> str:
-    """The label as the start of a sentence."""
-    return label[0].upper() + label[1:]
-
-
 def counted(n: int, noun: str) -> str:
     """A number with its noun, in the plural by an s where it is not 1."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

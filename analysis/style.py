@@ -1,7 +1,7 @@
 """The look and the grid of panels that all figures share: readable in print and by colour-blind readers."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -55,11 +55,9 @@ class Picture(NamedTuple):
     caption: str
 
 
-@contextmanager
-def applied() -> Iterator[None]:
+def applied() -> AbstractContextManager[None]:
     """Figures made and saved inside have this look; matplotlib's settings outside stay as they were."""
-    with mpl.rc_context(SETTINGS):
-        yield
+    return mpl.rc_context(SETTINGS)
 
 
 def sequential(levels: Iterable[int], stops: Sequence[str] = K_STOPS) -> Colours:
@@ -75,14 +73,9 @@ def lines(ax: Axes, table: pd.DataFrame, value: str, colours: Colours, **look: A
         ax.plot(line[EPOCH], line[value], color=colours[k], linewidth=widths[k], **look)
 
 
-def handles(colours: Colours, prefix: str = "") -> list[Line2D]:
+def handles(colours: Colours, prefix: str) -> list[Line2D]:
     """What a legend shows of the colours."""
-    return [Line2D([], [], color=colour, label=f"{prefix}{level}") for level, colour in colours.items()]
-
-
-def legend(figure: Figure, shown: Sequence[Line2D], title: str) -> None:
-    """A legend at the right of the figure."""
-    figure.legend(handles=shown, title=title, loc="outside right upper", alignment="left")
+    return [Line2D([], [], color=colour, label=f"{prefix} = {level}") for level, colour in colours.items()]
 
 
 def panels(

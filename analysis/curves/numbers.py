@@ -2,47 +2,26 @@
 
 import pandas as pd
 
-from analysis.statistics import (
-    CELL_OF,
-    DECODER_EVALUATIONS,
-    EPOCH_SECONDS,
-    SETTING,
-    completeness,
-    finished,
-    intervals,
-    pairs,
-)
+from analysis.statistics import CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING, finished, intervals, pairs
+from analysis.statistics.completeness import count
 from analysis.store import CELL, EPOCH, B, K
 from src import schema
 from src.schema import Quantity
 
 NLL, VARIANCE = schema.FINAL_TEST_NLL, schema.TRAIN_LOSS_VARIANCE
 AVERAGED = (
-    NLL,
-    schema.FINAL_TEST_NLL_QUADRATURE,
-    schema.FINAL_TEST_NEG_ELBO,
-    schema.FINAL_TEST_KL,
-    schema.FINAL_ACTIVE_UNITS,
-    schema.TRAIN_LOSS,
-    VARIANCE,
-    EPOCH_SECONDS,
-    schema.RUN_SECONDS,
-    schema.RUN_PEAK_RSS_BYTES,
-)
+    NLL, schema.FINAL_TEST_NLL_QUADRATURE, schema.FINAL_TEST_NEG_ELBO, schema.FINAL_TEST_KL, schema.FINAL_ACTIVE_UNITS,
+    schema.TRAIN_LOSS, VARIANCE, EPOCH_SECONDS, schema.RUN_SECONDS, schema.RUN_PEAK_RSS_BYTES,
+)  # fmt: skip
 
 
 def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: the counts, decoder evaluations per epoch, and the t_intervals() of each quantity.
-
-    Args:
-        runs: marked runs.
-    Returns:
-        setting, mc_samples, batch_size, n_seeds, n_STATUS, n_missing, n_set_aside,
-        train/decoder_evaluations, and KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high for each of AVERAGED.
+    """One row per cell of marked runs: count(), decoder evaluations per epoch, and the t_intervals() of each of
+    AVERAGED as KEY_n, KEY_mean, KEY_sd, KEY_ci_low, KEY_ci_high.
     """
     usable = finished(runs)
     evaluations = usable.groupby(CELL_OF)[DECODER_EVALUATIONS.key].median().reset_index()
-    table = completeness.count(runs).merge(evaluations, "left", CELL_OF)
+    table = count(runs).merge(evaluations, "left", CELL_OF)
     for quantity in AVERAGED:
         columns = intervals.t_intervals(usable, CELL_OF, quantity.key).set_index(CELL_OF)
         table = table.merge(columns.add_prefix(f"{quantity.key}_").reset_index(), "left", CELL_OF)
@@ -51,22 +30,17 @@ def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
-    """What each K changes against the smallest K of the same setting and B.
-
-    Args:
-        runs: marked runs.
-    Returns:
-        The columns of pairs.paired() for the final test NLL in nats/image; of the last epoch's loss variance and of the
-        seconds per epoch the paired ratios KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
+    """What each K of marked runs changes against the smallest K of its setting and B: the columns of pairs.paired() for
+    the final test NLL in nats/image; of the last epoch's loss variance and of the seconds per epoch the paired
+    ratios KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
     """
     usable, by = finished(runs), [SETTING, B]
     table = pairs.paired(usable, by, NLL)
     cell = [*by, K, "reference"]
     for quantity in (VARIANCE, EPOCH_SECONDS):
-        ratios = pairs.paired(usable, by, quantity, ratio=True).set_index(cell)
-        ratios = ratios[["mean", "ci_low", "ci_high"]].add_prefix(f"{quantity.key}_ratio_").reset_index()
-        ratios = ratios.rename(columns={f"{quantity.key}_ratio_mean": f"{quantity.key}_ratio"})
-        table = table.merge(ratios, "left", cell)
+        names = {"mean": "ratio", "ci_low": "ratio_ci_low", "ci_high": "ratio_ci_high"}
+        ratios = pairs.paired(usable, by, quantity, ratio=True).set_index(cell).rename(columns=names)[[*names.values()]]
+        table = table.merge(ratios.add_prefix(f"{quantity.key}_").reset_index(), "left", cell)
     return table
 
 

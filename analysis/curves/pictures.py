@@ -5,10 +5,10 @@ Lines and points are means over seeds. Bands and bars are t-intervals, drawn whe
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from analysis import style
 from analysis.curves.numbers import by_epoch
 from analysis.curves.words import seeds
-from analysis.display import capitalised, labelled, seed_count
+from analysis.display import labelled, seed_count
 from analysis.statistics import EPOCH_SECONDS, finished, intervals, pairs
 from analysis.store import CELL, EPOCH, SEED, B, K
 from analysis.style import Colours, Picture
@@ -27,14 +27,11 @@ MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the 
 PANELS_PER_ROW = 3
 LARGE_FACTOR = 5
 CAPTIONS = {
-    "loss_variance": "Stability: variance of the minibatch losses within each epoch, geometric means over seeds ({n}). "
-    "It holds the spread between images too, below which no K can bring it.",
-    "learning_curves": "Training loss, {test} and its paired difference from the smallest K by epoch, means over seeds "
-    "({n}). The loss averages over the moving weights of an epoch; the {test} is taken at its end.",
-    "final_nll": "The {final}, means over seeds ({n}). Grey lines join the runs of one seed, which share initial "
-    "weights, data order and draws: compare along them rather than by the overlap of bars.",
-    "cost": "Cost: the median seconds of a run's epochs, without tests, probes and compilation, which comes before the "
-    "first epoch; means over seeds ({n}). Runs that shared a machine slowed each other down.",
+    "loss_variance": "Stability: variance of the minibatch losses of an epoch, images and draws; geometric means, {n}.",
+    "learning_curves": "Training loss over an epoch's moving weights, {test} at its end and paired differences; {n}.",
+    "final_nll": "The {final} by K and B, {n}. Grey lines join the runs of one seed: compare along them.",
+    "cost": "Cost: median seconds of an epoch, without compilation, which comes before the first epoch, tests and "
+    "probes; {n}. Runs that shared a machine slowed each other down.",
     "reconstructions": "One test digit and its K sampled reconstructions at a run's end; one run per K (n = 1).",
 }
 
@@ -42,21 +39,16 @@ CAPTIONS = {
 def pictures(
     runs: pd.DataFrame, history: pd.DataFrame, cells: pd.DataFrame, images: pd.DataFrame, kind: str, data: str
 ) -> list[Picture]:
-    """The pictures of one setting, with their captions. None is drawn yet.
-
-    Args:
-        runs, history, cells: marked runs, their history, and their results_by_cell().
-        images: store.reconstructions() of the runs.
-        kind, data: what the NLL is and what the runs were trained on, for titles and labels.
+    """The pictures of one setting, none drawn yet, of its marked runs, their history, their results_by_cell() and their
+    store.reconstructions(). kind says what the NLL is.
     """
     usable = finished(runs)
-    history = pairs.with_machine(history, usable)
+    history = history.merge(usable.reindex(columns=["run_id", *pairs.MACHINE]), on="run_id")
     spread, loss, test = schema.TRAIN_LOSS_VARIANCE, schema.TRAIN_LOSS, labelled(schema.TEST_NLL, kind)
-    nll = labelled(schema.FINAL_TEST_NLL, kind)
+    nll, gap = labelled(schema.FINAL_TEST_NLL, kind), f"{test.label}\nminus that at the smallest K"
     variance = by_epoch(history, spread, log=True)
-    gap = test._replace(label=f"{test.label}\nminus that at the smallest K")
-    curves = [(loss, by_epoch(history, loss)), (test, by_epoch(history, test))]
-    curves = [*curves, (gap, pairs.paired(history, [B, EPOCH], test))]
+    curves = [(quantity, by_epoch(history, quantity)) for quantity in (loss, test)]
+    curves.append((test._replace(label=gap), pairs.paired(history, [B, EPOCH], test)))
     curves = [(quantity, table) for quantity, table in curves if len(table)]
     final, cost = (intervals.t_intervals(usable, CELL, quantity.key) for quantity in (nll, EPOCH_SECONDS))
     drawn: dict[str, tuple[pd.DataFrame, Callable[[], Figure]]] = {
@@ -71,18 +63,14 @@ def pictures(
 
 
 def plot_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str, log: bool = False) -> Figure:
-    """Quantities by epoch, a line per K, a row per quantity and a column per B.
-
-    Args:
-        curves: each quantity with its by_epoch(), or its paired differences by B and epoch.
-        log: whether the values get a logarithmic axis where they differ by a large factor.
+    """Quantities, each with its by_epoch() or its paired differences by B and epoch: a line per K, a row per quantity,
+    a column per B; with log on a logarithmic axis where they differ by a large factor.
     """
-    quantities = [quantity for quantity, _ in curves]
-    everything = pd.concat([table for _, table in curves])
-    title = capitalised(" and ".join(quantity.label for quantity in quantities[:2]))
-    figure, axes = _facets(everything, quantities, f"{title} by epoch\n{data}")
+    quantities, everything = [quantity for quantity, _ in curves], pd.concat([table for _, table in curves])
+    title = " and ".join(quantity.label for quantity in quantities[:2])
+    figure, axes = _facets(everything, quantities, f"By epoch: {title}\n{data}")
     colours = style.sequential(everything[K])
-    style.legend(figure, style.handles(colours), f"K [{schema.MC_SAMPLES.unit}]")
+    figure.legend(handles=style.handles(colours, "K"), loc="outside right upper")
     for row, (_, table) in zip(axes, curves, strict=True):
         for ax, batch_size in zip(row, sorted(everything[B].unique()), strict=True):
             _curves(ax, table[table[B] == batch_size], colours)
@@ -92,38 +80,28 @@ def plot_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str, log:
 
 
 def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
-    """A final value against K, a facet per B: mean and interval in colour, each seed's values joined in grey.
-
-    Args:
-        runs: one row per run: mc_samples, batch_size, seed and the quantity.
-        cells: t_intervals() of the quantity by K and B.
-    """
+    """A final value against K, a facet per B: each seed's values in grey, the cells' t_intervals() in colour."""
     colours = style.sequential(cells[K])
-    figure, axes = _facets(cells, [quantity], f"{capitalised(quantity.label)} by K and B\n{data}")
-    look = {"color": style.SEED_LINE, "linewidth": 0.9, "marker": "o", "markersize": 3.5, "markeredgewidth": 0}
+    figure, axes = _facets(cells, [quantity], f"By K and B: {quantity.label}\n{data}")
     for ax, (batch_size, facet) in zip(axes[0], cells.groupby(B), strict=True):
-        seeds = runs[runs[B] == batch_size]
-        sns.lineplot(seeds, x=K, y=quantity.key, units=SEED, estimator=None, legend=False, ax=ax, **look)
+        for _, seed in runs[runs[B] == batch_size].sort_values(K).groupby(SEED):
+            ax.plot(seed[K], seed[quantity.key], "o-", color=style.SEED_LINE, linewidth=0.9, markersize=3.5)
         _bars(ax, facet, K, colours)
         ax.scatter(facet[K], facet["mean"], s=50, c=list(facet[K].map(colours)), zorder=4)
         _k_axis(ax, cells[K])
-        ax.set_ylabel(quantity.axis if ax is axes[0, 0] else "")
     return figure
 
 
 def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
     """A cost against K, a line per B. cells: t_intervals() of the quantity by K and B."""
-    title = f"{capitalised(quantity.label)} against K\n{data}"
+    title = f"Against K: {quantity.label}\n{data}"
     figure, [[ax]] = style.panels([quantity.axis], [seed_count(cells["n"])], (6, 3.4), title)
     colours = style.sequential(cells[B], style.B_STOPS)
-    look = {"hue": B, "palette": colours, "style": B, "markers": True, "dashes": False, "estimator": None}
-    sns.lineplot(cells, x=K, y="mean", ax=ax, **look)
-    lines, _ = ax.get_legend_handles_labels()
-    ax.get_legend().remove()
-    style.legend(figure, lines, f"B [{schema.BATCH_SIZE.unit}]")
+    for (batch_size, line), marker in zip(cells.groupby(B), cycle("osD^v"), strict=False):
+        ax.plot(line[K], line["mean"], marker=marker, color=colours[batch_size], label=f"B = {batch_size}")
     _bars(ax, cells, B, colours)
     _k_axis(ax, cells[K])
-    ax.set_ylabel(quantity.axis)
+    figure.legend(loc="outside right upper")
     if not _log_if_wide(ax, cells["mean"]):
         ax.set_ylim(bottom=0)
     return figure

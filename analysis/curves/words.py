@@ -46,8 +46,8 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
 def gain_table(gains: pd.DataFrame, kind: str) -> Table:
     """gains_by_cell() of one setting."""
     caption = (
-        "What each K buys against the smallest K, over the n seeds that finished both; 95 % t-intervals, in brackets "
-        "for ratios, not corrected for the number of comparisons. Negative differences favour the larger K."
+        "What each K buys against the smallest K, over the n seeds that finished both; 95 % t-intervals, not corrected "
+        "for the number of comparisons. Negative differences favour the larger K."
     )
     columns = {
         "against K": number("reference", str),
@@ -69,8 +69,7 @@ def ratio(gain: Row, key: str) -> str:
 def nll_sentences(cells: pd.DataFrame, gains: pd.DataFrame, kind: str) -> list[str]:
     """A sentence per B: what the largest K does to likelihood, stability and time, against the smallest."""
     compared = {(gain[B], gain[K]): gain for gain in gains.to_dict("records")}
-    nll = labelled(NLL, kind)
-    seconds, variance = EPOCH_SECONDS, VARIANCE
+    nll, seconds, variance = labelled(NLL, kind), EPOCH_SECONDS, VARIANCE
     sentences = []
     for batch_size, low, high in ends(cells[cells[f"{NLL.key}_n"] > 0]):
         gain = compared.get((batch_size, high[K]))
@@ -89,8 +88,7 @@ def nll_sentences(cells: pd.DataFrame, gains: pd.DataFrame, kind: str) -> list[s
             text += (
                 f"differs by {decimals(high[f'{NLL.key}_mean'] - low[f'{NLL.key}_mean'])} {nll.unit}, at "
                 f"{significant(high[f'{seconds.key}_mean'] / low[f'{seconds.key}_mean'])} times the {seconds.label}. "
-                "Fewer than two seeds have a pair of finished runs, so there is no interval: this difference cannot be "
-                "told from the spread between seeds."
+                "Without two pairs of finished runs there is no interval."
             )
         sentences.append(text)
     return sentences
@@ -99,10 +97,7 @@ def nll_sentences(cells: pd.DataFrame, gains: pd.DataFrame, kind: str) -> list[s
 def pairs_note(runs: pd.DataFrame) -> list[str]:
     """How many pairs of a setting's runs two kinds of machines made, where there are any."""
     n = pairs.left_out(runs)
-    text = (
-        f"{counted(n, 'pair')} of runs of one seed, from all paired differences: their runs have different kinds of "
-        "processor or numbers of threads, between which the random numbers are not the same bit for bit."
-    )
+    text = f"{counted(n, 'pair')} of runs of one seed: on different kinds of processor or numbers of threads."
     return [text] if n else []
 
 

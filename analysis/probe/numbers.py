@@ -6,17 +6,15 @@ not finite stay in the averages. All results are about the weights that a cell's
 """
 
 import math
-from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.display import Row
 from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.intervals import t_quantile
 from analysis.store import EPOCH, SEED, B, K
 from src import schema
-from src.schema import Quantity
 from src.variance import OptimalSamples, VarianceComponents, components
 
 PART = "part"
@@ -26,14 +24,10 @@ OBSERVATION = {schema.PROBE_SET_SIZE.key: SET_SIZE, schema.PROBE_INDEPENDENT.key
 # The columns that identify a row of components_by_point().
 POINT = [*CELL_OF, EPOCH, PART, INDEPENDENT, SET_SIZE]
 COMPONENTS = ("var_data", "var_mc", "square_mean")
-# In schema.PROBE_UNITS of the part.
-STEP_MC = Quantity("step_mc", "V_mc/K", "", "Monte Carlo variance of an image's K draws")
-SHARE = Quantity("mc_share", "", "", "share of Monte Carlo noise in a step's variance")
-SHARE_SINGLE = Quantity("mc_share_single", "", "", "share of Monte Carlo noise in the variance of a step with K = 1")
-CEILING = Quantity("ceiling", "1 + V_mc/V_data", "", "factor by which infinitely many draws reduce a step's variance")
-BEST_K = Quantity("best_mc_samples", "K*", "draws/image", "K of least variance times time")
-BEST_INTEGER = "best_mc_samples_integer"
-RATIOS = [STEP_MC.key, SHARE.key, SHARE_SINGLE.key, CEILING.key, "snr", "noise_scale", "b_eq", BEST_K.key, BEST_INTEGER]
+# What ratios() finds. STEP_MC is in schema.PROBE_UNITS of the part, K* and its best integer in draws per image.
+STEP_MC, SHARE, SHARE_SINGLE, CEILING = "step_mc", "mc_share", "mc_share_single", "ceiling"
+BEST_K, BEST_INTEGER = "best_mc_samples", "best_mc_samples_integer"
+RATIOS = [STEP_MC, SHARE, SHARE_SINGLE, CEILING, "snr", "noise_scale", "b_eq", BEST_K, BEST_INTEGER]
 
 
 def probed(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -59,22 +53,15 @@ def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         keys = {schema.probe_key(part, name): name for name in schema.PROBE_QUANTITIES}
         tables.append(rows.rename(columns=keys)[names].assign(**{PART: part}))
     table = pd.concat(tables).sort_values([*POINT, SEED], ignore_index=True)
-    table[STEP_MC.key] = table["var_mc"] * table[SET_SIZE] / table[K]
-    table[SHARE.key] = [share(*pair) for pair in zip(table[STEP_MC.key], table["var_data"], strict=True)]
+    table[STEP_MC] = table["var_mc"] * table[SET_SIZE] / table[K]
+    table[SHARE] = [share(*pair) for pair in zip(table[STEP_MC], table["var_data"], strict=True)]
     return table
 
 
-def runs_left_out(history: pd.DataFrame, runs: pd.DataFrame) -> int:
-    """How many finished runs have probes without a record of what one observation is."""
-    rows = probed(history, runs)
-    return rows.loc[rows[list(OBSERVATION)].isna().any(axis=1), "run_id"].nunique()
-
-
 def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The components over the seeds of each cell, probed epoch and part, and what follows from them.
+    """The components over the seeds of each cell, probed epoch and part, and what follows from them, of observations()
+    and the marked runs behind them.
 
-    Args:
-        observed, runs: observations() and the marked runs behind them.
     Returns:
         POINT, n (seeds); of each of COMPONENTS NAME_mean, NAME_sd, NAME_ci_low, NAME_ci_high (t-interval over seeds;
         schema.PROBE_UNITS of the part) and of the variances NAME_sem, the mean standard error of one probe over images
@@ -97,7 +84,7 @@ def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFr
     return table.join(pd.DataFrame(derived, columns=RATIOS, index=table.index))
 
 
-def ratios(point: dict[Hashable, Any]) -> dict[str, float]:
+def ratios(point: Row) -> dict[str, float]:
     """What the components of a point imply.
 
         step_mc = var_mc set_size / K,   mc_share = step_mc / (var_data + step_mc),   ceiling = 1 + var_mc / var_data
@@ -116,14 +103,14 @@ def ratios(point: dict[Hashable, Any]) -> dict[str, float]:
     if single and point["seconds_fixed"] >= 0 and point["seconds_per_draw"] > 0:
         best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])
     return {
-        STEP_MC.key: step_mc,
-        SHARE.key: share(step_mc, var_data),
-        SHARE_SINGLE.key: share(var_mc, var_data) if single else math.nan,
-        CEILING.key: components.ceiling(parts),
+        STEP_MC: step_mc,
+        SHARE: share(step_mc, var_data),
+        SHARE_SINGLE: share(var_mc, var_data) if single else math.nan,
+        CEILING: components.ceiling(parts),
         "snr": components.snr(parts, batch, k),
         "noise_scale": components.noise_scale(parts, k),
         "b_eq": components.equivalent_batch_size(parts, batch, k),
-        BEST_K.key: best.continuous,
+        BEST_K: best.continuous,
         BEST_INTEGER: math.nan if best.integer is None else best.integer,
     }
 
@@ -137,10 +124,7 @@ def share(var_mc: float, var_data: float) -> float:
 def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
     """Training time as a line in K, by least squares over the finished runs of a setting and B with three K or more.
 
-        seconds per epoch = seconds_fixed + seconds_per_draw K
-
-    Returns:
-        setting, batch_size, seconds_fixed (s), seconds_per_draw (s); no row for fewer than three K.
+    seconds per epoch = seconds_fixed + seconds_per_draw K
     """
     usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
     rows = [
@@ -160,5 +144,5 @@ def last_probe(points: pd.DataFrame) -> pd.DataFrame:
 def step_noise(points: pd.DataFrame) -> dict[tuple[int, int], float]:
     """Monte Carlo sd of a minibatch's loss at the last probe, sqrt(V_mc / (B K)), nats/image, by (B, K)."""
     losses = last_probe(points)[lambda table: table[PART] == "loss"]
-    noise = np.sqrt(losses[STEP_MC.key] / losses[B])
+    noise = np.sqrt(losses[STEP_MC] / losses[B])
     return dict(zip(zip(losses[B], losses[K], strict=True), noise, strict=True))

@@ -3,6 +3,7 @@
 Lines are means over seeds, or ratios of them; faint lines are the single seeds. Draw inside analysis.style.applied().
 """
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from analysis.display import seed_count
 from analysis.probe.numbers import PART, SHARE, STEP_MC
 from analysis.probe.words import PARTS, single
 from analysis.store import EPOCH, B, K
-from analysis.style import Colours, Picture
+from analysis.style import Picture
 from src import schema
 
 DASHED = (0, (3, 1.6))
 LINEAR_EPOCHS = 12  # up to here an axis of epochs is linear; probes beyond are spaced geometrically
 APART = 4  # the least ratio of two epochs named on it
+Kinds = dict[str, tuple[Any, str]]  # by column: the dashes and the label of its lines
 COMPONENTS = (
     "Where a step's noise comes from, by epoch (0: before training): variance between images (dashed) and of the Monte "
     "Carlo noise of an image's K draws (solid); divided by B they add up to a step's variance. Means over seeds, faint "
@@ -36,7 +38,7 @@ SHARES = (
 
 
 def pictures(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> list[Picture]:
-    """The variance components and the share of Monte Carlo noise, from components_by_point() and observations()."""
+    """The variance components and the share of Monte Carlo noise."""
     components = COMPONENTS + ("" if single(points) else OF_SET)
     return [
         Picture("probe_components", points, lambda: plot_components(points, observed, data), components),
@@ -45,57 +47,50 @@ def pictures(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> list[Pi
 
 
 def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
-    """Variance between images (dashed) and of the Monte Carlo noise (solid) by epoch, on logarithmic axes.
-
-    Args:
-        points: components_by_point() of one setting. Means at or below zero are not drawn.
-        observed: observations() of its runs.
-        data: what the runs were trained on, for the title.
+    """Variance between images (dashed) and of the Monte Carlo noise (solid) by epoch, on logarithmic axes, which do not
+    show what is at or below zero. points and observed are components_by_point() and observations() of one setting.
     """
     name = "V_mc/K" if single(points) else "V_mc of a set of K"
-    labels = {"-": f"{name}: Monte Carlo", DASHED: "V_data: between images"}
-    handles = [Line2D([], [], color=style.INK, linestyle=dashes, label=label) for dashes, label in labels.items()]
+    kinds: Kinds = {STEP_MC: ("-", f"{name}: Monte Carlo"), "var_data": (DASHED, "V_data: between images")}
     titles = {part: f"{PARTS[part]}\n[{schema.PROBE_UNITS[part]}]" for part in PARTS}
-    points, text = points.assign(var_data=points["var_data_mean"]), "variance per image"
-    title = f"Where the noise comes from by epoch, {seed_count(points['n'])}\n{data}"
-    figure, panels = _grid(points, observed, titles, text, title, handles)
-    for ax, means, probes in panels:
-        _lines(ax, means, probes, STEP_MC.key, style.sequential(points[K]), "-")
-        _lines(ax, means, probes, "var_data", style.sequential(points[K]), DASHED)
+    points = points.assign(var_data=points["var_data_mean"])
+    figure = _plot(points, observed, kinds, titles, "variance per image", "Where the noise comes from", data)
+    for ax in figure.axes:
         ax.set_yscale("log", nonpositive="mask")
     return figure
 
 
 def plot_share(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
     """Share of Monte Carlo noise in a step's variance by epoch. Arguments as in plot_components()."""
-    title = f"Monte Carlo noise in a step's variance by epoch, {seed_count(points['n'])}\n{data}"
-    figure, panels = _grid(points, observed, PARTS, "share of Monte Carlo noise", title, [])
-    top = np.nanmax([*points[SHARE.key], *observed[SHARE.key], 0.01])
-    for ax, means, probes in panels:
-        _lines(ax, means, probes, SHARE.key, style.sequential(points[K]), "-")
-        ax.set_ylim(0, 1.05 * top)
+    text, title = "share of Monte Carlo noise", "Monte Carlo noise in a step's variance"
+    figure = _plot(points, observed, {SHARE: ("-", text)}, PARTS, text, title, data)
+    for ax in figure.axes:
+        ax.set_ylim(0, 1.05 * np.nanmax([*points[SHARE], *observed[SHARE], 0.01]))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
-def _grid(
-    points: pd.DataFrame, observed: pd.DataFrame, titles: dict[str, str], text: str, title: str, handles: list[Line2D]
-) -> tuple[Figure, list[tuple[Axes, pd.DataFrame, pd.DataFrame]]]:
-    """Empty axes with titles and legend, a row per B and a column per part, each with its points and observations."""
+def _plot(
+    points: pd.DataFrame, observed: pd.DataFrame, kinds: Kinds, titles: dict[str, str], text: str, title: str, data: str
+) -> Figure:
+    """A row per B, a column per part, a line per K of each kind; behind it each seed's own where there are several."""
     levels, parts = sorted(points[B].unique()), [part for part in PARTS if part in set(points[PART])]
-    size, labels = (style.PAGE, 2.6 * len(levels) + 0.8), [f"B = {level}\n{text}" for level in levels]
+    labels, size = [f"B = {level}\n{text}" for level in levels], (style.PAGE, 2.6 * len(levels) + 0.8)
+    title = f"{title} by epoch, {seed_count(points['n'])}\n{data}"
     figure, axes = style.panels(labels, [titles[part] for part in parts], size, title, sharex=True, sharey="col")
-    for ax in axes[-1]:
-        ax.set_xlabel(EPOCH)
     _epoch_axis(axes[0, 0], points[EPOCH])
-    shown = [*style.handles(style.sequential(points[K]), "K = "), *handles]
+    colours = style.sequential(points[K])
+    shown = [Line2D([], [], color=style.INK, linestyle=dashes, label=label) for dashes, label in kinds.values()]
+    shown = [*style.handles(colours, "K"), *shown]
     figure.legend(handles=shown, loc="outside lower left", ncols=len(shown))
-    cells = [
-        [table[(table[B] == level) & (table[PART] == part)] for table in (points, observed)]
-        for level in levels
-        for part in parts
-    ]
-    return figure, [(ax, *cell) for ax, cell in zip(axes.flat, cells, strict=True)]
+    for ax, (level, part) in zip(axes.flat, product(levels, parts), strict=True):
+        ax.set_xlabel(EPOCH if level == levels[-1] else "")
+        means, probes = (table[(table[B] == level) & (table[PART] == part)] for table in (points, observed))
+        for value, (dashes, _) in kinds.items():
+            style.lines(ax, means, value, colours, linestyle=dashes, marker="o", markersize=3.5)
+            for (k, _), run in probes.groupby([K, "run_id"]) if means["n"].max() > 1 else ():
+                ax.plot(run[EPOCH], run[value], color=colours[k], linestyle=dashes, linewidth=0.7, alpha=0.35)
+    return figure
 
 
 def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
@@ -109,11 +104,3 @@ def _epoch_axis(ax: Axes, epochs: pd.Series) -> None:
             named += [level] if level >= APART * named[-1] else []
     ax.set_xticks(levels, [str(level) if level in named else "" for level in levels])
     ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _lines(ax: Axes, means: pd.DataFrame, probes: pd.DataFrame, value: str, colours: Colours, dashes: Any) -> None:
-    """A panel's line per K; behind it each seed's own where a cell has at least two."""
-    if means["n"].max() > 1:
-        for (k, _), run in probes.groupby([K, "run_id"]):
-            ax.plot(run[EPOCH], run[value], color=colours[k], linestyle=dashes, linewidth=0.7, alpha=0.35)
-    style.lines(ax, means, value, colours, linestyle=dashes, marker="o", markersize=3.5)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.display import Row, Table, Write, counted, decimals, ends, interval, number, percent, significant, table
 from analysis.probe import numbers
-from analysis.probe.numbers import BEST_INTEGER, BEST_K, CEILING, INDEPENDENT, PART, SHARE, SHARE_SINGLE, last_probe
+from analysis.probe.numbers import BEST_INTEGER, CEILING, INDEPENDENT, OBSERVATION, PART, SHARE, SHARE_SINGLE
 from analysis.store import EPOCH, B, K
 from src import schema
 
@@ -42,7 +42,7 @@ def estimate(row: Row, name: str) -> str:
 
 def best(row: Row) -> str:
     """K*, and the best whole K where it has one."""
-    return significant(row[BEST_K.key]) + ("" if pd.isna(row[BEST_INTEGER]) else f", so {row[BEST_INTEGER]:.0f}")
+    return significant(row[numbers.BEST_K]) + ("" if pd.isna(row[BEST_INTEGER]) else f", so {row[BEST_INTEGER]:.0f}")
 
 
 def probe_table(points: pd.DataFrame, caption: str) -> Table:
@@ -55,9 +55,9 @@ def probe_table(points: pd.DataFrame, caption: str) -> Table:
         "seeds n": number("n", str),
         "V_data, between images": lambda row: estimate(row, "var_data"),
         f"V_mc of {'one draw' if alone else 'a set of K'}": lambda row: estimate(row, "var_mc"),
-        "Monte Carlo share of a step, this K": lambda row: defined(row[SHARE.key], percent),
-        "the same at K = 1": lambda row: of_draw(row, SHARE_SINGLE.key, percent),
-        f"ceiling 1 + V_mc/V_data{'' if alone else ', against one set'}": number(CEILING.key, defined),
+        "Monte Carlo share of a step, this K": lambda row: defined(row[SHARE], percent),
+        "the same at K = 1": lambda row: of_draw(row, SHARE_SINGLE, percent),
+        f"ceiling 1 + V_mc/V_data{'' if alone else ', against one set'}": number(CEILING, defined),
         "SNR of a step": number("snr", defined),
         "B_eq [images]": lambda row: of_draw(row, "b_eq"),
         "K* for least variance × time": best,
@@ -70,18 +70,16 @@ def caption(points: pd.DataFrame) -> str:
     """What the columns of the table of the last probe are, and the costs that K* takes."""
     if not single(points):
         return TABLE.format(set="a whole set of K draws", step="(V_data + V_mc)/B") + NO_BATCH
-    lines = points.drop_duplicates(B).dropna(subset=["seconds_fixed"]).sort_values(B).to_dict("records")
-    fits = [
-        f"{decimals(line['seconds_fixed'])} + {decimals(line['seconds_per_draw'], 3)} K at B = {line[B]}"
-        for line in lines
-    ]
+    lines = points.drop_duplicates(B).dropna(subset=["seconds_fixed"]).sort_values(B)
+    costs = zip(lines["seconds_fixed"], lines["seconds_per_draw"], lines[B], strict=True)
+    fits = [f"{decimals(fixed)} + {decimals(draw, 3)} K at B = {batch_size}" for fixed, draw, batch_size in costs]
     cost = COST.format("; ".join(fits)) if fits else NO_COST
     return TABLE.format(set="one draw", step="(V_data + V_mc/K)/B") + cost
 
 
 def noise_sentences(points: pd.DataFrame) -> list[str]:
     """A sentence per B: the share of Monte Carlo noise in a gradient at the smallest K, and its ceiling."""
-    last = last_probe(points)
+    last = numbers.last_probe(points)
     encoder, decoder = (ends(last[last[PART] == part]) for part in ("encoder", "decoder"))
     sentences = []
     for (batch_size, one, _), (_, other, _) in zip(encoder, decoder, strict=True):
@@ -98,16 +96,14 @@ def noise_sentences(points: pd.DataFrame) -> list[str]:
 
 def finding(row: Row, limit: str) -> str:
     """The share at one part, its ceiling, and the K of least variance times time where that is known."""
-    share = defined(row[SHARE_SINGLE.key if row[INDEPENDENT] else SHARE.key], percent)
-    text = f"{share} at the {row[PART]} ({limit} {defined(row[CEILING.key])}"
+    share = defined(row[SHARE_SINGLE if row[INDEPENDENT] else SHARE], percent)
+    text = f"{share} at the {row[PART]} ({limit} {defined(row[CEILING])}"
     return text + (")" if pd.isna(row[BEST_INTEGER]) else f"; least variance × time at K = {row[BEST_INTEGER]:.0f})")
 
 
 def left_out(history: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """The probes of a setting's runs that are not shown, where there are any."""
-    n = numbers.runs_left_out(history, runs)
-    text = (
-        f"probes of {counted(n, 'run')}: recorded without {schema.PROBE_SET_SIZE.key}, by a version before that "
-        "metric, so it is not known of how many draws V_mc is."
-    )
-    return [text] if n else []
+    rows = numbers.probed(history, runs)
+    n = rows.loc[rows[list(OBSERVATION)].isna().any(axis=1), "run_id"].nunique()
+    key = schema.PROBE_SET_SIZE.key
+    return [f"probes of {counted(n, 'run')}: recorded without {key}, by a version before that metric."] if n else []

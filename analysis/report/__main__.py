@@ -22,14 +22,11 @@ from analysis.report.writing import slug
 from analysis.store import ReportError
 from src import schema
 
-WHAT = "Rebuild every table and figure from the recorded runs, without training."
-
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.report", description=WHAT, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.report", description=__doc__, formatter_class=defaults)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     parser.add_argument("--store", default=uri, metavar="URI", help="MLflow store")
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
@@ -61,14 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(
-            "error: the report cannot be written. Expected a folder to write to. "
-            f"Received: {folder} ({error.strerror}). Choose another one with --output FOLDER.",
-            file=sys.stderr,
-        )
+        text = f"the report cannot be written. Expected a folder to write to. Received: {folder} ({error.strerror})."
+        print(f"error: {text} Choose another one with --output FOLDER.", file=sys.stderr)
         return 2
-    for setting, section in zip(findings.settings, sections, strict=True):
-        print(f"{section.heading}\n{cells_as_text(findings.of(setting).cells, section.kind)}\n")
+    for found, section in zip(findings.by_setting(), sections, strict=True):
+        print(f"{section['heading']}\n{cells_as_text(found.cells, section['kind'])}\n")
     print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
     return 0
 

@@ -1,69 +1,113 @@
-"""What the report says and shows: of all runs, and of each setting."""
+"""What the report computes from a store, and what it says and shows of all runs and of each setting."""
 
 import io
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from analysis import curves, probe, stability, store, style
 from analysis.display import Table
-from analysis.report.findings import Findings
 from analysis.statistics import COUNTED, SETTING, completeness, finished
 from analysis.store import SEED, STATUSES, B, K
 from analysis.style import Picture
 from src import schema
 
+# Of one setting: heading, kind (of NLL), answers (sentences), tables, drawings (each picture with its files by suffix),
+# absent (what could not be shown, and why) and details (further tables), as the page's template takes them.
+Section = dict[str, Any]
 
-class Section(NamedTuple):
-    """One setting. drawings: each picture with its files by their suffix. absent: what could not be shown, and why."""
 
-    heading: str
-    kind: str
-    answers: list[str]
-    tables: list[Table]
-    drawings: list[tuple[Picture, dict[str, bytes]]]
-    absent: list[str]
-    details: list[Table]
+class Question(NamedTuple):
+    """What is asked for: a store, an experiment, sweeps (none: all runs), and the test NLL whose reaching is timed."""
+
+    uri: str
+    experiment: str
+    sweeps: list[str]
+    threshold: float | None = None  # nats/image; None: chosen from the runs
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The tables of a report. All but history have a column `setting`.
+
+    varying: the parameters in which settings differ. runs: marked. cells, gains, stability: a row per cell. points,
+    observed: a row per probed epoch and part of each cell or run; no rows where there was no probe.
+    """
+
+    question: Question
+    varying: list[str]
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    cells: pd.DataFrame
+    gains: pd.DataFrame
+    stability: pd.DataFrame
+    points: pd.DataFrame
+    observed: pd.DataFrame
+
+    def by_setting(self) -> list["Findings"]:
+        """The same of each setting, with its rows."""
+        names = ("runs", "cells", "gains", "stability", "points", "observed")
+        return [
+            replace(self, **{name: (table := getattr(self, name))[table[SETTING] == setting] for name in names})
+            for setting in sorted(self.runs[SETTING].unique())
+        ]
+
+
+def compute(question: Question) -> Findings:
+    """Read the store and compute every table. Raises ReportError where there is nothing to report."""
+    tables = completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
+    runs, history = completeness.mark(tables), tables.history
+    observed = probe.observations(history, runs)
+    cells, gains = curves.results_by_cell(runs), curves.gains_by_cell(runs)
+    steadiness = stability.stability_by_cell(runs, history, question.threshold)
+    points = probe.components_by_point(observed, runs)
+    return Findings(question, completeness.varying(runs), runs, history, cells, gains, steadiness, points, observed)
 
 
 def draw(findings: Findings) -> list[Section]:
     """The sections of all settings, with their figures drawn."""
-    return [section(findings.of(setting)) for setting in findings.settings]
+    return [section(found) for found in findings.by_setting()]
 
 
 def section(found: Findings) -> Section:
     """The section of a setting, from its findings."""
     runs, points = found.runs, found.points
     images = store.reconstructions(found.question.uri, finished(runs))
+    without = ", ".join(str(k) for k in sorted(set(finished(runs)[K]) - set(images[K]))) if len(images) else ""
     kind, data = completeness.nll_kind(runs), heading(runs, found.varying)
     pictures = [
         *curves.pictures(runs, found.history, found.cells, images, kind, data),
         *probe.pictures(points, found.observed, data),
     ]
-    return Section(
-        heading=data,
-        kind=kind,
-        answers=[
+    return {
+        "heading": data,
+        "kind": kind,
+        "answers": [
             *curves.nll_sentences(found.cells, found.gains, kind),
             *stability.threshold_sentences(found.stability, kind),
             *probe.noise_sentences(points),
         ],
-        tables=[
+        "tables": [
             curves.cell_table(found.cells, kind),
             curves.gain_table(found.gains, kind),
             stability.stability_table(found.stability, probe.step_noise(points), kind),
             stability.threshold_table(found.stability, kind, found.question.threshold is not None),
             probe.probe_table(probe.last_probe(points), probe.caption(points)),
         ],
-        drawings=[(picture, drawn(picture)) for picture in pictures if len(picture.table)],
-        absent=[
+        "drawings": [(picture, drawn(picture)) for picture in pictures if len(picture.table)],
+        "absent": [
             *(f"{p.stem}: no finished run recorded what it shows." for p in pictures if p.table.empty),
-            *without_image(runs, images),
+            *([f"reconstructions at K = {without}: the artifact is missing."] if without else []),
             *curves.pairs_note(runs),
             *probe.left_out(found.history, runs),
         ],
-        details=[probe.probe_table(points, "The probe at every epoch"), run_table(runs), parameter_table(runs)],
-    )
+        "details": [
+            probe.probe_table(points, "The probe at every epoch"),
+            _text("Run ids behind each cell", runs, ["start_time"], ["status", "run_id", "run_name"]),
+            parameter_table(runs),
+        ],
+    }
 
 
 def drawn(picture: Picture) -> dict[str, bytes]:
@@ -78,12 +122,6 @@ def drawn(picture: Picture) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def without_image(runs: pd.DataFrame, images: pd.DataFrame) -> list[str]:
-    """The K whose picture of reconstructions is missing where others have one."""
-    without = ", ".join(str(k) for k in sorted(set(finished(runs)[K]) - set(images[K])))
-    return [f"reconstructions at K = {without}: the artifact is missing."] if without and len(images) else []
-
-
 def heading(runs: pd.DataFrame, varying: list[str]) -> str:
     """The data of a setting, and in what it differs from the other settings of the report."""
     first = runs.iloc[0]
@@ -94,15 +132,8 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
 
 def parameter_table(runs: pd.DataFrame) -> Table:
     """The parameters that all runs of a setting share."""
-    shared = runs.iloc[0][completeness.setting_params(runs)].dropna().astype(str)
-    return Table(
-        "Parameters shared by every run", ["parameter", "value"], [[str(name), value] for name, value in shared.items()]
-    )
-
-
-def run_table(runs: pd.DataFrame) -> Table:
-    """The run behind every seed of every cell."""
-    return _text("Run ids behind each cell", runs, ["start_time"], ["status", "run_id", "run_name"])
+    shared = runs.iloc[0][completeness.setting_params(runs)].dropna().astype(str).reset_index()
+    return Table("Parameters shared by every run", ["parameter", "value"], shared.to_numpy().tolist())
 
 
 def lost_table(runs: pd.DataFrame) -> Table:
@@ -122,7 +153,6 @@ def totals(runs: pd.DataFrame) -> str:
     counted = runs[runs[COUNTED]]
     by_status = ", ".join(f"{(counted['status'] == status).sum()} {status}" for status in STATUSES)
     return (
-        f"{len(runs)} runs recorded: {len(counted)} count, {len(runs) - len(counted)} are repeats of the same cell and "
-        f"seed and are set aside. Of those that count: {by_status}. Implied by the grids and never started: "
-        f"{len(completeness.missing(runs))}."
+        f"{len(runs)} runs recorded, of which {len(runs) - len(counted)} repeat a cell and seed and are set aside. Of "
+        f"the others: {by_status}. Implied by the grids and never started: {len(completeness.missing(runs))}."
     )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from analysis.report.findings import Findings
-from analysis.report.sections import Section, lost_table, totals
+from analysis.report.sections import Findings, Section, lost_table, totals
 from analysis.statistics import SETTING, completeness
 from src import schema
 
@@ -17,10 +16,8 @@ STALE = ("summary*.csv", "differences*.csv", "stability*.csv", "probe*.csv", "pr
 
 
 def write(findings: Findings, sections: list[Section], folder: Path) -> list[Path]:
-    """Write every file of the report, and remove those of an earlier one.
+    """Write every file of the report, remove those of an earlier one, and return the paths written.
 
-    Returns:
-        The files written.
     Raises:
         OSError: the folder cannot be written to.
     """
@@ -34,9 +31,9 @@ def write(findings: Findings, sections: list[Section], folder: Path) -> list[Pat
         return written[-1]
 
     write_tables(new, findings)
-    for setting, section in zip(findings.settings, sections, strict=True):
+    for setting, section in enumerate(sections, start=1):
         prefix = f"setting{setting}_" if len(sections) > 1 else ""
-        for picture, files in section.drawings:
+        for picture, files in section["drawings"]:
             for suffix, content in files.items():
                 new(f"figures/{prefix}{picture.stem}.{suffix}").write_bytes(content)
     new("report.html").write_text(page(findings, sections), encoding="utf-8")
@@ -44,10 +41,8 @@ def write(findings: Findings, sections: list[Section], folder: Path) -> list[Pat
 
 
 def write_tables(new: Callable[[str], Path], findings: Findings) -> None:
-    """Runs, histories and probes as Parquet, what was computed from them as CSV; without probes no file of them.
-
-    The CSV have the parameters in which their settings differ. Each kind of NLL has its own, because numbers of two
-    kinds cannot be compared.
+    """Runs, histories and probes, if any, as Parquet; what was computed from them as CSV, with the parameters in which
+    settings differ, and apart by kind of NLL, because numbers of two kinds cannot be compared.
     """
     tidy = {"runs": findings.runs, "history": findings.history}
     tables = {"summary": findings.cells, "differences": findings.gains, "stability": findings.stability}

@@ -1,9 +1,8 @@
 """How steadily runs train and how soon they reach a test NLL: per run from its history, then over the seeds of a cell.
 
-The path of a run is its test NLL after each epoch; NaN counts as infinite. The path of a run that diverged ends at
-infinity, so it has the highest values and is not left out. Over seeds there are medians with the lowest and highest
-value, since these measures are skewed and few. A run that ended short of the threshold is right-censored, not dropped:
-an average over the runs that arrived would be too low in cells where only some seeds arrive.
+The path of a run is its test NLL after each epoch; NaN counts as infinite, and that of a run that diverged ends at
+infinity. Over seeds there are medians with the lowest and highest value, as these measures are skewed and few. A run
+that ended short of the threshold is right-censored: an average over the runs that arrived would be too low.
 """
 
 import math
@@ -42,13 +41,10 @@ FINAL = schema.FINAL_TEST_NLL.key
 
 
 def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: float | None = None) -> pd.DataFrame:
-    """One row per cell.
+    """One row per cell of marked runs; threshold: test NLL to reach, nats/image, None for default_thresholds().
 
-    Args:
-        runs, history: marked runs and their histories.
-        threshold: test NLL to reach, nats/image; None takes default_thresholds.
     Returns:
-        The cell; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest; and the columns of
+        CELL_OF; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest; and the columns of
         divergence(), seed_sd(), train/loss_sd_detrended (last epoch, root of the mean variance), time_to_threshold().
     """
     thresholds = default_thresholds(runs) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
@@ -112,11 +108,8 @@ def path(nll: ArrayLike, diverged: bool) -> dict[str, float]:
 
 
 def spikes(counts: pd.Series, steps: float) -> dict[str, float]:
-    """SPIKES over a run's judged epochs, and SPIKE_RATE per 1,000 of their judged steps; nan where none was judged.
-
-    Args:
-        counts: spikes of each epoch, [T]; nan where it was not judged.
-        steps: images of an epoch divided by B; a last, smaller batch counts as a step. nan where not recorded.
+    """SPIKES of a run, from those of each epoch, nan where not judged, and SPIKE_RATE per 1,000 judged steps: nan
+    where none was. steps: images of an epoch divided by B, nan where not recorded; a smaller batch is a step too.
     """
     total = counts.sum(min_count=1)
     judged = 0 if math.isnan(steps) else counts.count() * moments.judged_steps(math.ceil(steps))
@@ -142,12 +135,10 @@ def divergence(ended: pd.DataFrame) -> pd.DataFrame:
 
 
 def seed_sd(usable: pd.DataFrame) -> pd.DataFrame:
-    """The sd of the final test NLL over finished seeds with its 95 % interval, for normal values; none below two seeds.
+    """KEY_n, KEY_sd, KEY_sd_ci_low, KEY_sd_ci_high of the final test NLL over finished seeds, nats/image, for normal
+    values; none below two seeds.
 
         sd sqrt((n-1) / q),   q the 97.5 % and 2.5 % quantiles of chi-square with n - 1 degrees of freedom
-
-    Returns:
-        The cell, KEY_n, and in nats/image KEY_sd, KEY_sd_ci_low, KEY_sd_ci_high.
     """
     found = intervals.t_intervals(usable, CELL_OF, FINAL)[[*CELL_OF, "n", "sd"]]
     degrees = np.where(found["n"] > 1, found["n"] - 1, np.nan)
@@ -172,12 +163,7 @@ def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold:
     """AXES up to the first epoch whose test NLL is at most the threshold, and whether there was one (REACHED).
 
     Where there was none, the run's whole length, at which it is censored; infinite where it diverged, as it will never
-    arrive.
-
-    Args:
-        epochs: a run's history, in order: epoch, test/nll, train/seconds.
-        evaluations: decoder evaluations of an epoch of training, N K.
-        threshold: nats/image; nan for none.
+    arrive. evaluations are those of the decoder in an epoch, N K; threshold is in nats/image, nan for none.
     """
     hits = np.flatnonzero(epochs[NLL].to_numpy(dtype=float) <= threshold)
     passed = epochs.iloc[: hits[0] + 1 if hits.size else len(epochs)]
@@ -190,23 +176,18 @@ def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold:
 
 
 def time_to_threshold(measured: pd.DataFrame) -> pd.DataFrame:
-    """Per cell the threshold, how many of how many runs reached it, and how soon.
-
-    Args:
-        measured: one row per run: its cell, ended (finished or diverged), and the columns of reached().
-    Returns:
-        threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached, threshold/cut_short
-        (failed, killed or running before, so censored where their record ends), and for each of AXES KEY_median
-        (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest.
+    """Per cell of per_run() threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached,
+    threshold/cut_short (failed, killed or running before, so censored where their record ends), and for each of AXES
+    KEY_median (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest.
     """
     known = measured[measured[THRESHOLD.key].notna() & (measured[TO_EPOCHS.key] > 0)]
-    ends = [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
+    columns = [*CELL_OF, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT]
+    columns += [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
     rows = []
     for cell, group in known.groupby(CELL_OF):
         arrived = group[REACHED] > 0
-        counts = len(group), int(arrived.sum()), int((~arrived & ~group[ENDED]).sum())
-        medians = [intervals.kaplan_meier_median(group[axis.key], arrived) for axis in AXES]
-        firsts = [group.loc[arrived, axis.key].min() for axis in AXES]
-        times = [time for pair in zip(medians, firsts, strict=True) for time in pair]
-        rows.append([*cell, group[THRESHOLD.key].iloc[0], *counts, *times])
-    return pd.DataFrame(rows, columns=[*CELL_OF, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT, *ends])
+        row = [*cell, group[THRESHOLD.key].iloc[0], len(group), arrived.sum(), (~arrived & ~group[ENDED]).sum()]
+        for axis in AXES:
+            row += [intervals.kaplan_meier_median(group[axis.key], arrived), group.loc[arrived, axis.key].min()]
+        rows.append(row)
+    return pd.DataFrame(rows, columns=columns)

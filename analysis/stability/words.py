@@ -20,16 +20,12 @@ STABILITY = (
 )
 TIMES = "Time to threshold: training until the {} after an epoch is at most {} {}, {}."
 CHOSEN = "set on the command line"
-DERIVED = "the worst cell's median at the last epoch, so that at least half of every cell's finished runs get there"
+DERIVED = "chosen from these runs: the worst cell's median at the end, which half of each cell's finished runs reach"
 
 
 def stability_table(cells: pd.DataFrame, noise: dict[tuple[int, int], float], kind: str) -> Table:
-    """stability_by_cell() of one setting.
-
-    Args:
-        cells: its rows.
-        noise: Monte Carlo sd of a minibatch's loss at the last probe by (B, K), nats/image.
-        kind: what the NLL is.
+    """stability_by_cell() of one setting, and the Monte Carlo noise of a minibatch's loss at the last probe: its sd by
+    (B, K), nats/image.
     """
     final, active = labelled(schema.FINAL_TEST_NLL, kind), schema.FINAL_ACTIVE_UNITS
     part = "its Monte Carlo part √(V_mc/(B K)), last probe"

@@ -23,10 +23,8 @@ DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "N K", "1/epoch", "d
 
 
 def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
-    """The runs of the named sweeps: by the parent's run id, its name, or the sweep tag; all where none is named.
-
-    Raises:
-        ReportError: a sweep that no run belongs to.
+    """The runs of the named sweeps: by the parent's run id, its name, or the sweep tag; all where none is named. Raises
+    ReportError for a sweep that no run belongs to.
     """
     names = tables.runs[["parent_id", "parent_name", "sweep"]]
     known = {str(name) for name in names.to_numpy().ravel() if pd.notna(name)}
@@ -102,13 +100,12 @@ def missing(runs: pd.DataFrame) -> pd.DataFrame:
 
 def count(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: n_seeds (those started), n_STATUS for each status, n_missing and n_set_aside."""
-    counted = runs[runs[COUNTED]]
-    counts = counted.groupby([*CELL_OF, "status"]).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=STATUSES, fill_value=0).add_prefix("n_")
-    counts.insert(0, "n_seeds", counted.groupby(CELL_OF).size())
-    counts = counts.join(missing(runs).groupby(CELL_OF).size().rename("n_missing"), how="outer")
-    counts = counts.join(runs[~runs[COUNTED]].groupby(CELL_OF).size().rename("n_set_aside"))
-    return counts.fillna(0).astype("int64").rename_axis(columns=None).reset_index()
+    started = runs[CELL_OF].assign(fate=runs["status"].where(runs[COUNTED], "set_aside"))
+    fates = pd.concat([started, missing(runs)[CELL_OF].assign(fate="missing")])
+    counts = fates.groupby([*CELL_OF, "fate"]).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=[*STATUSES, "missing", "set_aside"], fill_value=0)
+    counts.insert(0, "seeds", counts[[*STATUSES]].sum(axis=1))
+    return counts.add_prefix("n_").rename_axis(columns=None).reset_index()
 
 
 def finished(runs: pd.DataFrame) -> pd.DataFrame:
@@ -121,16 +118,11 @@ def lost(runs: pd.DataFrame) -> pd.DataFrame:
 
     The column why has the reason, which for a repeat says whether the run that counts has another fingerprint.
     """
-    counted, repeats = runs[runs[COUNTED]], runs[~runs[COUNTED]]
-    kept = counted[[SETTING, *RUN, "fingerprint"]]
-    repeats = repeats.merge(kept, on=[SETTING, *RUN], suffixes=("", "_counted"))
-    same = repeats["fingerprint"].fillna("") == repeats["fingerprint_counted"].fillna("")
-    broken, usable = counted[counted["status"] != schema.FINISHED], finished(runs)
-    score = usable.reindex(columns=[schema.FINAL_TEST_NLL.key]).astype(float)
-    scoreless = usable[~np.isfinite(score).all(axis=1)]
-    return pd.concat([
-        broken.assign(why=broken["status"]),
-        missing(runs).assign(why="never started"),
-        repeats.assign(why="repeat set aside: " + repeats["status"] + np.where(same, "", " under another fingerprint")),
-        scoreless.assign(why="finished without a finite test score"),
-    ])  # fmt: skip
+    fingerprint, done = runs["fingerprint"].fillna(""), runs["status"] == schema.FINISHED
+    kept = fingerprint.where(runs[COUNTED]).groupby([runs[key] for key in (SETTING, *RUN)]).transform("first")
+    under = np.where(kept == fingerprint, "", " under another fingerprint")
+    repeat: pd.Series = "repeat set aside: " + runs["status"] + under
+    scored = np.isfinite(runs.reindex(columns=[schema.FINAL_TEST_NLL.key]).to_numpy(dtype=float)).all(axis=1)
+    why = runs["status"].mask(done, "finished without a finite test score").where(~(done & scored))
+    stopped = runs.assign(why=why.where(runs[COUNTED], repeat)).dropna(subset=["why"])
+    return pd.concat([stopped, missing(runs).assign(why="never started")])

@@ -19,11 +19,9 @@ def t_intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = Fals
         mean +- t_{n-1, 0.975} sd / sqrt(n),   sd with ddof = 1
 
     Args:
-        table: one row per seed and group.
-        by: columns of the groups.
+        table: one row per seed and group of the columns by.
         value: the column averaged, in the unit of the result; without it there are no rows.
-        log: average the logarithm and transform back: the geometric mean, for positive values only. sd stays the
-            standard deviation of the values themselves.
+        log: take the geometric mean, of positive values only. sd stays that of the values themselves.
     Returns:
         One row per group: by, n, mean, sd, ci_low, ci_high. sd and interval are empty where n < 2.
     """
@@ -58,12 +56,11 @@ def kaplan_meier_median(times: ArrayLike, events: ArrayLike) -> float:
     """The first time t at which the Kaplan-Meier estimate of the share of runs that have not arrived is at most 1/2.
 
     Args:
-        times: of arrival or, for a run that was not seen to arrive, of its censoring, [n]. Infinite for a run that
-            will never arrive.
+        times: of arrival or, for a run that was not seen to arrive, of its censoring, [n]; inf if it never will.
         events: whether a run arrived, [n]. At equal times arrivals come before censoring.
     Returns:
-        In the unit of times. inf where half is not reached, nan without runs or with an unknown time. Without
-        censoring it is the lower median.
+        In the unit of times; without censoring the lower median. inf where half is not reached, nan without runs or
+        with an unknown time.
     """
     ends, arrived = np.asarray(times, dtype=float), np.asarray(events, dtype=bool)
     if ends.size == 0 or np.isnan(ends).any():

@@ -13,11 +13,6 @@ from src.schema import Quantity
 MACHINE = [f"{TAG_PREFIX}machine.cpu", f"{TAG_PREFIX}threads.intra_op"]
 
 
-def with_machine(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The history of the given runs, with the columns by which paired() keeps kinds of machines apart."""
-    return history.merge(runs.reindex(columns=["run_id", *MACHINE]), on="run_id")
-
-
 def candidates(table: pd.DataFrame, by: list[str], quantity: Quantity) -> pd.DataFrame:
     """Each value y at K > K_min beside y_0, that at K_min of the same group and seed; same_machine: whether the tags
     MACHINE of both runs are equal, or missing from both.
@@ -42,10 +37,9 @@ def paired(table: pd.DataFrame, by: list[str], quantity: Quantity, ratio: bool =
     Pairs of two kinds of machines are left out.
 
     Args:
-        table: finished runs, or their history with_machine().
+        table: finished runs, or their history with the tags MACHINE.
         by: the columns that paired values share besides the seed: setting and B, and the epoch in a history.
-        quantity: what is compared, in the unit of the difference; a ratio has none.
-        ratio: compare by ratio instead of difference; for positive quantities.
+        ratio: compare by ratio, for positive quantities, instead of by difference in the quantity's unit.
     Returns:
         One row per group and K > K_min with at least two pairs: by, mc_samples, reference (K_min), the columns of
         t_intervals(), n being the number of pairs, and rho, the correlation over seeds (nan at two pairs, where it

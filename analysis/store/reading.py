@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -37,11 +37,8 @@ Records = list[pd.DataFrame]
 
 
 def read(uri: str, experiment: str) -> Tables:
-    """The runs of an experiment and their histories.
+    """The runs and histories of the experiment of that name in the MLflow store at an SQLite or http(s) URI.
 
-    Args:
-        uri: SQLite or http(s) URI of an MLflow store.
-        experiment: name of the experiment.
     Raises:
         ReportError: no such store or experiment, no run of a cell in it, or a damaged database.
     """
@@ -85,16 +82,13 @@ def _select(connection: sqlite3.Connection, uri: str, experiment: str) -> Record
     names = dict(connection.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"))
     if experiment not in names:
         raise _no_experiment(uri, experiment, names)
-    chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
-    return [
-        pd.read_sql_query(
-            f"SELECT run_uuid AS run_id, {', '.join(columns).replace('run_name', 'name AS run_name')} FROM {table} "
-            f"WHERE run_uuid IN ({chosen})",
-            connection,
-            params=(names[experiment],),
-        )
-        for table, columns in COLUMNS.items()
-    ]
+    sql = (
+        "SELECT run_uuid AS run_id, {} FROM {} WHERE run_uuid IN "
+        "(SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active')"
+    )
+    queries = [sql.format(", ".join(columns), table) for table, columns in COLUMNS.items()]
+    queries = [query.replace("run_name", "name AS run_name") for query in queries]
+    return [pd.read_sql_query(query, connection, params=(names[experiment],)) for query in queries]
 
 
 def _no_experiment(uri: str, experiment: str, names: Iterable[str]) -> ReportError:
@@ -108,8 +102,7 @@ def _read_client(uri: str, experiment: str) -> Records:
     """The records of an experiment through MLflow's public client, one request per run and metric."""
     # With MLflow's own default it takes minutes to report that no server answers.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+    from mlflow import MlflowClient, MlflowException
 
     try:
         client = MlflowClient(uri)
@@ -132,29 +125,20 @@ def _request(client: "MlflowClient", experiment_id: str) -> Records:
         runs += page
     keys = [(run.info.run_id, key) for run in runs for key in run.data.metrics]
     with ThreadPoolExecutor(8) as pool:
-        histories = list(pool.map(lambda key: client.get_metric_history(*key), keys))
+        histories = list(zip(keys, pool.map(lambda key: client.get_metric_history(*key), keys), strict=True))
     rows: list[list[Any]] = [
         [[run.info.run_id, *(getattr(run.info, name) for name in COLUMNS["runs"])] for run in runs],
         [(run.info.run_id, *param) for run in runs for param in run.data.params.items()],
         [(run.info.run_id, *tag) for run in runs for tag in run.data.tags.items()],
-        [
-            (*key, point.step, point.timestamp, point.value, point.value != point.value)
-            for key, history in zip(keys, histories, strict=True)
-            for point in history
-        ],
+        [(*key, p.step, p.timestamp, p.value, p.value != p.value) for key, history in histories for p in history],
     ]
     return [pd.DataFrame(r, columns=["run_id", *c]) for r, c in zip(rows, COLUMNS.values(), strict=True)]
 
 
 def reconstructions(uri: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The picture of a test digit and its reconstructions for each K with a run that has one.
-
-    Args:
-        uri: of the store.
-        runs: the runs to take them from. Preferred are the batch size that was run with most K, then the smallest
-            batch size, then the smallest seed.
-    Returns:
-        mc_samples, batch_size, seed, image ([height, width] or [height, width, channels]).
+    """The picture of a test digit and its reconstructions for each K with a run that has one, from the batch size that
+    was run with most K, then the smallest batch size, then the smallest seed: mc_samples, batch_size, seed, image
+    ([height, width] or [height, width, channels]).
     """
     candidates = runs.assign(levels=runs.groupby(B)[K].transform("nunique"))
     candidates = candidates.sort_values(["levels", B, SEED], ascending=[False, True, True])
@@ -171,12 +155,10 @@ def _picture(uri: str, run_id: str, artifact_uri: str) -> np.ndarray | None:
     try:
         if parts.scheme in ("", "file"):
             return imread(Path(unquote(parts.path) if parts.scheme else artifact_uri) / name)
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
+        from mlflow import MlflowClient, MlflowException
 
-        try:
+        with suppress(MlflowException):
             return imread(MlflowClient(uri).download_artifacts(run_id, name))
-        except MlflowException:
-            return None
     except (OSError, SyntaxError):  # the PNG reader raises SyntaxError for a damaged file
-        return None
+        pass
+    return None

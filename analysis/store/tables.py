@@ -99,9 +99,8 @@ def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     points = points.assign(value=value).sort_values(["run_id", "key", "step", "timestamp", "value"])
     points = points.drop_duplicates(["run_id", "key", "step"], keep="last")
     last = wide(points.drop_duplicates(["run_id", "key"], keep="last"))
-    of_epochs = points[~points["key"].astype("str").str.startswith(("final/", "run/"))]
-    by_epoch = wide(of_epochs, ["run_id", "step"])
-    return by_epoch.reset_index().rename(columns={"step": EPOCH}), last
+    of_epochs = points[~points["key"].astype("str").str.startswith(("final/", "run/"))].rename(columns={"step": EPOCH})
+    return wide(of_epochs, ["run_id", EPOCH]).reset_index(), last
 
 
 def param_columns(runs: pd.DataFrame) -> list[str]:

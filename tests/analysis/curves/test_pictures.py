@@ -13,7 +13,7 @@ from analysis.curves.pictures import plot_cost, plot_curves, plot_final, plot_re
 from analysis.display import labelled
 from analysis.statistics import EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.intervals import t_intervals
-from analysis.statistics.pairs import paired, with_machine
+from analysis.statistics.pairs import MACHINE, paired
 from analysis.store import CELL, B, K
 from src import schema
 from tests.analysis.marked import marked
@@ -32,7 +32,7 @@ def runs() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def history(runs) -> pd.DataFrame:
-    return with_machine(marked(study())[1], runs)
+    return marked(study())[1].merge(runs.reindex(columns=["run_id", *MACHINE]), on="run_id")
 
 
 @pytest.fixture(autouse=True)
@@ -146,8 +146,7 @@ def test_cost_draws_a_line_per_batch_size(runs):
     np.testing.assert_allclose(drawn, [[1.3, 1.7, 3.7]] * 2)
     assert bars(ax) == 5
     assert ax.get_ylabel() == "training time per epoch [s]"
-    assert legend.get_title().get_text() == "B [images]"
-    assert [text.get_text() for text in legend.get_texts()] == ["30", "100"]
+    assert [text.get_text() for text in legend.get_texts()] == ["B = 30", "B = 100"]
     assert ax.get_ylim()[0] == 0
     assert ax.get_title(loc="left") == "n = 1 to 3 seeds per cell"
 

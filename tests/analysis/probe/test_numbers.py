@@ -64,8 +64,8 @@ def test_an_observation_is_a_row_per_run_epoch_and_part(store):
     assert (observed[SET_SIZE] == 1).all()
     row = observed[(observed[K] == 5) & (observed["seed"] == 1) & (observed[EPOCH] == 3)].set_index(PART).loc["encoder"]
     assert (row["var_data"], row["var_mc"]) == (pytest.approx(90 * 1.2 * 2), pytest.approx(10 * 1.2 * 2))
-    assert row[STEP_MC.key] == pytest.approx(24 / 5)
-    assert row[SHARE.key] == pytest.approx(4.8 / (216 + 4.8))
+    assert row[STEP_MC] == pytest.approx(24 / 5)
+    assert row[SHARE] == pytest.approx(4.8 / (216 + 4.8))
     assert set(runs["run_id"]) == set(observed["run_id"])
 
 
@@ -79,14 +79,14 @@ def test_points_by_hand(store):
         pytest.approx(90 + half, rel=1e-4),
     )
     assert five["var_data_sem"] == 9.0  # of one probe: no less for three seeds, which share the images
-    assert five[STEP_MC.key] == pytest.approx(2.0)
-    assert five[SHARE.key] == pytest.approx(2 / 92)
-    assert five[SHARE_SINGLE.key] == pytest.approx(0.1)
-    assert five[CEILING.key] == pytest.approx(1 + 10 / 90)
+    assert five[STEP_MC] == pytest.approx(2.0)
+    assert five[SHARE] == pytest.approx(2 / 92)
+    assert five[SHARE_SINGLE] == pytest.approx(0.1)
+    assert five[CEILING] == pytest.approx(1 + 10 / 90)
     assert five["b_eq"] == pytest.approx(100 * 100 / 92)
     assert five["snr"] == pytest.approx((25 / (92 / 100)) ** 0.5)
     assert five["noise_scale"] == pytest.approx(92 / 25)
-    assert point(points, 1, 0)[SHARE_SINGLE.key] == pytest.approx(0.5)
+    assert point(points, 1, 0)[SHARE_SINGLE] == pytest.approx(0.5)
 
 
 def test_the_best_k_takes_its_cost_from_the_seconds_of_the_runs(store):
@@ -125,9 +125,9 @@ def test_ratios_are_of_means_and_not_means_of_ratios(tmp_path):
     _, observed, points = read(store)
     row = point(points, 1, 1)
     assert row["var_data_mean"] == pytest.approx(3.0)  # the negative one is not clipped
-    assert row[CEILING.key] == pytest.approx(2.0)
-    assert row[SHARE_SINGLE.key] == pytest.approx(0.5)
-    single = observed[observed[PART] == "loss"][SHARE.key]
+    assert row[CEILING] == pytest.approx(2.0)
+    assert row[SHARE_SINGLE] == pytest.approx(0.5)
+    single = observed[observed[PART] == "loss"][SHARE]
     assert single.isna().sum() == 1
     assert single.mean() != pytest.approx(0.5, rel=0.01)
 
@@ -137,7 +137,7 @@ def test_ratios_of_means_are_consistent_where_means_of_ratios_are_biased():
     var_data, var_mc = 4.0 * rng.chisquare(3, 20000) / 3, 4.0 * rng.chisquare(3, 20000) / 3
     base = {SETTING: 1, B: 100, K: 1, SET_SIZE: 1, INDEPENDENT: True, "seconds_fixed": 1.0, "seconds_per_draw": 1.0}
     means = {"var_data_mean": var_data.mean(), "var_mc_mean": var_mc.mean(), "square_mean_mean": 1.0}
-    assert ratios(base | means)[CEILING.key] == pytest.approx(2.0, rel=0.03)
+    assert ratios(base | means)[CEILING] == pytest.approx(2.0, rel=0.03)
     assert (1 + var_mc / var_data).mean() > 3.0
 
 
@@ -145,12 +145,12 @@ def test_of_a_set_the_variance_is_not_divided_again(tmp_path):
     _, observed, points = read(probed(tmp_path, (2, 4, 8), independent=False))
     four = point(points, 4, 3)
     assert (four[SET_SIZE], bool(four[INDEPENDENT])) == (4, False)
-    assert four[STEP_MC.key] == pytest.approx(10.0)
-    assert four[SHARE.key] == pytest.approx(0.1)
+    assert four[STEP_MC] == pytest.approx(10.0)
+    assert four[SHARE] == pytest.approx(0.1)
     assert four["noise_scale"] == pytest.approx(100 / 25)
-    assert four[CEILING.key] == pytest.approx(1 + 10 / 90)  # against one set
-    assert four[["b_eq", "best_mc_samples", SHARE_SINGLE.key]].isna().all()
-    assert observed[STEP_MC.key].equals(observed["var_mc"])
+    assert four[CEILING] == pytest.approx(1 + 10 / 90)  # against one set
+    assert four[["b_eq", "best_mc_samples", SHARE_SINGLE]].isna().all()
+    assert observed[STEP_MC].equals(observed["var_mc"])
     table = probe_table(last_probe(points), caption(points))
     assert "V_mc of a set of K" in table.heads
     assert "ceiling 1 + V_mc/V_data, against one set" in table.heads
@@ -171,7 +171,7 @@ def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameter
     assert by_batch[SET_SIZE].to_dict() == {100: 4, 30: 1, 10: 2}
     assert by_batch[INDEPENDENT].to_dict() == {100: False, 30: True, 10: False}
     steps = {100: 10.0, 30: 2.5, 10: 5.0}  # V_mc = 10 of a set, of one of four draws, of one of two pairs
-    assert by_batch[STEP_MC.key].to_dict() == pytest.approx(steps)
+    assert by_batch[STEP_MC].to_dict() == pytest.approx(steps)
 
 
 @pytest.mark.parametrize("key", [schema.PROBE_SET_SIZE.key, schema.PROBE_INDEPENDENT.key])
@@ -207,7 +207,7 @@ def test_what_is_not_finite_shows(tmp_path):
         store.record(1, 100, seed, more=probe(1, 100, seed, 1) | broken)
     _, _, points = read(store)
     encoder, decoder = point(points, 1, 1, "encoder"), point(points, 1, 1, "decoder")
-    assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING.key]) == (2, math.inf, math.inf)
+    assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING]) == (2, math.inf, math.inf)
     assert math.isnan(decoder["var_mc_mean"])  # not the 1 of the other seed
     table = probe_table(points, "")
     rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
@@ -260,6 +260,6 @@ def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_pa
     assert all((folder / name).is_file() for name in names)
     tidy = pd.read_parquet(folder / "probe.parquet")
     assert {"run_id", K, B, "seed", EPOCH, PART, *schema.PROBE_QUANTITIES} <= set(tidy)
-    assert pd.read_csv(folder / "probe.csv")[CEILING.key].notna().all()
+    assert pd.read_csv(folder / "probe.csv")[CEILING].notna().all()
     assert main(["--store", study().uri, *arguments]) == 0
     assert not any((folder / name).exists() for name in names)
