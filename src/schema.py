@@ -1,4 +1,4 @@
-"""The only spelling of every metric, parameter and tag: key, symbol, unit, axis label.
+"""The only spelling of every metric, parameter and tag: key, unit, axis label.
 
 Runs write these keys, tables carry them as columns and figures print their labels.
 """
@@ -13,10 +13,9 @@ NUMERICS = 2
 
 
 class Quantity(NamedTuple):
-    """A number that is recorded: its key in the store, its symbol, its unit and its axis label."""
+    """A number that is recorded: its key in the store, its unit and its axis label."""
 
     key: str
-    symbol: str
     unit: str
     label: str
 
@@ -27,60 +26,58 @@ class Quantity(NamedTuple):
 
 
 # What a grid is swept over.
-MC_SAMPLES = Quantity("mc_samples", "K", "draws/image", "Monte Carlo samples K")
-BATCH_SIZE = Quantity("batch_size", "B", "images", "batch size B")
-SEED = Quantity("seed", "S", "", "seed")
-EPOCH = Quantity("epoch", "", "", "epoch")
+MC_SAMPLES = Quantity("mc_samples", "draws/image", "Monte Carlo samples K")
+BATCH_SIZE = Quantity("batch_size", "images", "batch size B")
+SEED = Quantity("seed", "", "seed")
+EPOCH = Quantity("epoch", "", "epoch")
 
 # Once per epoch, at step = epoch, counted from 1.
-TRAIN_LOSS = Quantity("train/loss", "-ELBO", "nats/image", "training loss")
-TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "Var(L)", "nats^2", "variance of minibatch losses")
+TRAIN_LOSS = Quantity("train/loss", "nats/image", "training loss")
+TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "(nats/image)^2", "variance of minibatch losses")
 TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
-    "train/loss_variance_detrended", "Var(L)", "nats^2", "variance of minibatch losses around their trend"
+    "train/loss_variance_detrended", "(nats/image)^2", "variance of minibatch losses around their trend"
 )
-TRAIN_SPIKES = Quantity("train/spikes", "", "steps", "spikes of the minibatch loss")
-TRAIN_NLL = Quantity("train/nll", "-E log p(x|z)", "nats/image", "training reconstruction term")
-TRAIN_KL = Quantity("train/kl", "KL", "nats/image", "training KL")
+TRAIN_SPIKES = Quantity("train/spikes", "steps", "spikes of the minibatch loss")
+TRAIN_NLL = Quantity("train/nll", "nats/image", "training reconstruction term")
+TRAIN_KL = Quantity("train/kl", "nats/image", "training KL")
 # A derivative by weights, which have no unit.
-TRAIN_GRAD_NORM = Quantity("train/grad_norm", "|g|", "nats/image/weight", "mean norm of the minibatch gradient")
-TRAIN_SECONDS = Quantity("train/seconds", "t", "s", "training time per epoch")
-TRAIN_IMAGES_PER_SECOND = Quantity("train/images_per_second", "", "images/s", "training speed")
-TEST_NEG_ELBO = Quantity("test/neg_elbo", "-ELBO", "nats/image", "test negative ELBO")
-TEST_NLL = Quantity("test/nll", "NLL", "nats/image", "test NLL")
-TEST_NLL_SEM = Quantity("test/nll_sem", "SE", "nats/image", "standard error of the test NLL over images")
-TEST_KL = Quantity("test/kl", "KL", "nats/image", "test KL")
+TRAIN_GRAD_NORM = Quantity("train/grad_norm", "nats/image/weight", "mean norm of the minibatch gradient")
+TRAIN_SECONDS = Quantity("train/seconds", "s", "training time per epoch")
+TRAIN_IMAGES_PER_SECOND = Quantity("train/images_per_second", "images/s", "training speed")
+TEST_NEG_ELBO = Quantity("test/neg_elbo", "nats/image", "test negative ELBO")
+TEST_NLL = Quantity("test/nll", "nats/image", "test NLL")
+TEST_NLL_SEM = Quantity("test/nll_sem", "nats/image", "standard error of the test NLL over images")
+TEST_KL = Quantity("test/kl", "nats/image", "test KL")
 
 # Once, at the end of a run.
-FINAL_TEST_NLL = Quantity("final/test_nll", "NLL", "nats/image", "final test NLL")
-FINAL_TEST_NLL_SEM = Quantity(
-    "final/test_nll_sem", "SE", "nats/image", "standard error of the final test NLL over images"
-)
-FINAL_TEST_NLL_QUADRATURE = Quantity("final/test_nll_quadrature", "NLL", "nats/image", "final test NLL by quadrature")
-FINAL_TEST_NEG_ELBO = Quantity("final/test_neg_elbo", "-ELBO", "nats/image", "final test negative ELBO")
-FINAL_TEST_KL = Quantity("final/test_kl", "KL", "nats/image", "final test KL")
-FINAL_ACTIVE_UNITS = Quantity("final/active_units", "AU", "units", "active latent units")
-RUN_SECONDS = Quantity("run/seconds", "t", "s", "run time")
-RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "", "bytes", "peak resident memory")
-RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "", "multiply-adds of the dense layers")
-RUN_RATE = Quantity("run/multiply_adds_per_second", "", "1/s", "multiply-adds per second of training")
+FINAL_TEST_NLL = Quantity("final/test_nll", "nats/image", "final test NLL")
+FINAL_TEST_NLL_SEM = Quantity("final/test_nll_sem", "nats/image", "standard error of the final test NLL over images")
+FINAL_TEST_NLL_QUADRATURE = Quantity("final/test_nll_quadrature", "nats/image", "final test NLL by quadrature")
+FINAL_TEST_NEG_ELBO = Quantity("final/test_neg_elbo", "nats/image", "final test negative ELBO")
+FINAL_TEST_KL = Quantity("final/test_kl", "nats/image", "final test KL")
+FINAL_ACTIVE_UNITS = Quantity("final/active_units", "units", "active latent units")
+RUN_SECONDS = Quantity("run/seconds", "s", "run time")
+RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "bytes", "peak resident memory")
+RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "multiply-adds of the dense layers")
+RUN_RATE = Quantity("run/multiply_adds_per_second", "1/s", "multiply-adds per second of training")
 
 # Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model.
 PROBE_PARTS = ("loss", "encoder", "decoder", "all")
 PROBE_QUANTITIES = {
-    "var_data": Quantity("var_data", "V_data", "", "variance between images"),
-    "var_data_sem": Quantity("var_data_sem", "SE", "", "standard error of the variance between images"),
-    "var_mc": Quantity("var_mc", "V_mc", "", "Monte Carlo variance of one draw"),
-    "var_mc_sem": Quantity("var_mc_sem", "SE", "", "standard error of the Monte Carlo variance"),
-    "square_mean": Quantity("square_mean", "|G|^2", "", "squared norm of the mean"),
-    "snr": Quantity("snr", "SNR", "", "signal-to-noise ratio of a step"),
-    "b_eq": Quantity("b_eq", "B_eq", "images", "batch size at which K=1 is as quiet"),
-    "noise_scale": Quantity("noise_scale", "B_simple", "images", "noise scale"),
+    "var_data": Quantity("var_data", "", "variance between images"),
+    "var_data_sem": Quantity("var_data_sem", "", "standard error of the variance between images"),
+    "var_mc": Quantity("var_mc", "", "Monte Carlo variance of one draw"),
+    "var_mc_sem": Quantity("var_mc_sem", "", "standard error of the Monte Carlo variance"),
+    "square_mean": Quantity("square_mean", "", "squared norm of the mean"),
+    "snr": Quantity("snr", "", "signal-to-noise ratio of a step"),
+    "b_eq": Quantity("b_eq", "images", "batch size at which K=1 is as quiet"),
+    "noise_scale": Quantity("noise_scale", "images", "noise scale"),
 }
 # What one observation of the probe is: the draws in it, and whether var_mc / K is the variance at any K (1) or not (0),
 # as the draws of an image depend on each other or the bound is no mean over them.
-PROBE_SET_SIZE = Quantity("probe/set_size", "", "draws", "draws in one observation of the probe")
-PROBE_INDEPENDENT = Quantity("probe/independent", "", "", "independent draws and a bound that is their mean")
-PROBE_SECONDS = Quantity("probe/seconds", "t", "s", "time of a probe")
+PROBE_SET_SIZE = Quantity("probe/set_size", "draws", "draws in one observation of the probe")
+PROBE_INDEPENDENT = Quantity("probe/independent", "", "independent draws and a bound that is their mean")
+PROBE_SECONDS = Quantity("probe/seconds", "s", "time of a probe")
 # By part of the model: a loss has nats, a derivative by weights nats per weight.
 PROBE_UNITS = {"loss": "(nats/image)^2"} | dict.fromkeys(("encoder", "decoder", "all"), "(nats/image/weight)^2")
 

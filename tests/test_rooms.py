@@ -24,12 +24,6 @@ def test_other_rooms_are_entered_by_their_faces(room):
         assert [name for name in behind if name.startswith("src.")] == [], file
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_face_names_what_others_may_use(room):
-    face = (ROOT / "src" / room / "__init__.py").read_text()
-    assert "__all__" in face
-
-
 def test_the_top_level_is_small():
     assert len(list((ROOT / "src").glob("*.py"))) <= TOP_LEVEL
     assert set(ROOMS) <= {path.name for path in (ROOT / "tests").iterdir()}

@@ -19,19 +19,19 @@ from src import schema
 from src.schema import Quantity
 from src.variance import moments
 
-WORST_STEP = Quantity("stability/worst_step", "", "nats/image", "worst step between epochs")
-STEP_TO_STEP = Quantity("stability/step_to_step", "", "nats/image", "mean size of a step between epochs")
-SHARE_WORSE = Quantity("stability/share_worse", "", "", "share of epochs that got worse")
-DRAWDOWN = Quantity("stability/drawdown", "", "nats/image", "largest rise above the best so far")
-SPIKES = Quantity("stability/spikes", "", "steps", "spikes of the minibatch loss")
-SPIKE_RATE = Quantity("stability/spike_rate", "", "1/1000 judged steps", "spikes of the minibatch loss")
+WORST_STEP = Quantity("stability/worst_step", "nats/image", "worst step between epochs")
+STEP_TO_STEP = Quantity("stability/step_to_step", "nats/image", "mean size of a step between epochs")
+SHARE_WORSE = Quantity("stability/share_worse", "", "share of epochs that got worse")
+DRAWDOWN = Quantity("stability/drawdown", "nats/image", "largest rise above the best so far")
+SPIKES = Quantity("stability/spikes", "steps", "spikes of the minibatch loss")
+SPIKE_RATE = Quantity("stability/spike_rate", "1/1000 judged steps", "spikes of the minibatch loss")
 OF_RUN = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN, SPIKES, SPIKE_RATE)
-LOSS_SD = Quantity("train/loss_sd_detrended", "", "nats/image", "sd of minibatch losses around their trend")
+LOSS_SD = Quantity("train/loss_sd_detrended", "nats/image", "sd of minibatch losses around their trend")
 
-THRESHOLD = Quantity("threshold/test_nll", "", "nats/image", "threshold of the test NLL")
-TO_EPOCHS = Quantity("threshold/epochs", "", "", "epochs")
-TO_SECONDS = Quantity("threshold/seconds", "", "s", "training time")
-TO_EVALUATIONS = Quantity("threshold/decoder_evaluations", "", "", "decoder evaluations")
+THRESHOLD = Quantity("threshold/test_nll", "nats/image", "threshold of the test NLL")
+TO_EPOCHS = Quantity("threshold/epochs", "", "epochs")
+TO_SECONDS = Quantity("threshold/seconds", "s", "training time")
+TO_EVALUATIONS = Quantity("threshold/decoder_evaluations", "", "decoder evaluations")
 AXES = (TO_EPOCHS, TO_SECONDS, TO_EVALUATIONS)
 REACHED, AT_RISK, CUT_SHORT = "threshold/reached", "threshold/n", "threshold/cut_short"
 

@@ -19,7 +19,7 @@ NUMERICS_TAG = f"{TAG_PREFIX}numerics"
 MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
 # The median over a run's epochs: an epoch that another program slowed down does not change it.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
-DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "N K", "1/epoch", "decoder evaluations")
+DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder evaluations")
 
 
 def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:

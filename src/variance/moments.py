@@ -64,11 +64,13 @@ def loss_variance(losses: ArrayLike, images: ArrayLike) -> float:
 
         sum_t w_t (L_t - mean)^2 / (T - 1),   w_t = n_t / max n,   mean = sum_t w_t L_t / sum_t w_t
 
-    L_t is the mean loss of a batch, nats/image, and n_t its size; the last may be smaller. nats^2; nan for T < 2.
-
-    At frozen weights Var(L_t) = sigma^2 / w_t, and the estimate is unbiased for sigma^2 = (var_data + var_mc / K) /
-    max n. The factor 1 - B/N is absent: the batches of an epoch share no image, and their common covariance cancels in
-    the differences. While the weights move, the trend of the loss adds to it.
+    Args:
+        losses: mean loss L_t of each batch, nats/image, [T].
+        images: number of images n_t in each batch, [T]; the last may be smaller.
+    Returns:
+        (nats/image)^2; nan for T < 2. At frozen weights Var(L_t) = sigma^2 / w_t, and the estimate is unbiased for
+        sigma^2 = (var_data + var_mc / K) / max n. The factor 1 - B/N is absent: the batches of an epoch share no
+        image, and their common covariance cancels in the differences. While the weights move, the loss's trend adds.
     """
     steps, counts = _steps(losses, images)
     if steps.size < 2:

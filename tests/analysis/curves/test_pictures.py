@@ -59,7 +59,7 @@ def test_loss_variance_draws_means_and_a_band_per_cell_with_two_seeds(history):
     curves = by_epoch(history, quantity, log=True)
     figure = plot_curves([(quantity, curves)], DATA, log=True)
     few, many = figure.axes
-    assert few.get_ylabel() == quantity.axis == "variance of minibatch losses [nats^2]"
+    assert few.get_ylabel() == quantity.axis == "variance of minibatch losses [(nats/image)^2]"
     assert few.get_xlabel() == schema.EPOCH.axis
     assert few.get_title(loc="left") == "B = 30, n = 1 to 2 seeds per cell"
     assert many.get_title(loc="left") == "B = 100, n = 2 to 3 seeds per cell"
