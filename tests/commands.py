@@ -45,7 +45,7 @@ def with_faults(*faults: str) -> dict[str, str]:
 
 
 def wait_until(
-    condition: Callable[[], object], command: subprocess.Popen[str] | None = None, seconds: float = 240
+    condition: Callable[[], object], command: subprocess.Popen[str] | None = None, seconds: float = 600
 ) -> None:
     """Wait for what is to happen while a command, if one is given, is under way."""
     deadline = time.monotonic() + seconds
@@ -88,7 +88,7 @@ class Workplace:
         )
 
     def train(
-        self, *overrides: str, timeout: float = 240, environment: Mapping[str, str] = NOTHING
+        self, *overrides: str, timeout: float = 600, environment: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
         process = self.start(*overrides, environment=environment)
         output, errors = process.communicate(timeout=timeout)
@@ -98,7 +98,7 @@ class Workplace:
         """Bring the store up to date with the ledgers."""
         places = (f"uri=sqlite:///{self.database}", f"runs={self.runs_folder}")
         command = [sys.executable, "-m", "src.sync", *places, *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
     def ledgers(self) -> list[Ledger]:
         """Of all runs, oldest first."""

@@ -6,10 +6,16 @@ import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
+import hypothesis
 import pytest
 
 from src import data
 from src.config.settings import Config, DataConfig, EvaluationConfig
+
+# No example is too slow.
+PATIENT = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("patient", **PATIENT)
+hypothesis.settings.load_profile("patient")
 
 
 def small(**changes: object) -> Config:

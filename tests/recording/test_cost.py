@@ -42,7 +42,7 @@ def expected(config: Config, recorded: list[Any], products: float = PRODUCTS) ->
 
 
 @given(overhead=st.floats(0, 100), rate=st.floats(1e9, 1e12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_overhead_and_rate_of_earlier_runs_are_recovered(overhead, rate):
     runs = [ledger(Config(mc_samples=k), overhead, rate) for k in (1, 5, 25)]
     seconds, _, source = expected(OTHER, runs)

@@ -131,7 +131,7 @@ def test_a_process_is_alive_until_it_ends_and_not_by_its_number_alone():
 def test_a_home_is_held_by_one_process_until_it_dies(tmp_path):
     program = (
         "import sys, time; from pathlib import Path; from src.recording.ledger import held\n"
-        f"with held(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+        f"with held(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
@@ -139,7 +139,7 @@ def test_a_home_is_held_by_one_process_until_it_dies(tmp_path):
         pass
     holder.kill()
     holder.communicate()
-    with held(tmp_path, timeout=5):
+    with held(tmp_path, timeout=60):
         pass
 
 

@@ -138,7 +138,7 @@ def test_three_processes_may_open_a_fresh_store_at_once(tmp_path):
     """)
     processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
     for started in processes:
-        _, errors = started.communicate(timeout=120)
+        _, errors = started.communicate(timeout=600)
         assert started.returncode == 0, errors.decode()
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         assert connection.execute("select count(*) from runs").fetchone() == (3,)

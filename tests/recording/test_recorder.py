@@ -126,7 +126,7 @@ def test_a_slow_tracker_does_not_hold_up_the_run(config, runs, begun, monkeypatc
 
     class Slow(MlflowStore):
         def send(self, *arguments):
-            go_on.wait(60)
+            go_on.wait(600)
             super().send(*arguments)
 
     monkeypatch.setattr(uploader, "open_tracker", Slow)

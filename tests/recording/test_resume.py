@@ -146,7 +146,7 @@ def lost_worker(tmp_path_factory):
     wait_until(reached.exists, sweep)
     cell = only_cell(place, "K1-")
     os.kill(cell.owner.pid, signal.SIGKILL)
-    _, errors = sweep.communicate(timeout=240)
+    _, errors = sweep.communicate(timeout=600)
     return place, sweep.returncode, errors, cell
 
 

@@ -217,7 +217,7 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
     place = Workplace(tmp_path)
     process = place.start("-m", "mc_samples=1,3", "epochs=100000", *BRIEF)
     made, filled = "select 1 from sqlite_master where name = 'metrics'", "select 1 from metrics"
-    wait_until(lambda: place.query(made) and place.query(filled), process, seconds=120)
+    wait_until(lambda: place.query(made) and place.query(filled), process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -230,7 +230,7 @@ def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
 def test_a_signal_ends_a_run_whose_output_nobody_reads_any_more(tmp_path):
     place = Workplace(tmp_path)
     process = place.start("epochs=100000", *BRIEF)
-    wait_until(lambda: list(place.runs_folder.glob("K1-*/1/ledger.jsonl")), process, seconds=120)
+    wait_until(lambda: list(place.runs_folder.glob("K1-*/1/ledger.jsonl")), process)
     process.stdout.close()
     process.stderr.close()
     process.terminate()

@@ -150,7 +150,7 @@ def faulty(tmp_path_factory, locked):
     place, (quick, _) = Workplace(tmp_path_factory.mktemp("faulty")), locked
     # Several times what a cell takes here and now: the first one of a worker imports TensorFlow too.
     seconds = quick.history(quick.runs()[0][0])[schema.RUN_SECONDS.key, 20]
-    limit = round(20 + 3 * seconds)
+    limit = round(20 + 4 * seconds)
     grid = ("-m", "seed=range(0,7)", *KEPT)
     pool = ("hydra/launcher=pool", "hydra.launcher.workers=2", f"hydra.launcher.time_limit={limit}s")
     faults = (f"{fault} seed={seed}".format(folder=place.folder) for seed, fault in FAULTS.items())

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from src import schema
@@ -93,7 +93,6 @@ def test_a_makespan_keeps_its_bounds(seconds, workers):
 
 
 @given(durations, st.integers(1, 3))
-@settings(deadline=None)
 def test_longest_first_is_within_a_third_of_the_best(seconds, workers):
     """Graham (1969): at most 4/3 - 1/(3 workers) times the best of all assignments, here all tried."""
     best = min(

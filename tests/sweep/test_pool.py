@@ -57,7 +57,7 @@ def cells_of(folder: Path) -> list[dict[str, Any]]:
 
 def run(folder: Path, *cells: str, **pool: object) -> tuple[list[list[str] | None], list[dict[str, Any]]]:
     """What the pool said of the cells, and what they have noted."""
-    output, errors = (process := start(folder, *cells, **pool)).communicate(timeout=240)
+    output, errors = (process := start(folder, *cells, **pool)).communicate(timeout=600)
     assert (process.returncode, errors) == (0, "")
     return json.loads(output), cells_of(folder)
 
