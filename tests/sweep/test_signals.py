@@ -12,7 +12,7 @@ import pytest
 from src import schema
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 
-GRID = ("-m", "mc_samples=1,3", "seed=0,1,2", "epochs=1500", "checkpoint.every=1s", *BRIEF)
+GRID = ("-m", "mc_samples=1,3", "seed=0,1,2", "epochs=500", "checkpoint.every=1s", *BRIEF)
 POOL = ("hydra/launcher=pool", "hydra.launcher.workers=2")
 TRIALS, LATEST = 10, 40
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
