@@ -1,0 +1,76 @@
+"""What is fixed before the first run: the margin, the looks, the error level, and what a diverged run counts as."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from src.inference.calibrate import critical_values
+from src.inference.intervals import t_sequence
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+@dataclass(frozen=True)
+class Design:
+    """The plan of a study of one metric of which less is better. JSON: dataclasses.asdict(design), Design(**data).
+
+    margin: delta, the difference that does not matter, in the metric's unit.
+    n_max: pairs at the last look, not to be raised afterwards. None: no last look, with wider intervals.
+    n0: pairs at the first look; below 4, skewed differences mislead.
+    alpha: chance of a false equivalence, and of a false `not worse`; a false direction has alpha / 2 a side.
+    comparisons: m, the pairs of cells that are judged together, each at alpha / m.
+    diverged: the score that a diverged run counts as; None where it has none (pairs.differences).
+    """
+
+    margin: float
+    metric: str
+    n_max: int | None = 10
+    n0: int = 4
+    alpha: float = 0.05
+    comparisons: int = 1
+    diverged: float | None = None
+
+    def __post_init__(self) -> None:
+        last = self.n_max is None or _count(self.n_max, self.n0 if _count(self.n0, 2) else 2)
+        checks = (
+            ("margin", _number(self.margin) and self.margin > 0, "a positive number", "Use 0.5 nats/image."),
+            ("metric", isinstance(self.metric, str) and self.metric != "", "a name", "Use 'final/test_nll'."),
+            ("n_max", last, "an integer of at least n0, or None", "Use 10, or None for no last look."),
+            ("n0", _count(self.n0, 2), "an integer of at least 2", "Use 4."),
+            ("alpha", _number(self.alpha) and 0 < self.alpha < 0.5, "between 0 and 0.5", "Use 0.05."),
+            ("comparisons", _count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
+            ("diverged", self.diverged is None or _number(self.diverged), "a finite number or None", "Use None."),
+        )
+        wrong = [
+            f"{key} must be {expected}. Received: {key}={getattr(self, key)!r}. {remedy}"
+            for key, right, expected, remedy in checks
+            if not right
+        ]
+        if wrong:
+            raise ValueError("\n".join(wrong))
+
+    def bound(self, n: int, alpha: float) -> float:
+        """Bound of T_n in a look at n pairs, valid at all looks at once; alpha one-sided, of one comparison.
+
+        With n_max the repeated confidence interval's, exact; without, the t-sequence's at a two-sided 2 alpha, of which
+        a side has alpha by symmetry. inf before the first look.
+
+        Raises:
+            ValueError: more pairs than n_max.
+        """
+        if n < self.n0:
+            return math.inf
+        if self.n_max is None:
+            return t_sequence(n, 2 * alpha)
+        if n > self.n_max:
+            raise ValueError(
+                f"A design of n_max={self.n_max} pairs has no interval after its last look. Received: {n=}. "
+                f"Judge the first {self.n_max} seeds, or all with n_max=None, which is valid at any n."
+            )
+        return critical_values(self.n_max, alpha, self.n0)[n - self.n0]
