@@ -5,21 +5,3 @@ from src.inference.design import Design
 from src.inference.intervals import Interval, holm, t_interval, t_sequence, tost, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
-
-__all__ = [
-    "Design",
-    "Interval",
-    "Judgement",
-    "Paired",
-    "Verdict",
-    "critical_values",
-    "differences",
-    "discordance",
-    "holm",
-    "judge",
-    "paired",
-    "t_interval",
-    "t_sequence",
-    "tost",
-    "tost_pairs",
-]
