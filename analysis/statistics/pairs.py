@@ -10,7 +10,7 @@ from src import schema
 from src.schema import Quantity
 
 # Kind of processor and number of threads. The draws of a seed are the same bit for bit only where both are equal.
-MACHINE = [f"{TAG_PREFIX}machine.cpu", f"{TAG_PREFIX}threads.intra_op"]
+MACHINE = [f"{TAG_PREFIX}{schema.CPU}", f"{TAG_PREFIX}{schema.THREADS}"]
 
 
 def candidates(table: pd.DataFrame, by: list[str], quantity: Quantity) -> pd.DataFrame:

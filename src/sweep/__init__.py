@@ -44,13 +44,13 @@ def register() -> None:
     store.store(
         group="hydra/sweeper",
         name="study",
-        node={"_target_": "hydra_plugins.vae_mc_samples.StudySweeper", "params": None},
+        node={"_target_": f"{StudySweeper.__module__}.StudySweeper", "params": None},
     )
     store.store(
         group="hydra/launcher",
         name="pool",
         node={
-            "_target_": "hydra_plugins.vae_mc_samples.PoolLauncher",
+            "_target_": f"{PoolLauncher.__module__}.PoolLauncher",
             "workers": None,
             "threads": 1,
             "time_limit": None,
