@@ -9,7 +9,7 @@ from typing import NamedTuple
 EXPERIMENT = "vae-mc-samples"
 # Raised by one whenever a recorded number changes: an entry of CHANGELOG.md that says
 # "changes recorded numbers: yes". Part of every run's fingerprint.
-NUMERICS = 2
+NUMERICS = 3
 
 
 class Quantity(NamedTuple):
@@ -37,6 +37,9 @@ TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "(nats/image)^2", "varianc
 TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
     "train/loss_variance_detrended", "(nats/image)^2", "variance of minibatch losses around their trend"
 )
+TRAIN_LOSS_VARIANCE_MC = Quantity(
+    "train/loss_variance_mc", "(nats/image)^2", "Monte Carlo part of the variance of minibatch losses"
+)
 TRAIN_SPIKES = Quantity("train/spikes", "steps", "spikes of the minibatch loss")
 TRAIN_NLL = Quantity("train/nll", "nats/image", "training reconstruction term")
 TRAIN_KL = Quantity("train/kl", "nats/image", "training KL")
@@ -48,11 +51,20 @@ TEST_NEG_ELBO = Quantity("test/neg_elbo", "nats/image", "test negative ELBO")
 TEST_NLL = Quantity("test/nll", "nats/image", "test NLL")
 TEST_NLL_SEM = Quantity("test/nll_sem", "nats/image", "standard error of the test NLL over images")
 TEST_KL = Quantity("test/kl", "nats/image", "test KL")
+# Where images are held out.
+VALIDATION_NLL = Quantity("validation/nll", "nats/image", "validation NLL")
+# Of a forked run, at the last epoch of its trunk: the first 48 bits of the SHA-256 of weights and optimizer state, as
+# a number. Runs are paired where it is equal.
+FORK_DIGEST = Quantity("fork/digest", "", "digest of the state at the fork")
 
 # Once, at the end of a run.
+# The score: by quadrature where there is one, else by importance weighting.
 FINAL_TEST_NLL = Quantity("final/test_nll", "nats/image", "final test NLL")
 FINAL_TEST_NLL_SEM = Quantity("final/test_nll_sem", "nats/image", "standard error of the final test NLL over images")
 FINAL_TEST_NLL_QUADRATURE = Quantity("final/test_nll_quadrature", "nats/image", "final test NLL by quadrature")
+# By importance weighting only: the same with a fifth of the draws, and the effective sample size as a share of them.
+FINAL_TEST_NLL_FIFTH = Quantity("final/test_nll_fifth", "nats/image", "final test NLL with a fifth of the draws")
+FINAL_IW_ESS = Quantity("final/iw_ess", "", "effective sample size of the final draws, as a share of them")
 FINAL_TEST_NEG_ELBO = Quantity("final/test_neg_elbo", "nats/image", "final test negative ELBO")
 FINAL_TEST_KL = Quantity("final/test_kl", "nats/image", "final test KL")
 FINAL_ACTIVE_UNITS = Quantity("final/active_units", "units", "active latent units")

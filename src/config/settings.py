@@ -9,6 +9,7 @@ from src.config.durations import is_duration, is_interval
 from src.schema import EXPERIMENT
 
 SIZE = or_null(at_least(1, "null takes every image."))
+RATE = Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001.")
 
 
 def setting(default: Any, meaning: str, domain: Domain | None = None, identity: bool = True) -> Any:
@@ -43,6 +44,9 @@ class DataConfig:
     )
     train_size: int | None = setting(None, "number of training images; null for all", SIZE)
     test_size: int | None = setting(None, "number of test images; null for all", SIZE)
+    validation_size: int = setting(
+        0, "training images held out, the same for all cells, to choose settings by", at_least(0, "0 holds out none.")
+    )
 
 
 @dataclass
@@ -69,8 +73,11 @@ class EvaluationConfig:
     """How the test NLL is estimated: importance-weighted, with numbers of draws that do not depend on mc_samples."""
 
     iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
-    final_iw_samples: int = setting(100, "draws per test image at the end", at_least(1, "The default is 100."))
-    quadrature: bool = setting(True, "with model.latent_dim=2, also compute the final NLL by quadrature")
+    final_iw_samples: int = setting(
+        5000, "draws L per test image at the end, unless by quadrature", at_least(5, "The default is 5000.")
+    )
+    final_images: int | None = setting(None, "test images of the final NLL, the same for all runs; null: all", SIZE)
+    quadrature: bool = setting(True, "with model.latent_dim=2, compute the final NLL by quadrature, without draws")
 
 
 @dataclass
@@ -103,8 +110,22 @@ class CheckpointConfig:
 
 
 @dataclass
+class ForkConfig:
+    """The trunk: first epochs that all cells of a seed have in common, so that they differ by what comes after."""
+
+    epochs: int = setting(
+        0, "first epochs, trained alike in every cell: elbo, reparam, iid; 0 for none", at_least(0, "For example 1.")
+    )
+    mc_samples: int = setting(1, "Monte Carlo samples K of these epochs", at_least(1, "The default is 1."))
+    batch_size: int | None = setting(None, "images B per step of these epochs; null: the cell's own", SIZE)
+    learning_rate: float | None = setting(
+        None, "learning rate of these epochs, constant; null: the cell's own", or_null(RATE)
+    )
+
+
+@dataclass
 class StudyConfig:
-    """How a grid is executed. It changes no recorded number."""
+    """How a grid is executed and decided. It changes no recorded number."""
 
     plan_only: bool = setting(False, "print what the grid would run and cost, then stop", identity=False)
     rerun: str = setting(
@@ -118,6 +139,28 @@ class StudyConfig:
         "time for the whole grid, such as 30m or 8h; seeds whose cells do not all fit are left out",
         or_null(Domain("a duration such as 30m", is_duration, "For example 30m.")),
         identity=False,
+    )
+    until: str | None = setting(
+        None,
+        "decided: add seeds 0, 1, ... until every comparison is decided; null: run the seeds of the grid",
+        or_null(one_of("decided")),
+        identity=False,
+    )
+    margin: float = setting(
+        0.25,
+        "difference that does not matter, in the unit of study.metric",
+        Domain("a positive finite number", lambda margin: 0 < margin < float("inf"), "For example 0.25 nats/image."),
+        identity=False,
+    )
+    seeds: int = setting(10, "seeds at most, with study.until=decided", at_least(4, "Use 10."), identity=False)
+    metric: str = setting("final/test_nll", "metric that is compared, of which less is better", identity=False)
+    factor: str = setting("mc_samples", "setting whose values are compared; all others are equal", identity=False)
+    covarying: list[str] = setting([], "settings that may vary with study.factor, such as [epochs]", identity=False)
+    reference: str = setting(
+        "max", "value of study.factor that the others are compared with: max, min or the value itself", identity=False
+    )
+    tune: str | None = setting(
+        None, "setting chosen for every cell by its validation NLL, such as learning_rate", identity=False
     )
 
 
@@ -149,11 +192,7 @@ class Config:
         Domain("an integer in [0, 2^63)", lambda seed: 0 <= seed < 2**63, "Seeds count from 0: seed=range(0,5)."),
     )
     epochs: int = setting(10, "passes over the training images", at_least(1, "The default is epochs=10."))
-    learning_rate: float = setting(
-        1e-3,
-        "learning rate of the optimizer",
-        Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001."),
-    )
+    learning_rate: float = setting(1e-3, "learning rate of the optimizer", RATE)
     optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
     objective: str = setting("elbo", "bound to maximise", one_of("elbo", "iwae"))
     kl: str = setting("analytic", "how the KL in the bound is computed", one_of("analytic", "sampled"))
@@ -165,6 +204,7 @@ class Config:
     likelihood: str = setting(
         "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
     )
+    fork: ForkConfig = field(default_factory=ForkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
