@@ -1,4 +1,4 @@
-"""What is fixed before the first run: the margin, the looks, the error level, and what a diverged run counts as."""
+"""What is fixed before the first run: what is compared, the margin, the looks, the error level."""
 
 import math
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ def _count(value: Any, least: int) -> bool:
 class Design:
     """The plan of a study of one metric of which less is better. JSON: dataclasses.asdict(design), Design(**data).
 
+    factor: the setting whose values are compared; covarying: those that may vary with it.
+    reference: the value that the others are compared with; max, min: the largest, the smallest of those there are.
+    tune: a setting that is chosen for every value of the factor by the validation NLL; None for none.
     margin: delta, the difference that does not matter, in the metric's unit.
     n_max: pairs at the last look, not to be raised afterwards. None: no last look, with wider intervals.
     n0: pairs at the first look; below 4, skewed differences mislead.
@@ -35,8 +38,13 @@ class Design:
     alpha: float = 0.05
     comparisons: int = 1
     diverged: float | None = None
+    factor: str = "mc_samples"
+    covarying: tuple[str, ...] = ()
+    reference: str = "max"
+    tune: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "covarying", tuple(self.covarying))  # JSON makes it a list
         last = self.n_max is None or _count(self.n_max, self.n0 if _count(self.n0, 2) else 2)
         checks = (
             ("margin", _number(self.margin) and self.margin > 0, "a positive number", "Use 0.5 nats/image."),

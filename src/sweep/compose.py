@@ -113,9 +113,9 @@ def check_single(run: Config) -> None:
     """Refuse a single run that cannot be run, before anything is made for it. Raises ConfigError."""
     if found := problems(run):
         raise ConfigError("\n".join(found))
-    if run.study.plan_only or run.study.budget:
+    if run.study.plan_only or run.study.budget or run.study.until:
         raise ConfigError(
-            "study.plan_only and study.budget are for grids. Expected -m or +sweep=NAME. Received neither. "
+            "study.plan_only, budget and until are for grids. Expected -m or +sweep=NAME. Received neither. "
             "Plan this one run as a grid of one cell: python -m src.train -m study.plan_only=true ..."
         )
     data.ensure(run.data)

@@ -1,13 +1,16 @@
 """The sweeper: expand the grid, check every cell, plan, launch, continue what was lost, sum up."""
 
 import logging
+import math
 import os
 import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,15 +25,28 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
+from src.inference import Design, answer, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep.compose import check, composer, expand
+from src.sweep.decision import (
+    command,
+    design_of,
+    judged,
+    next_wave,
+    price,
+    record_design,
+    representative,
+    seeds_of_study,
+)
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
-from src.sweep.words import counted, describe, summary
+from src.sweep.words import aligned, counted, describe, summary
 
 log = logging.getLogger(__name__)
 
+# The folder of all studies, below that of the runs.
+STUDIES = "studies"
 UNFINISHED = (schema.FAILED, schema.DIVERGED, schema.KILLED)
 
 
@@ -58,28 +74,56 @@ class StudySweeper(Sweeper):
             raise ConfigError(explain(error, [])) from error
 
     def sweep(self, arguments: list[str]) -> list[Outcome]:
-        """Run every cell of the grid that is not finished yet.
+        """Run every cell of the grid that is not finished yet, with study.until=decided as far as they are needed.
 
         Raises:
             ConfigError: some cells cannot be run, each distinct reason once, or their data or tracker cannot be used.
                 Nothing has been started.
             UnfinishedError: some cells did not finish.
         """
+        assert self.config is not None
         cells = self.cells(arguments)
-        first = cells[0].config
+        study = cells[0].config.study
         for cell in cells:
             data.ensure(cell.config.data)
-        runs, started = Runs(first.tracking), time.time()
-        plan = self.plan(cells, runs, first.study)
+        runs, started = Runs(cells[0].config.tracking), time.time()
+        design, plan = design_of(study, cells), self.plan(cells, runs, study)
         log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
-        if first.study.plan_only:
+        if study.until:
+            log.info("%s", price(plan, design, judged(cells, runs, design)))
+        if study.plan_only:
             return []
-        if not plan.launch:
+        if study.until:
+            record_design(design, runs.root / STUDIES, cells)
+        ended = self.run(plan, cells, design, runs)
+        log.info("%s", summary(plan, ended, time.time() - started))
+        found = judged(cells, runs, design)
+        log.info("%s", "\n".join(answer(found, partial(command, self.config), plan.workers)))
+        conclude([*plan.settled, *ended])
+        return ended
+
+    def run(self, plan: Plan, cells: Sequence[Cell], design: Design, runs: Runs) -> list[Outcome]:
+        """Launch the cells of a plan: all at once, or whole seeds until every comparison of the design is decided."""
+        study, started, ended = cells[0].config.study, time.time(), list[Outcome]()
+
+        def wave() -> list[Planned]:
+            if not study.until:
+                return [] if ended else plan.launch
+            left = started + duration(study.budget) - time.time() if study.budget else math.inf
+            return next_wave(plan, [each.cell for each in ended], judged(cells, runs, design), left)
+
+        launched = wave()
+        if not launched:
             if any(runs.unsent_ledgers()):
                 recording.open_and_catch_up(runs)
-            return conclude(plan, [], started)
-        with self.parent(runs) as ledger:
-            return conclude(plan, self.launch_with_retry(plan.launch, ledger, runs, started), started)
+            return []
+        with self.parent(runs, design) as ledger:
+            while launched:
+                ended += self.launch_with_retry(launched, ledger, runs)
+                if study.until:
+                    log.info("%s", "\n".join(aligned(table(judged(cells, runs, design)))))
+                launched = wave()
+        return ended
 
     def cells(self, arguments: list[str]) -> list[Cell]:
         """The checked cells of the grid, in its order, each once. Raises ConfigError for the grid as a whole."""
@@ -87,8 +131,12 @@ class StudySweeper(Sweeper):
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
-        grid = expand(OverridesParser.create(config_loader=loader).parse_overrides(given))
-        configs = check(composer(loader, self.config), grid)
+        parse, compose = OverridesParser.create(config_loader=loader).parse_overrides, composer(loader, self.config)
+        grid = expand(parse(given))
+        configs = check(compose, grid)
+        if configs[0].study.until:
+            grid = expand(parse([*given, f"seed={seeds_of_study(configs)}"]))
+            configs = check(compose, grid)
         cells = [
             Cell(tuple(cell), config, recording.fingerprint(config)) for cell, config in zip(grid, configs, strict=True)
         ]
@@ -101,25 +149,26 @@ class StudySweeper(Sweeper):
         """What is to be run, in which order, and what it will take, from the ledgers alone."""
         assert self.config is not None
         workers, threads = workers_and_threads(self.config.hydra.launcher)
-        attempts = {cell.fingerprint: runs.attempts(runs.home(cell.config, cell.fingerprint)) for cell in cells}
-        recorded = {key: representative(found) for key, found in attempts.items() if found}
+        found = {cell.fingerprint: representative(cell, runs) for cell in cells}
+        known = {key: ledger for key, ledger in found.items() if ledger}
 
         def expected(configs: Sequence[Config]) -> list[Cost]:
             return recording.costs(
                 configs, runs.newest_first(), platform.node(), threads, lambda: recording.matmul_rate() / workers
             )
 
-        budget = duration(study.budget) if study.budget else None
-        return make_plan(cells, recorded, study.rerun, expected, budget, workers)
+        budget = duration(study.budget) if study.budget and not study.until else None
+        return make_plan(cells, known, study.rerun, expected, budget, workers)
 
     @contextmanager
-    def parent(self, runs: Runs) -> Iterator[Ledger]:
-        """The run of the whole grid, in the study's folder. The tracker has it before any cell starts."""
+    def parent(self, runs: Runs, design: Design) -> Iterator[Ledger]:
+        """The run of the whole grid, in the study's folder, with its design. The tracker has it before any cell."""
         assert self.config is not None
         tracker = recording.open_and_catch_up(runs)
         folder = Path(self.config.hydra.sweep.dir)
         name = " ".join(self.config.hydra.overrides.task) or folder.name
-        ledger = runs.begin(folder, name, None, {}, {schema.SWEEP: folder.name})
+        params = {f"design.{key}": value for key, value in asdict(design).items()}
+        ledger = runs.begin(folder, name, None, params, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
         recording.upload_if_possible(ledger, runs, tracker)
         try:
@@ -128,8 +177,9 @@ class StudySweeper(Sweeper):
         finally:
             recording.catch_up(runs, tracker)  # a tracker that was down may have missed how the last cells ended
 
-    def launch_with_retry(self, planned: list[Planned], ledger: Ledger, runs: Runs, started: float) -> list[Outcome]:
+    def launch_with_retry(self, planned: list[Planned], ledger: Ledger, runs: Runs) -> list[Outcome]:
         """Launch the cells, and once more those whose worker died; they continue from their checkpoints."""
+        started = time.time()
         found, late = self.launch(planned, ledger, runs, started)
         died = [each for each in found if each.status == schema.KILLED and each.cell not in late]
         if not died:
@@ -161,11 +211,6 @@ class StudySweeper(Sweeper):
         return [outcome(cell, runs, started, lost.get(cell.fingerprint)) for cell in cells], late
 
 
-def representative(attempts: Sequence[Ledger]) -> Ledger:
-    """The attempt that represents a cell: the latest that finished, else the latest."""
-    return next((each for each in reversed(attempts) if each.status == schema.FINISHED), attempts[-1])
-
-
 def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outcome:
     """How a cell ended that has just been launched, from its ledger.
 
@@ -190,13 +235,11 @@ def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outc
     return Outcome(cell, schema.KILLED, "", f"{lost or 'it has no ledger: its worker ended early or never began'}")
 
 
-def conclude(plan: Plan, ended: list[Outcome], started: float) -> list[Outcome]:
-    """Report how a study went. Raises UnfinishedError where some of its cells are not finished."""
-    log.info("%s", summary(plan, ended, time.time() - started))
-    unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
+def conclude(every: Sequence[Outcome]) -> None:
+    """Raises UnfinishedError where some cells of a study are not finished."""
+    unfinished = sum(each.status in UNFINISHED for each in every)
     if unfinished:
         raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")
-    return ended
 
 
 def workers_and_threads(launcher: DictConfig) -> tuple[int, str]:

@@ -1,0 +1,141 @@
+"""The answer in words: which value of the factor is enough, within which margin, at which price; or what it takes."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from src import schema
+from src.inference.contrasts import Contrast, naming
+from src.inference.intervals import Interval, tost_pairs
+from src.inference.verdict import Verdict
+
+SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
+UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
+
+
+def named(key: str, value: object) -> str:
+    return f"{SHORT.get(key, key)}={value}"
+
+
+def group_name(contrast: Contrast, among: Sequence[Contrast]) -> str:
+    """What distinguishes the runs of a contrast from those of the others."""
+    keys = naming([each.group for each in among])
+    return " ".join(named(key, contrast.group[key]) for key in keys if key in contrast.group)
+
+
+def versus(contrast: Contrast) -> str:
+    factor = contrast.judgement.design.factor
+    return f"{named(factor, contrast.level)} - {named(factor, contrast.reference)}"
+
+
+def ends(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}" if math.isfinite(interval.low) else "none yet"
+
+
+def table(contrasts: Sequence[Contrast]) -> list[tuple[str, ...]]:
+    """A row per contrast, after a row of heads: pairs, difference, its two intervals, and what they prove."""
+    level = 100 * (1 - contrasts[0].judgement.alpha) if contrasts else 0.0
+    heads = ("runs", "difference of", "n", "mean", "sd", "against the margin", f"{level:.3g} % interval", "verdict")
+    return [heads, *(row(each, contrasts) for each in contrasts)]
+
+
+def row(each: Contrast, among: Sequence[Contrast]) -> tuple[str, ...]:
+    judged, pairs = each.judgement, each.judgement.pairs
+    notes = "; ".join(filter(None, [*judged.verdicts, each.obstacle, each.unpaired, needed(each)]))
+    spread = ends(judged.interval), ends(judged.directional)
+    return group_name(each, among), versus(each), str(pairs.n), f"{pairs.mean:.3f}", f"{pairs.sd:.3f}", *spread, notes
+
+
+def needed(each: Contrast) -> str:
+    """How many more pairs would decide at the present spread; empty where it is decided or more cannot help."""
+    if not each.undecided or each.obstacle or not each.judgement.pairs.sd > 0:
+        return ""
+    more = each.judgement.pairs_needed
+    return "too wide for the last look" if more is None else f"about {more} more at this spread"
+
+
+def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: int = 1) -> list[str]:
+    """Two lines for each group: what is enough and what it proves; the price, or what it takes to decide.
+
+    Args:
+        contrasts: of one design.
+        again: pairs in all -> the command that runs them.
+        workers: runs at a time, for the minutes still needed.
+    """
+    names = [group_name(each, contrasts) for each in contrasts]
+    return [
+        line
+        for name in dict.fromkeys(names)
+        for line in two_lines(name, [c for c, own in zip(contrasts, names, strict=True) if own == name], again, workers)
+    ]
+
+
+def two_lines(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> list[str]:
+    """The answer for one group."""
+    design = group[0].judgement.design
+    fork = group[0].group.get("fork.epochs", 0)
+    place = ", ".join(filter(None, [name, f"forked after epoch {fork}" if fork else ""])) or "all runs"
+    within = " ".join(filter(None, [f"{design.margin:g}", UNITS.get(design.metric, design.metric)]))
+    reference, proof = named(design.factor, group[0].reference), "; ".join(map(evidence, group))
+    enough = [each for each in group if proves(each, Verdict.NOT_WORSE)]
+    doubtful = [each for each in (group[: group.index(enough[0])] if enough else group) if each.undecided]
+    if enough and design.reference == "max":
+        found = (
+            f"{named(design.factor, enough[0].level)} is the smallest that is not worse than {reference} by {within}"
+        )
+    elif enough:
+        found = (
+            ", ".join(named(design.factor, each.level) for each in enough) + f" not worse than {reference} by {within}"
+        )
+    elif doubtful:
+        found = f"undecided against {reference} at a margin of {within}"
+    else:
+        found = f"none is within {within} of {reference}"
+    lines = [f"{place}: {found}. {proof}.", f"  {price(group)}."]
+    if doubtful:
+        lines[1] += f" {remedy(doubtful, again, workers)}"
+    return lines
+
+
+def proves(each: Contrast, verdict: Verdict) -> bool:
+    return verdict in each.judgement.verdicts
+
+
+def evidence(each: Contrast) -> str:
+    """A contrast with its number of pairs, difference, interval and verdicts."""
+    judged = each.judgement
+    directional = proves(each, Verdict.BETTER) or proves(each, Verdict.WORSE)
+    interval = judged.directional if directional else judged.interval
+    said = ", ".join(filter(None, [*judged.verdicts, each.obstacle]))
+    mean = judged.pairs.mean
+    return f"{versus(each)} = {mean:+.2f} ({ends(interval)}; n={judged.pairs.n} pairs): {said}"
+
+
+def price(group: Sequence[Contrast]) -> str:
+    """Seconds of an epoch, by value of the factor."""
+    factor = group[0].judgement.design.factor
+    known = {each.level: each.epoch_seconds[0] for each in group}
+    known[group[0].reference] = group[0].epoch_seconds[1]
+    return "seconds per epoch: " + ", ".join(f"{seconds:.2g} at {named(factor, k)}" for k, seconds in known.items())
+
+
+def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: int) -> str:
+    """What it takes to decide: pairs and minutes still needed, the command; the margin that is shown so far."""
+    if blocked := [each.obstacle for each in open_ones if each.obstacle]:
+        return f"More seeds cannot decide: {blocked[0]}."
+    design, have = open_ones[0].judgement.design, min(each.judgement.pairs.n for each in open_ones)
+    spread = max((each.judgement.pairs.sd for each in open_ones), key=lambda sd: -1 if math.isnan(sd) else sd)
+    shown = max(each.judgement.provable_margin for each in open_ones)
+    so_far = f"Shown so far: within {shown:.2f}. " if math.isfinite(shown) else ""
+    if not spread > 0:
+        return f"{so_far}The first verdicts come at {design.n0} pairs: {again(design.n_max or design.n0)}"
+    more = [each.judgement.pairs_needed for each in open_ones]
+    if None in more:
+        total = tost_pairs(spread, design.margin, design.alpha / design.comparisons)
+        text = f"A fixed design with 80 % power takes about {total} pairs at this spread (sd {spread:.2f})"
+    else:
+        total = have + max(number for number in more if number is not None)
+        text = f"About {total - have} more pairs at this spread (sd {spread:.2f})"
+    once = sum(each.run_seconds[0] for each in open_ones) + open_ones[0].run_seconds[1]
+    seconds = once * (total - have) / workers
+    minutes = f", {seconds / 60:.0f} minutes" if math.isfinite(seconds) else ""
+    return f"{so_far}{text}{minutes}: {again(total)}"

@@ -1,0 +1,167 @@
+"""A grid that adds seeds until every comparison is decided: its design, and what is open after the seeds so far."""
+
+import json
+import math
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from src import schema
+from src.config import Config, ConfigError, StudyConfig, clock, identifying, refusal
+from src.inference import Contrast, Design, Run, contrasts, opponents, plain
+from src.recording import Ledger, Runs, held
+from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
+from src.sweep.words import counted
+
+# What a command that repeats a study sets by itself.
+OWN = ("seed=", "hydra.mode=")
+# The keys of study.* that a design fixes.
+FIXED = {"margin": "margin", "metric": "metric", "n_max": "seeds", "factor": "factor", "covarying": "covarying",
+         "reference": "reference", "tune": "tune"}  # fmt: skip
+
+
+def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
+    """The design of a grid: of study.seeds at most where it decides by itself, else of any number of seeds.
+
+    Raises ConfigError where it was to decide, but compares nothing.
+    """
+    last = {} if study.until else {"n_max": None}
+    design = Design(**{name: getattr(study, key) for name, key in FIXED.items()} | last)
+    known = identifying(cells[0].config)
+    for name in filter(None, (design.factor, design.tune, *design.covarying)):
+        if name not in known:
+            expected = "settings of a run, such as mc_samples or learning_rate"
+            raise ConfigError(refusal("study.factor, covarying and tune", expected, name, "See --help."))
+    count = len(opponents([as_run(cell, None) for cell in cells], design))
+    if not count and study.until:
+        values = ",".join(sorted({str(identifying(cell.config)[design.factor]) for cell in cells}))
+        expected = f"a value of {design.factor} that the grid has beside others, all else equal"
+        received = f"{design.reference}, with {design.factor}={values}"
+        raise ConfigError(refusal("study.reference", expected, received, "For example -m mc_samples=1,5,25."))
+    return replace(design, comparisons=max(count, 1))
+
+
+def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> None:
+    """Record a design before the first run of its grid. Raises ConfigError where another one is recorded for it.
+
+    Args:
+        design: of this start.
+        folder: of all studies.
+        cells: of the grid; those of the first seed identify it.
+    """
+    first = sorted(cell.fingerprint for cell in cells if cell.config.seed == cells[0].config.seed)
+    file = folder / f"design-{sha256(''.join(first).encode()).hexdigest()[:12]}.json"
+    with held(folder):
+        if not file.exists():
+            file.write_text(json.dumps(asdict(design), indent=1))
+        before = Design(**json.loads(file.read_text()))
+    for name, setting in FIXED.items():
+        old, new = getattr(before, name), getattr(design, name)
+        if old != new:
+            expected = f"{old}, as recorded before the first run of this grid; changed after a look, it errs more often"
+            remedy = "Keep it, or ask anew with new seeds, such as seed=100. The report gives the margin that is shown."
+            raise ConfigError(refusal(f"study.{setting}", expected, new, remedy))
+
+
+def seeds_of_study(configs: Sequence[Config]) -> str:
+    """The seeds of a grid that adds seeds by itself. Raises ConfigError where seeds are swept as well."""
+    given = sorted({config.seed for config in configs})
+    if len(given) > 1:
+        remedy = "Leave seed out and set study.seeds, or set study.until=null."
+        received = ",".join(map(str, given))
+        raise ConfigError(refusal("seed", "one number with study.until=decided, the first seed", received, remedy))
+    return f"range({given[0]},{given[0] + configs[0].study.seeds})"
+
+
+def command(cfg: DictConfig, seeds: int) -> str:
+    """The command that runs a grid with so many seeds; new seeds where its design has no more."""
+    keys = [key for key in (*cfg.hydra.overrides.task, *cfg.hydra.overrides.hydra) if not key.startswith(OWN)]
+    if cfg.study.until is None:
+        keys.append(f"seed=range(0,{seeds})")
+    elif seeds > cfg.study.seeds:
+        keys = [key for key in keys if not key.startswith("study.seeds=")]
+        keys += [f"seed={cfg.seed + cfg.study.seeds}", f"study.seeds={seeds}"]
+    return f"python -m src.train -m {shlex.join(keys)}"
+
+
+def as_run(cell: Cell, ledger: Ledger | None) -> Run:
+    """A cell as the comparison sees it; without a ledger it has no score."""
+    settings = {key: value for key, value in identifying(cell.config).items() if key != schema.SEED.key}
+    if ledger is None:
+        return Run(settings, cell.config.seed, "", {})
+    machine = ", ".join(ledger.tags.get(tag, "") for tag in (schema.CPU, schema.THREADS))
+    return Run(settings, cell.config.seed, ledger.status, ledger.latest(), machine)
+
+
+def representative(cell: Cell, runs: Runs) -> Ledger | None:
+    """The attempt that stands for a cell: the latest that finished, else the latest; None where there is none."""
+    attempts = runs.attempts(runs.home(cell.config, cell.fingerprint))
+    done = (each for each in reversed(attempts) if each.status == schema.FINISHED)
+    return next(done, attempts[-1] if attempts else None)
+
+
+def judged(cells: Iterable[Cell], runs: Runs, design: Design) -> list[Contrast]:
+    """What the runs so far prove, of all cells of a grid."""
+    return contrasts([as_run(cell, representative(cell, runs)) for cell in cells], design)
+
+
+def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], seconds: float) -> list[Planned]:
+    """The cells to launch next: whole seeds of what is still open, in the order of seeds; none where the study ends.
+
+    Until the first verdicts are due all seeds that they need are taken at once, then as many as keep the workers busy.
+
+    Args:
+        plan: of all cells and seeds.
+        done: cells that have been launched.
+        found: the contrasts of the seeds so far.
+        seconds: left of the budget.
+    """
+    needed = [item for item in plan.launch if item.cell not in done and is_needed(item.cell, found)]
+    seeds = sorted({item.cell.config.seed for item in needed})
+    if not seeds:
+        return []
+    least = max(each.judgement.design.n0 - each.judgement.pairs.n for each in found if each.open)
+    per_seed = sum(item.cell.config.seed == seeds[0] for item in needed)
+    count = max(1, least, plan.workers // per_seed)
+    wave = [item for item in needed if item.cell.config.seed in seeds[:count]]
+    try:
+        return fit_to_budget(wave, None if math.isinf(seconds) else max(seconds, 0.0), plan.workers)[0]
+    except ConfigError:
+        if not done:
+            raise
+        return []
+
+
+def is_needed(cell: Cell, found: Iterable[Contrast]) -> bool:
+    """Whether a cell is one of the two values of an open contrast, in its group."""
+    settings = identifying(cell.config)
+    return any(
+        plain(settings[each.judgement.design.factor]) in (each.level, each.reference)
+        and all(settings[key] == value for key, value in each.group.items())
+        for each in found
+        if each.open
+    )
+
+
+def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
+    """What a study is going to take, from its plan and the contrasts of the seeds that are finished already."""
+    by_seed = defaultdict[int, list[float]](list)
+    for item in plan.launch:
+        by_seed[item.cell.config.seed].append(item.cost.seconds)
+    a_seed = max((makespan(seconds, plan.workers) for seconds in by_seed.values()), default=0.0)
+    alpha, looks = design.alpha / design.comparisons, range(design.n0, (design.n_max or design.n0) + 1)
+    spreads = {n: design.margin * n**0.5 / design.bound(n, alpha) for n in looks}
+    likely = ", ".join(f"{n} up to {spreads[n]:.2g}" for n in sorted({looks[0], looks[len(looks) // 2], looks[-1]}))
+    known = [each.judgement.pairs.sd for each in found if each.judgement.pairs.sd > 0]
+    now = f"; so far {max(known):.2g}" if known else ""
+    return (
+        f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each; "
+        f"first verdicts after {design.n0}, {clock(design.n0 * a_seed)}\n"
+        f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
+        f"{likely}{now}"
+    )
