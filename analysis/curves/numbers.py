@@ -1,10 +1,10 @@
-"""Results of each cell, by epoch and at the end, and what a larger K changes."""
+"""Results of each cell, by epoch and at the end."""
 
 import pandas as pd
 
-from analysis.statistics import CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING, finished, intervals, pairs
+from analysis.statistics import CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS, finished, intervals
 from analysis.statistics.completeness import count
-from analysis.store import CELL, EPOCH, B, K
+from analysis.store import CELL, EPOCH
 from src import schema
 from src.schema import Quantity
 
@@ -26,21 +26,6 @@ def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
         columns = intervals.t_intervals(usable, CELL_OF, quantity.key).set_index(CELL_OF)
         table = table.merge(columns.add_prefix(f"{quantity.key}_").reset_index(), "left", CELL_OF)
         table[f"{quantity.key}_n"] = table[f"{quantity.key}_n"].fillna(0).astype("int64")
-    return table
-
-
-def gains_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
-    """What each K of marked runs changes against the smallest K of its setting and B: the columns of pairs.paired() for
-    the final test NLL in nats/image; of the last epoch's loss variance and of the seconds per epoch the paired
-    ratios KEY_ratio, KEY_ratio_ci_low and KEY_ratio_ci_high.
-    """
-    usable, by = finished(runs), [SETTING, B]
-    table = pairs.paired(usable, by, NLL)
-    cell = [*by, K, "reference"]
-    for quantity in (VARIANCE, EPOCH_SECONDS):
-        names = {"mean": "ratio", "ci_low": "ratio_ci_low", "ci_high": "ratio_ci_high"}
-        ratios = pairs.paired(usable, by, quantity, ratio=True).set_index(cell).rename(columns=names)[[*names.values()]]
-        table = table.merge(ratios.add_prefix(f"{quantity.key}_").reset_index(), "left", cell)
     return table
 
 

@@ -2,7 +2,7 @@
 
 Reads what the runs recorded, trains nothing, and writes reports/NAME/: runs.parquet (a row per run), history.parquet
 (a row per run and epoch), probe.parquet (a row per run, probed epoch and part), summary.csv and stability.csv (a row
-per cell), differences.csv (paired seeds), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG) and
+per cell), differences.csv (verdicts), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG) and
 report.html, one file that opens from disk.
 """
 
@@ -17,10 +17,19 @@ import matplotlib
 
 from analysis.curves import cells_as_text
 from analysis.report import Question, compute, draw, write
-from analysis.report.sections import totals
+from analysis.report.sections import totals, verdicts
 from analysis.report.writing import slug
 from analysis.store import ReportError
 from src import schema
+
+# What is compared. What is not given is that of the study of the latest run.
+DESIGN = {
+    "factor": "setting whose values are compared, such as mc_samples or objective",
+    "reference": "value that the others are compared with: max, min or the value itself",
+    "margin": "difference that does not matter, in the metric's unit",
+    "metric": "metric that is compared, of which less is better",
+    "tune": "setting chosen for every value by its validation NLL, such as learning_rate",
+}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -32,6 +41,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
     parser.add_argument("--threshold", type=nats, metavar="NATS", help="test NLL whose reaching is timed, else chosen")
+    for name, text in DESIGN.items():
+        parser.add_argument(f"--{name}", type=nats if name == "margin" else str, metavar=name.upper(), help=text)
+    parser.add_argument("--covarying", nargs="*", metavar="KEY", help="settings that may vary with the factor")
     parser.add_argument("--name", help="folder of the report, else named after the sweep or the experiment")
     parser.add_argument("--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go")
     return parser.parse_args(arguments)
@@ -51,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     matplotlib.use("Agg")
     folder = options.output / slug(options.name or "-".join(options.sweep) or options.experiment)
     try:
-        findings = compute(Question(options.store, options.experiment, options.sweep, options.threshold))
+        given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
+        findings = compute(Question(options.store, options.experiment, options.sweep, options.threshold, given))
         sections = draw(findings)
         written = write(findings, sections, folder)
     except ReportError as error:
@@ -64,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     for found, section in zip(findings.by_setting(), sections, strict=True):
         print(f"{section['heading']}\n{cells_as_text(found.cells, section['kind'])}\n")
     print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
+    print("", *verdicts(findings)[0], sep="\n")
     return 0
 
 

@@ -1,12 +1,15 @@
 """What the report computes from a store, and what it says and shows of all runs and of each setting."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis import curves, probe, stability, store, style
+from analysis import curves, decision, probe, stability, store, style
+from analysis.decision import Decision
 from analysis.display import Table
 from analysis.statistics import COUNTED, SETTING, completeness, finished
 from analysis.store import SEED, STATUSES, B, K
@@ -19,35 +22,36 @@ Section = dict[str, Any]
 
 
 class Question(NamedTuple):
-    """What is asked for: a store, an experiment, sweeps (none: all runs), and the test NLL whose reaching is timed."""
+    """What is asked for: a store, an experiment, sweeps (none: all runs), the test NLL to reach, what is compared."""
 
     uri: str
     experiment: str
     sweeps: list[str]
     threshold: float | None = None  # nats/image; None: chosen from the runs
+    design: Mapping[str, Any] = MappingProxyType({})  # what is given of the design; the rest is that of the latest run
 
 
 @dataclass(frozen=True)
 class Findings:
     """The tables of a report. All but history have a column `setting`.
 
-    varying: the parameters in which settings differ. runs: marked. cells, gains, stability: a row per cell. points,
-    observed: a row per probed epoch and part of each cell or run; no rows where there was no probe.
+    varying: the parameters in which settings differ. decision: over all settings. runs: marked. cells, stability: a
+    row per cell. points, observed: a row per probed epoch and part of each cell or run; no rows without a probe.
     """
 
     question: Question
     varying: list[str]
+    decision: Decision
     runs: pd.DataFrame
     history: pd.DataFrame
     cells: pd.DataFrame
-    gains: pd.DataFrame
     stability: pd.DataFrame
     points: pd.DataFrame
     observed: pd.DataFrame
 
     def by_setting(self) -> list["Findings"]:
         """The same of each setting, with its rows."""
-        names = ("runs", "cells", "gains", "stability", "points", "observed")
+        names = ("runs", "cells", "stability", "points", "observed")
         return [
             replace(self, **{name: (table := getattr(self, name))[table[SETTING] == setting] for name in names})
             for setting in sorted(self.runs[SETTING].unique())
@@ -59,10 +63,10 @@ def compute(question: Question) -> Findings:
     tables = completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
     runs, history = completeness.mark(tables), tables.history
     observed = probe.observations(history, runs)
-    cells, gains = curves.results_by_cell(runs), curves.gains_by_cell(runs)
+    decided, cells = decision.decide(runs, history, question.design), curves.results_by_cell(runs)
     steadiness = stability.stability_by_cell(runs, history, question.threshold)
     points = probe.components_by_point(observed, runs)
-    return Findings(question, completeness.varying(runs), runs, history, cells, gains, steadiness, points, observed)
+    return Findings(question, completeness.varying(runs), decided, runs, history, cells, steadiness, points, observed)
 
 
 def draw(findings: Findings) -> list[Section]:
@@ -84,13 +88,11 @@ def section(found: Findings) -> Section:
         "heading": data,
         "kind": kind,
         "answers": [
-            *curves.nll_sentences(found.cells, found.gains, kind),
             *stability.threshold_sentences(found.stability, kind),
             *probe.noise_sentences(points),
         ],
         "tables": [
             curves.cell_table(found.cells, kind),
-            curves.gain_table(found.gains, kind),
             stability.stability_table(found.stability, probe.step_noise(points), kind),
             stability.threshold_table(found.stability, kind, found.question.threshold is not None),
             probe.probe_table(probe.last_probe(points), probe.caption(points)),
@@ -99,7 +101,6 @@ def section(found: Findings) -> Section:
         "absent": [
             *(f"{p.stem}: no finished run recorded what it shows." for p in pictures if p.table.empty),
             *([f"reconstructions at K = {without}: the artifact is missing."] if without else []),
-            *curves.pairs_note(runs),
             *probe.left_out(found.history, runs),
         ],
         "details": [
@@ -146,6 +147,15 @@ def _text(caption: str, rows: pd.DataFrame, order: list[str], columns: list[str]
     shown = rows.sort_values([SETTING, B, K, SEED, *order])[[SETTING, B, K, SEED, *columns]].fillna("–").astype(str)
     heads = [SETTING, "B", "K", SEED, *(name.replace("_", " ") for name in columns)]
     return Table(caption, heads, shown.to_numpy().tolist())
+
+
+def verdicts(findings: Findings) -> tuple[list[str], list[Table]]:
+    """The answer over all settings, and the tables that it rests on."""
+    found, names = findings.decision, findings.runs["parent_name"].dropna()
+    tables = [decision.verdict_table(found.contrasts, "The decision"), decision.matched_table(found.matched)]
+    if found.untuned:
+        tables.append(decision.verdict_table(found.untuned, "The same without tuning"))
+    return decision.answers(found, names.iloc[-1] if len(names) else ""), tables
 
 
 def totals(runs: pd.DataFrame) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from analysis.report.sections import Findings, Section, lost_table, totals
+from analysis import decision
+from analysis.report.sections import Findings, Section, lost_table, totals, verdicts
 from analysis.statistics import SETTING, completeness
 from src import schema
 
@@ -45,7 +46,9 @@ def write_tables(new: Callable[[str], Path], findings: Findings) -> None:
     settings differ, and apart by kind of NLL, because numbers of two kinds cannot be compared.
     """
     tidy = {"runs": findings.runs, "history": findings.history}
-    tables = {"summary": findings.cells, "differences": findings.gains, "stability": findings.stability}
+    tables = {"summary": findings.cells, "stability": findings.stability}
+    if findings.decision.contrasts:
+        decision.differences(findings.decision.contrasts).to_csv(new("differences.csv"), index=False)
     if len(findings.points):
         tidy["probe"], tables["probe"] = findings.observed, findings.points
     for name, table in tidy.items():
@@ -63,11 +66,14 @@ def page(findings: Findings, sections: list[Section]) -> str:
     """The page: one HTML file, with its figures inside it and no request to anywhere."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    answers, tables = verdicts(findings)
     return environment.get_template("report.html.j2").render(
         question=findings.question,
         period=sorted(set(findings.runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
         totals=totals(findings.runs),
         lost=lost_table(findings.runs),
+        answers=answers,
+        decision_tables=tables,
         sections=sections,
         pseudo_nll=schema.PSEUDO_NLL,
         base64=lambda content: base64.b64encode(content).decode(),

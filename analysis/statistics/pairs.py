@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.completeness import SETTING, finished
 from analysis.statistics.intervals import t_intervals
-from analysis.store import SEED, TAG_PREFIX, B, K
+from analysis.store import SEED, TAG_PREFIX, K
 from src import schema
 from src.schema import Quantity
 
@@ -53,8 +52,3 @@ def paired(table: pd.DataFrame, by: list[str], quantity: Quantity, ratio: bool =
     rho = {key: group["y"].corr(group["y_0"], min_periods=3) for key, group in pairs.groupby(cell)}
     result["rho"] = [rho[key] for key in result[cell].itertuples(index=False, name=None)]
     return result[result["n"] > 1].reset_index(drop=True)
-
-
-def left_out(runs: pd.DataFrame) -> int:
-    """How many pairs of final results of marked runs two kinds of machines made."""
-    return int((~candidates(finished(runs), [SETTING, B], schema.FINAL_TEST_NLL)["same_machine"]).sum())

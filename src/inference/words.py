@@ -40,7 +40,7 @@ def table(contrasts: Sequence[Contrast]) -> list[tuple[str, ...]]:
 
 def row(each: Contrast, among: Sequence[Contrast]) -> tuple[str, ...]:
     judged, pairs = each.judgement, each.judgement.pairs
-    notes = "; ".join(filter(None, [*judged.verdicts, each.obstacle, each.unpaired, needed(each)]))
+    notes = "; ".join(filter(None, [*stated(judged.verdicts), each.obstacle, each.unpaired, needed(each)]))
     spread = ends(judged.interval), ends(judged.directional)
     return group_name(each, among), versus(each), str(pairs.n), f"{pairs.mean:.3f}", f"{pairs.sd:.3f}", *spread, notes
 
@@ -100,12 +100,22 @@ def proves(each: Contrast, verdict: Verdict) -> bool:
     return verdict in each.judgement.verdicts
 
 
+def stated(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts without those that another one implies."""
+    implied = {
+        Verdict.NOT_WORSE: {Verdict.EQUIVALENT, Verdict.BETTER},
+        Verdict.BETTER: {Verdict.BETTER_BY_MARGIN},
+        Verdict.WORSE: {Verdict.WORSE_BY_MARGIN},
+    }
+    return [each for each in verdicts if not implied.get(each, set()).intersection(verdicts)]
+
+
 def evidence(each: Contrast) -> str:
     """A contrast with its number of pairs, difference, interval and verdicts."""
     judged = each.judgement
     directional = proves(each, Verdict.BETTER) or proves(each, Verdict.WORSE)
     interval = judged.directional if directional else judged.interval
-    said = ", ".join(filter(None, [*judged.verdicts, each.obstacle]))
+    said = ", ".join(filter(None, [*stated(judged.verdicts), each.obstacle]))
     mean = judged.pairs.mean
     return f"{versus(each)} = {mean:+.2f} ({ends(interval)}; n={judged.pairs.n} pairs): {said}"
 

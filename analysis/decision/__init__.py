@@ -1,0 +1,4 @@
+"""Topic: the decision. Which value of a factor is enough, with error control, at equal epochs, work and time."""
+
+from analysis.decision.numbers import Decision, decide, differences
+from analysis.decision.words import answers, matched_table, verdict_table

@@ -1,0 +1,129 @@
+"""Runs of the tables as the comparison sees them, its design, and its contrasts, at the end and at equal cost."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics import COUNTED
+from analysis.statistics.completeness import setting_params
+from analysis.statistics.pairs import MACHINE
+from analysis.store import EPOCH, RUN, SEED, B, K, ReportError
+from src import inference, schema
+from src.inference import Contrast, Design, Run
+from src.schema import Quantity
+
+ENDED = (schema.FINISHED, schema.DIVERGED)
+# What runs are compared at equal amounts of, each from the fork on where there is one.
+EPOCHS = Quantity("matched/epochs", "", "epochs")
+UPDATES = Quantity("matched/updates", "", "updates")
+EVALUATIONS = Quantity("matched/decoder_evaluations", "", "decoder evaluations")
+SECONDS = Quantity("matched/seconds", "s", "training time")
+AXES = (EPOCHS, UPDATES, EVALUATIONS, SECONDS)
+
+
+class Decision(NamedTuple):
+    """What the runs of a report prove.
+
+    Attributes:
+        contrasts: of the metric at the end of the runs.
+        matched: by axis, of the test NLL at the largest amount that both runs of a pair reach.
+        untuned: the contrasts of every value of the setting that is tuned, apart; empty where none is.
+    """
+
+    contrasts: list[Contrast]
+    matched: dict[Quantity, list[Contrast]]
+    untuned: list[Contrast]
+
+
+def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) -> Decision:
+    """The contrasts of marked runs and their history; given: fields of Design that the user sets."""
+    ended = runs[runs[COUNTED] & runs["status"].isin(ENDED)]
+    of_runs = as_runs(ended, history)
+    design = counted(of_runs, design_of(ended, given))
+    along = counted(of_runs, replace(design, metric=schema.TEST_NLL.key))
+    apart = counted(of_runs, replace(design, tune=None))
+    return Decision(
+        inference.contrasts(of_runs, design),
+        {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES},
+        inference.contrasts(of_runs, apart) if design.tune else [],
+    )
+
+
+def counted(runs: list[Run], design: Design) -> Design:
+    """The design with the number of its comparisons among these runs."""
+    return replace(design, comparisons=max(1, len(inference.opponents(runs, design))))
+
+
+def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
+    """The design that the latest run was made under, with what is given. Without one, seeds may be added at any time.
+
+    Raises:
+        ReportError: the design is not possible.
+    """
+    latest = runs.sort_values(["start_time", "run_id"]).iloc[-1:].to_dict("records")
+    study = {str(key).removeprefix("study."): value for key, value in (latest or [{}])[0].items() if pd.notna(value)}
+    fields: dict[str, Any] = {
+        name: study[name] for name in ("margin", "metric", "factor", "reference", "tune") if name in study
+    }
+    if isinstance(study.get("covarying"), str):
+        fields["covarying"] = [name.strip("' ") for name in study["covarying"].strip("[]").split(",") if name.strip()]
+    fields["n_max"] = int(study["seeds"]) if study.get("until") else None
+    try:
+        return Design(**{"margin": 0.25, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})
+    except ValueError as error:
+        raise ReportError(str(error)) from error
+
+
+def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
+    """Runs of the table as the comparison sees them."""
+    keys = [K, B, *setting_params(runs)]
+    metrics = [name for name in runs if "/" in str(name)]
+    found = paths(history, runs)
+    made = []
+    for row in runs.to_dict("records"):
+        settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
+        known = {str(name): float(row[name]) for name in metrics if pd.notna(row[name])}
+        machine = ", ".join(str(row.get(tag, "")) for tag in MACHINE)
+        made.append(Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {})))
+    return made
+
+
+def paths(history: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """By run, its test NLL and each of AXES after every epoch that has one, [E]."""
+    seconds, speed, nll = schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.TEST_NLL.key
+    rows = history.reindex(columns=["run_id", *RUN, EPOCH, seconds, speed, nll]).dropna().sort_values(EPOCH)
+    images = (rows[seconds] * rows[speed]).round()
+    amounts = pd.DataFrame(
+        {
+            EPOCHS.key: images * 0 + 1,
+            UPDATES.key: np.ceil(images / rows[B]),
+            EVALUATIONS.key: images * rows[K],
+            SECONDS.key: rows[seconds],
+        }
+    )
+    by_run = rows[["run_id", nll]].join(amounts.groupby(rows["run_id"]).cumsum())
+    columns = [nll, *amounts]
+    return {
+        str(run): {name: group[name].to_numpy(dtype=float) for name in columns}
+        for run, group in by_run[by_run["run_id"].isin(runs["run_id"])].groupby("run_id")
+    }
+
+
+def differences(contrasts: list[Contrast]) -> pd.DataFrame:
+    """A row per contrast, for a file: group, level, reference, the pairs' summary, both intervals and the verdicts."""
+    rows = []
+    for each in contrasts:
+        judged, design = each.judgement, each.judgement.design
+        rows.append(
+            {key: str(value) for key, value in each.group.items()}
+            | {"factor": design.factor, "level": each.level, "reference": each.reference, "metric": design.metric}
+            | {"margin": design.margin, "n_max": design.n_max, "comparisons": design.comparisons}
+            | {name: getattr(judged.pairs, name) for name in ("n", "mean", "sd", "correlation")}
+            | {"low": judged.interval.low, "high": judged.interval.high}
+            | {"directional_low": judged.directional.low, "directional_high": judged.directional.high}
+            | {"verdicts": "; ".join(judged.verdicts), "note": "; ".join(filter(None, [each.obstacle, each.unpaired]))}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,47 @@
+"""The decision, as the report writes it."""
+
+from collections.abc import Sequence
+
+from analysis.decision.numbers import Decision
+from analysis.display import Table
+from src.inference import Contrast, answer, table
+from src.schema import Quantity
+
+ERRORS = (
+    "{what}: each value against the reference, seed by seed. A false equivalence has probability at most {alpha:g} "
+    "over all {m} comparisons and {looks}, a false direction {half:g} a side; intervals hold at all looks at once."
+)
+MATCHED = (
+    "The same at equal amounts: the test NLL after an epoch, of few draws, interpolated at the largest amount that "
+    "both runs of a pair reach; from the fork on where there is one."
+)
+
+
+def answers(decision: Decision, name: str) -> list[str]:
+    """The answer, two lines for each group, as it stands in the terminal. name: what the runs' command had."""
+
+    def again(seeds: int) -> str:
+        return f"python -m src.train -m {name} 'seed=range(0,{seeds})'"
+
+    return answer(decision.contrasts, again)
+
+
+def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:
+    """Every contrast with its intervals and verdicts."""
+    if not contrasts:
+        return Table(what, [], [])
+    design = contrasts[0].judgement.design
+    looks = f"up to {design.n_max} seeds" if design.n_max else "any number of seeds"
+    numbers = {"alpha": design.alpha, "half": design.alpha / 2, "m": design.comparisons, "looks": looks}
+    heads, *rows = table(contrasts)
+    return Table(ERRORS.format(what=what, **numbers), list(heads), [list(row) for row in rows])
+
+
+def matched_table(matched: dict[Quantity, list[Contrast]]) -> Table:
+    """The differences at equal epochs, updates, decoder evaluations and seconds."""
+    rows = []
+    for axis, contrasts in matched.items():
+        _, *found = table(contrasts)
+        rows += [[f"equal {axis.label}", *row] for row in found]
+    heads = table(next(iter(matched.values()), []))[0]
+    return Table(MATCHED, ["at", *heads], rows)

@@ -1,0 +1,140 @@
+"""What is compared with what, what is left out and why, and what stands in the way of a verdict."""
+
+import math
+
+import numpy as np
+import pytest
+
+from src import schema
+from src.inference import Design, Run, Verdict, contrasts, opponents
+
+NLL, FIFTH, DIGEST = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_FIFTH.key, schema.FORK_DIGEST.key
+DESIGN = Design(0.5, NLL)
+BASE = {"mc_samples": 1, "batch_size": 100, "epochs": 10, "objective": "elbo", "learning_rate": 1e-3}
+
+
+def run(seed, nll, machine="cpu, 1", status=schema.FINISHED, metrics=None, paths=None, **settings):
+    return Run({**BASE, **settings}, seed, status, {NLL: nll, **(metrics or {})}, machine, paths or {})
+
+
+def cells(levels, seeds=6, sd=0.01, **settings):
+    """Runs at each K with a mean, over seeds that have a large common part."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(scale=5, size=seeds)
+    return [
+        run(seed, 100 + mean + common[seed] + rng.normal(scale=sd), mc_samples=k, **settings)
+        for k, mean in levels.items()
+        for seed in range(seeds)
+    ]
+
+
+def test_each_value_is_compared_with_the_largest_seed_by_seed():
+    found = contrasts(cells({1: 1.0, 5: 0.0, 25: 0.0}), Design(0.5, NLL, comparisons=2))
+    assert [(each.level, each.reference, each.judgement.pairs.n) for each in found] == [(1, 25, 6), (5, 25, 6)]
+    assert found[0].judgement.pairs.mean == pytest.approx(1.0, abs=0.02)
+    assert Verdict.WORSE_BY_MARGIN in found[0].judgement.verdicts
+    assert Verdict.EQUIVALENT in found[1].judgement.verdicts
+    assert [each.open for each in found] == [False, False]
+
+
+@pytest.mark.parametrize(("reference", "expected"), [("min", 1), ("max", 25), ("5", 5)])
+def test_the_reference_is_the_largest_the_smallest_or_a_value(reference, expected):
+    found = contrasts(cells({1: 1.0, 5: 0.0, 25: 0.0}), Design(0.5, NLL, reference=reference))
+    assert {each.reference for each in found} == {expected}
+    assert len(found) == 2
+
+
+def test_words_have_no_largest_value_and_a_missing_reference_gives_no_contrast():
+    runs = cells({1: 0.0}) + cells({1: 0.5}, objective="iwae")
+    assert contrasts(runs, Design(0.5, NLL, factor="objective")) == []
+    assert contrasts(runs, Design(0.5, NLL, factor="objective", reference="vimco")) == []
+    (found,) = contrasts(runs, Design(0.5, NLL, factor="objective", reference="elbo"))
+    assert (found.level, found.reference, found.group["mc_samples"]) == ("iwae", "elbo", 1)
+
+
+def test_groups_share_everything_but_the_factor_and_what_may_vary_with_it():
+    runs = cells({1: 0.0}, epochs=50) + cells({5: 0.0}, epochs=10)
+    assert contrasts(runs, DESIGN) == []
+    assert len(contrasts(runs, Design(0.5, NLL, covarying=("epochs",)))) == 1
+    both = cells({1: 0.0, 5: 0.0}) + cells({1: 0.0, 5: 0.0}, batch_size=30)
+    assert sorted(each.group["batch_size"] for each in contrasts(both, DESIGN)) == [30, 100]
+    assert len(opponents(both, DESIGN)) == 2
+
+
+def test_runs_of_two_machines_or_of_two_trunks_are_no_pairs_and_that_is_said():
+    runs = cells({1: 0.0, 5: 0.0})
+    other = [run(r.seed, r.score(NLL), machine="other, 2", **dict(r.settings)) for r in runs[6:8]]
+    (found,) = contrasts(runs[:6] + other + runs[8:], DESIGN)
+    assert (found.judgement.pairs.n, found.unpaired) == (4, "2 pairs left out: different processors or threads")
+    forked = [run(r.seed, r.score(NLL), metrics={DIGEST: 7.0 + (r.seed == 3) * (n > 5)}, **dict(r.settings))
+              for n, r in enumerate(runs)]  # fmt: skip
+    (found,) = contrasts(forked, DESIGN)
+    assert (found.judgement.pairs.n, found.unpaired) == (5, "1 pair left out: different states at the fork")
+
+
+def test_a_diverged_run_stays_in_its_pair_and_no_seed_can_decide_any_more():
+    runs = cells({1: 0.0, 5: 0.0})
+    runs[2] = run(2, math.nan, status=schema.DIVERGED, mc_samples=1)
+    (found,) = contrasts(runs, DESIGN)
+    assert found.judgement.pairs.n == 6
+    assert found.judgement.pairs.only_a == 1
+    assert found.obstacle == "1 and 0 of the runs diverged, which have no score"
+    assert (found.undecided, found.open, found.judgement.pairs_needed) == (True, False, None)
+
+
+def test_failed_and_unfinished_runs_have_no_score():
+    runs = cells({1: 0.0, 5: 0.0})
+    runs[0] = run(0, 99.0, status=schema.FAILED, mc_samples=1)
+    runs[1] = run(1, 99.0, status="", mc_samples=1)
+    (found,) = contrasts(runs, DESIGN)
+    assert found.judgement.pairs.n == 4
+    assert [seed for seed, _, _ in found.pairs] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("moves", "decided"), [(0.09, True), (0.11, False)])
+def test_no_verdict_where_a_fifth_of_the_draws_moves_the_difference_by_a_fifth_of_the_margin(moves, decided):
+    runs = cells({1: 0.0, 5: 0.0})
+    at_fifth = [run(r.seed, r.score(NLL), metrics={FIFTH: r.score(NLL) + 3 + moves * (n < 6)}, **dict(r.settings))
+                for n, r in enumerate(runs)]  # fmt: skip
+    (found,) = contrasts(at_fifth, DESIGN)
+    assert (Verdict.EQUIVALENT in found.judgement.verdicts) is decided
+    assert ("raise evaluation.final_iw_samples" in found.obstacle) is not decided
+    assert not found.open
+
+
+def test_pairs_beyond_the_last_look_are_not_used():
+    (found,) = contrasts(cells({1: 0.0, 5: 0.0}, seeds=12), DESIGN)
+    assert found.judgement.pairs.n == 10
+    (found,) = contrasts(cells({1: 0.0, 5: 0.0}, seeds=12), Design(0.5, NLL, n_max=None))
+    assert found.judgement.pairs.n == 12
+
+
+def tuning(rate, validation, nll):
+    key = schema.VALIDATION_NLL.key
+    return [run(seed, nll + seed, metrics={key: validation + seed}, mc_samples=k, learning_rate=rate)
+            for k in (1, 5) for seed in range(5)]  # fmt: skip
+
+
+def test_each_value_is_tuned_by_its_validation_nll_never_by_the_test_nll():
+    runs = tuning(1e-3, 100.0, 90.0) + tuning(1e-4, 101.0, 80.0)
+    (found,) = contrasts(runs, Design(0.5, NLL, tune="learning_rate"))
+    assert [score for _, score, _ in found.pairs] == [90.0, 91.0, 92.0, 93.0, 94.0]
+    assert "learning_rate" not in found.group
+    assert len(contrasts(runs, DESIGN)) == 2
+
+
+def path(nll, seconds):
+    epochs = np.arange(1.0, len(nll) + 1)
+    return {schema.TEST_NLL.key: np.asarray(nll, float), "epochs": epochs, "seconds": np.asarray(seconds, float)}
+
+
+def test_paths_are_compared_at_the_largest_amount_that_both_reach():
+    slow = [run(s, 0.0, paths=path([9, 7, 5, 4], [4, 8, 12, 16]), mc_samples=5) for s in range(4)]
+    fast = [run(s, 0.0, paths=path([10, 8, 6, 5], [1, 2, 3, 6]), mc_samples=1) for s in range(4)]
+    (found,) = contrasts(fast + slow, DESIGN, "epochs")
+    assert found.judgement.pairs.mean == 1.0
+    (found,) = contrasts(fast + slow, DESIGN, "seconds")  # at 6 s: 5 against 8
+    assert found.judgement.pairs.mean == -3.0
+    early = [run(s, 0.0, paths=path([10, 8], [1, 2]), mc_samples=1) for s in range(4)]
+    (found,) = contrasts(early + slow, DESIGN, "seconds")  # the slow one has no score by then
+    assert found.judgement.pairs.n == 0
