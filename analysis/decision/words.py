@@ -18,10 +18,10 @@ MATCHED = (
 
 
 def answers(decision: Decision, name: str) -> list[str]:
-    """The answer, two lines for each group, as it stands in the terminal. name: what the runs' command had."""
+    """The answer, two lines for each group, as in the terminal. name: the overrides of the latest grid, if any."""
 
     def again(seeds: int) -> str:
-        return f"python -m src.train -m {name} 'seed=range(0,{seeds})'"
+        return f"python -m src.train -m {name or '...'} 'seed=range(0,{seeds})'"
 
     return answer(decision.contrasts, again)
 

@@ -130,7 +130,8 @@ class StudySweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
-        given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        own = {key: values for key, values in self.params.items() if key != "seed" or not self.config.study.until}
+        given = [*(f"{key}={values}" for key, values in own.items()), *arguments]
         parse, compose = OverridesParser.create(config_loader=loader).parse_overrides, composer(loader, self.config)
         grid = expand(parse(given))
         configs = check(compose, grid)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.curves import gains_by_cell, results_by_cell
+from analysis.curves import results_by_cell
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING
 from analysis.store import B, K
 from src import schema
@@ -45,14 +45,3 @@ def test_summary_of_the_study(runs):
     assert one_seed[[f"{NLL.key}_{name}" for name in ("sd", "ci_low", "ci_high")]].isna().all()
     assert grayscale[f"{NLL.key}_n"] == 2
     assert f"{schema.RUN_SECONDS.key}_mean" in rows
-
-
-def test_gains_of_the_study(runs):
-    row = cell(gains_by_cell(runs), 5, 100)
-    d = [final_nll(5, 100, seed) - final_nll(1, 100, seed) for seed in range(3)]
-    assert (row["reference"], row["n"]) == (1, 3)
-    assert row["mean"] == pytest.approx(np.mean(d))
-    assert row["ci_low"] == pytest.approx(np.mean(d) - T2 * np.std(d, ddof=1) / 3**0.5, rel=1e-4)
-    assert row[f"{EPOCH_SECONDS.key}_ratio"] == pytest.approx(1.7 / 1.3)
-    ratios = [(3.2 + 0.1 * seed) / (4 + 0.1 * seed) for seed in range(3)]
-    assert row[f"{schema.TRAIN_LOSS_VARIANCE.key}_ratio"] == pytest.approx(np.prod(ratios) ** (1 / 3))

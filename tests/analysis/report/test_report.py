@@ -14,7 +14,7 @@ from src import schema
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
 
 ROOT = Path(__file__).parents[3]
-TABLES = ("summary", "differences", "stability")
+TABLES = ("summary", "stability")
 FIGURES = ("loss_variance", "learning_curves", "final_nll", "cost")
 
 
@@ -67,7 +67,7 @@ def test_every_file_is_written_and_named_at_the_end(folder):
     figures = [f"setting{n}_{stem}" for n in (1, 2) for stem in FIGURES] + ["setting2_reconstructions"]
     expected = {f"figures/{stem}.{suffix}" for stem in figures for suffix in ("png", "svg")}
     expected |= {f"{table}-{kind}.csv" for table in TABLES for kind in ("nll", "bce-pseudo-nll")}
-    expected |= {"runs.parquet", "history.parquet", "report.html"}
+    expected |= {"runs.parquet", "history.parquet", "differences.csv", "report.html"}
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
     stdout = (folder.parent / "stdout").read_text()
     assert all(f"  {folder / name}" in stdout for name in expected)
@@ -133,7 +133,7 @@ def test_one_seed_gets_no_interval_and_is_told_so(tmp_path):
     folder = tmp_path / "my-report"
     summary = pd.read_csv(folder / "summary.csv")
     assert summary[["final/test_nll_sd", "final/test_nll_ci_low", "final/test_nll_ci_high"]].isna().all(axis=None)
-    assert pd.read_csv(folder / "differences.csv").empty
+    assert list(pd.read_csv(folder / "differences.csv")["verdicts"]) == ["undecided"]
     page = Page(folder / "report.html").text
     assert "there is no interval" in page
     assert "final test BCE pseudo-NLL [nats/image]" in page

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis import store as stores
-from analysis.curves import gains_by_cell, results_by_cell
+from analysis.curves import results_by_cell
 from analysis.report.sections import lost_table
 from analysis.statistics import COUNTED, SETTING
 from analysis.statistics.completeness import count, lost, missing, select_sweeps, setting_params, varying
@@ -165,7 +165,7 @@ def test_sweeps_are_selected_by_id_name_or_tag(tmp_path):
 def test_the_order_of_the_runs_in_the_store_changes_no_table(tmp_path, runs):
     def tables(store: Store) -> list[pd.DataFrame]:
         runs = read(store)
-        return [count(runs), missing(runs), results_by_cell(runs), gains_by_cell(runs)]
+        return [count(runs), missing(runs), results_by_cell(runs)]
 
     for one, other in zip(tables(study()), tables(Study(tmp_path, reverse=True)), strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)

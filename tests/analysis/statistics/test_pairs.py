@@ -5,13 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.curves import gains_by_cell, pairs_note
 from analysis.statistics import SETTING
-from analysis.statistics.pairs import MACHINE, left_out, paired
+from analysis.statistics.pairs import MACHINE, paired
 from analysis.store import SEED, B, K
 from src import schema
-from tests.analysis.marked import marked
-from tests.stores import Store, final_nll
 
 NLL = schema.FINAL_TEST_NLL
 T = {1: 12.7062, 2: 4.3027}  # Student's t, 97.5 %, by degrees of freedom
@@ -67,8 +64,6 @@ def on(machines: dict[int, tuple[str, str]]) -> pd.DataFrame:
 def test_runs_of_two_kinds_of_machines_make_no_pair(other, n):
     rows = paired(on({1: ("x", "2"), 5: other, 25: other}), [SETTING, B], NLL)
     assert list(rows["n"]) == ([3] if n == 3 else [])  # one pair is no comparison
-    some = on({1: ("x", "2"), 5: other, 25: other}).assign(status=schema.FINISHED, counted=True)
-    assert left_out(some) == (0 if n == 3 else 3)  # K = 5 with two seeds, K = 25 with one
 
 
 def test_a_machine_that_is_not_recorded_is_another_one():
@@ -76,21 +71,3 @@ def test_a_machine_that_is_not_recorded_is_another_one():
     assert paired(unknown, [SETTING, B], NLL).empty
     nowhere = on(dict.fromkeys((1, 5, 25), (None, None))).query("seed < 2")
     assert list(paired(nowhere, [SETTING, B], NLL)["n"]) == [2]  # of both: nothing tells them apart
-
-
-def test_pairs_of_a_store_are_left_out_of_every_difference_and_counted(tmp_path):
-    store = Store(tmp_path)
-    here, there = ({"machine.cpu": cpu, "threads.intra_op": "2"} for cpu in ("one", "another"))
-    for k in (1, 5):
-        for seed in range(4):
-            store.record(k, 100, seed, tags=there if (k, seed) == (5, 3) else here)
-    runs, _ = marked(store)
-    [gain] = gains_by_cell(runs).to_dict("records")
-    d = [final_nll(5, 100, seed) - final_nll(1, 100, seed) for seed in range(3)]
-    assert (gain["n"], gain["mean"]) == (3, pytest.approx(np.mean(d)))
-    assert gain["mean"] != pytest.approx(np.mean([*d, final_nll(5, 100, 3) - final_nll(1, 100, 3)]))
-    assert left_out(runs) == 1
-    [note] = pairs_note(runs)
-    assert note.startswith("1 pair of runs of one seed")
-    assert "different kinds of processor" in note
-    assert pairs_note(runs[runs[SEED] < 3]) == []

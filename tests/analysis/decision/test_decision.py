@@ -1,0 +1,123 @@
+"""The report's decision: from the store's tables to contrasts, at the end and at equal amounts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.decision import answers, decide, differences, matched_table, verdict_table
+from analysis.decision.numbers import AXES, EPOCHS, EVALUATIONS, SECONDS, UPDATES, design_of
+from analysis.store import ReportError
+from src import schema
+from src.inference import Verdict
+from tests.analysis.marked import marked
+from tests.stores import IMAGES, MACHINERY, Store, curve, final_nll
+
+SEEDS = 6
+STUDY = {"study.until": "decided", "study.margin": 2.0, "study.seeds": 8, "study.metric": "final/test_nll",
+         "study.factor": "mc_samples", "study.covarying": [], "study.reference": "max", "study.tune": None}  # fmt: skip
+KEYS = {schema.MACHINERY: ",".join([MACHINERY, *STUDY])}
+
+
+def store(folder, ks=(1, 5, 25), params=None, **changes):
+    made = Store(folder)
+    parent = made.parent("mc_samples=1,5,25")
+    for k in ks:
+        for seed in range(SEEDS):
+            made.record(k, 100, seed, params=params or {}, parent=parent, tags=KEYS, **changes)
+    return marked(made)
+
+
+def test_without_a_design_seeds_may_be_added_at_any_time(tmp_path):
+    found = decide(*store(tmp_path), {})
+    assert [(each.level, each.reference, each.judgement.pairs.n) for each in found.contrasts] == [
+        (1, 25, 6),
+        (5, 25, 6),
+    ]
+    d = [final_nll(1, 100, seed) - final_nll(25, 100, seed) for seed in range(SEEDS)]
+    assert found.contrasts[0].judgement.pairs.mean == pytest.approx(np.mean(d))
+    design = found.contrasts[0].judgement.design
+    assert (design.n_max, design.comparisons, design.margin) == (None, 2, 0.25)
+    assert Verdict.WORSE_BY_MARGIN in found.contrasts[0].judgement.verdicts
+
+
+def test_the_design_is_that_of_the_latest_run_unless_given(tmp_path):
+    runs, history = store(tmp_path, params=STUDY)
+    design = decide(runs, history, {}).contrasts[0].judgement.design
+    assert (design.n_max, design.margin, design.reference) == (8, 2.0, "max")
+    assert decide(runs, history, {"margin": 0.5, "reference": "min"}).contrasts[0].reference == 1
+    with pytest.raises(ReportError, match=r"margin must be a positive number. Received: margin=-1"):
+        decide(runs, history, {"margin": -1.0})
+    listed = runs.assign(**{"study.covarying": "['epochs', 'learning_rate']"})
+    assert design_of(listed, {}).covarying == ("epochs", "learning_rate")
+
+
+def test_epochs_may_vary_with_k_instead_of_splitting_the_grid(tmp_path):
+    made = Store(tmp_path)
+    for k, epochs in ((1, 50), (5, 10)):
+        for seed in range(SEEDS):
+            made.record(k, 100, seed, params={"epochs": epochs})
+    runs, history = marked(made)
+    assert decide(runs, history, {}).contrasts == []
+    [found] = decide(runs, history, {"covarying": ["epochs"]}).contrasts
+    assert found.judgement.pairs.n == SEEDS
+
+
+def test_a_setting_can_be_the_factor(tmp_path):
+    made = Store(tmp_path)
+    for objective, shift in (("elbo", 0.0), ("iwae", -1.0)):
+        for seed in range(SEEDS):
+            made.record(5, 100, seed, params={"objective": objective}, nll=90 + shift + seed + 0.01 * (seed % 2))
+    runs, history = marked(made)
+    [found] = decide(runs, history, {"factor": "objective", "reference": "elbo"}).contrasts
+    assert (found.level, found.judgement.pairs.mean) == ("iwae", pytest.approx(-1.0))
+
+
+def test_paths_are_compared_at_equal_amounts(tmp_path):
+    """Three epochs of 600 images: K = 5 decodes in one epoch more than K = 1 in all three."""
+    runs, history = store(tmp_path, ks=(1, 5))
+    found = decide(runs, history, {}).matched
+    assert list(found) == list(AXES)
+    nll = {k: curve(k, 100, 0)[schema.TEST_NLL.key] for k in (1, 5)}
+    first = {axis: matched[0].pairs[0] if matched[0].pairs else None for axis, matched in found.items()}
+    assert first[EPOCHS][1:] == pytest.approx((nll[1][2], nll[5][2]))
+    assert first[UPDATES][1:] == pytest.approx((nll[1][2], nll[5][2]))
+    assert first[EVALUATIONS] is None  # 3 x 600 evaluations against 3000 after the first epoch
+    seconds = np.cumsum(curve(5, 100, 0)[schema.TRAIN_SECONDS.key])
+    common = np.cumsum(curve(1, 100, 0)[schema.TRAIN_SECONDS.key])[-1]
+    assert common < seconds[0]
+    assert first[SECONDS] is None
+    assert IMAGES * 3 < IMAGES * 5
+
+
+def test_tables_and_answer_say_what_was_found(tmp_path):
+    found = decide(*store(tmp_path, params=STUDY), {})
+    lines = answers(found, "mc_samples=1,5,25")
+    assert lines[0].startswith(
+        "B=100: K=5 is the smallest that is not worse than K=25 by 2 nats/image. K=1 - K=25 = +9"
+    )
+    assert lines[1].startswith("  seconds per epoch: 1.3 at K=1, 1.7 at K=5, 3.7 at K=25")
+    table = verdict_table(found.contrasts, "The decision")
+    assert "over all 2 comparisons and up to 8 seeds" in table.caption
+    assert [row[1] for row in table.rows] == ["K=1 - K=25", "K=5 - K=25"]
+    assert [row[0] for row in matched_table(found.matched).rows][:2] == ["equal epochs", "equal epochs"]
+    frame = differences(found.contrasts)
+    assert list(frame["level"]) == [1, 5]
+    assert list(frame["verdicts"].str.contains("equivalent")) == [False, True]
+    assert pd.api.types.is_float_dtype(frame["low"])
+
+
+def test_too_few_seeds_are_said_with_the_command_that_adds_them(tmp_path):
+    made = Store(tmp_path)
+    for k in (1, 5):
+        for seed in range(2):
+            made.record(k, 100, seed)
+    lines = answers(decide(*marked(made), {}), "mc_samples=1,5")
+    assert "undecided against K=5 at a margin of 0.25 nats/image" in lines[0]
+    assert "python -m src.train -m mc_samples=1,5 'seed=range(0," in lines[1]
+
+
+def test_nothing_to_compare_is_no_error(tmp_path):
+    found = decide(*store(tmp_path, ks=(1,)), {})
+    assert found.contrasts == []
+    assert answers(found, "") == []
+    assert verdict_table(found.contrasts, "The decision").rows == matched_table(found.matched).rows == []

@@ -1,0 +1,255 @@
+"""Grids that decide by themselves: what they launch next, how often they err, and that a design stays what it was."""
+
+import json
+import math
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from src import schema
+from src.config import Config, ConfigError, StudyConfig, identifying
+from src.inference import Design, Verdict, contrasts, critical_values
+from src.recording.cost import CALIBRATED, Cost
+from src.sweep.decision import as_run, command, design_of, next_wave, price, record_design, seeds_of_study
+from src.sweep.plan import Cell, Plan, Planned
+from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
+from tests.statistics import Z
+
+NLL = schema.FINAL_TEST_NLL.key
+STUDY = StudyConfig(until="decided", margin=1.0, seeds=10)
+COUNT = 1000
+
+
+def grid(ks=(1, 5), seeds=10, study=STUDY, **settings):
+    return [
+        Cell((f"mc_samples={k}", f"seed={seed}"), Config(mc_samples=k, seed=seed, study=study, **settings),
+             f"{k}-{seed}-{settings}")
+        for seed in range(seeds) for k in ks
+    ]  # fmt: skip
+
+
+def plan_of(cells, workers=1, seconds=60.0):
+    longest_first = sorted(cells, key=lambda cell: -cell.config.mc_samples)
+    return Plan([Planned(cell, Cost(seconds, 1e9, CALIBRATED)) for cell in longest_first], [], workers, None)
+
+
+def ledger(nll, status=schema.FINISHED):
+    return SimpleNamespace(status=status, tags={}, latest=lambda: {NLL: nll})
+
+
+def run_study(cells, score, workers=1):
+    """The waves of a study as the sweeper launches them; returns its contrasts and the cells of each wave."""
+    plan, design = plan_of(cells, workers), design_of(STUDY, cells)
+    runs, done, waves = {cell.fingerprint: as_run(cell, None) for cell in cells}, [], []
+    while wave := next_wave(plan, done, contrasts(list(runs.values()), design), math.inf):
+        waves.append([item.cell for item in wave])
+        done += waves[-1]
+        runs |= {cell.fingerprint: as_run(cell, ledger(score(cell))) for cell in waves[-1]}
+    return contrasts(list(runs.values()), design), waves
+
+
+def test_the_first_seeds_go_together_then_one_by_one_and_all_cells_of_a_seed():
+    def score(cell):  # K = 1 and K = 5 differ by -2 and 2 in turn: never decided
+        return 4.0 * (cell.config.seed % 2) - 2.0 if cell.config.mc_samples == 1 else 0.0
+
+    (found,), waves = run_study(grid(), score)
+    assert [len(wave) for wave in waves] == [8, 2, 2, 2, 2, 2, 2]
+    assert [{cell.config.seed for cell in wave} for wave in waves] == [{0, 1, 2, 3}, *({s} for s in range(4, 10))]
+    assert (found.judgement.pairs.n, found.undecided) == (10, True)
+    _, waves = run_study(grid(), score, workers=6)
+    assert [len(wave) for wave in waves] == [8, 6, 6]
+
+
+def test_a_decided_value_gets_no_more_seeds_the_reference_does():
+    def score(cell):  # K = 1 is worse by 9, K = 5 varies
+        return {1: 9.0, 5: 6.0 * (cell.config.seed % 2) - 3.0, 25: 0.0}[cell.config.mc_samples] + cell.config.seed / 1e3
+
+    found, waves = run_study(grid((1, 5, 25)), score)
+    assert [len(wave) for wave in waves] == [12, *[2] * 6]
+    assert {cell.config.mc_samples for wave in waves[1:] for cell in wave} == {5, 25}
+    assert [each.judgement.pairs.n for each in found] == [4, 10]
+
+
+def test_a_budget_takes_whole_seeds_and_refuses_what_has_no_room_for_one():
+    cells = grid()
+    plan, found = plan_of(cells), contrasts([as_run(cell, None) for cell in cells], design_of(STUDY, cells))
+    assert len(next_wave(plan, [], found, 250.0)) == 4
+    with pytest.raises(ConfigError, match=r"study\.budget must have room for one seed"):
+        next_wave(plan, [], found, 100.0)
+    assert next_wave(plan, cells[:8], found, 100.0) == []
+
+
+@pytest.fixture
+def simulate(monkeypatch):
+    """Simulated studies; the settings of their cells, which are the same for all, are listed once."""
+    monkeypatch.setattr("src.sweep.decision.identifying", cache_by_id(identifying))
+    return simulated
+
+
+def cache_by_id(function):
+    known = {}
+    return lambda value: known[id(value)] if id(value) in known else known.setdefault(id(value), function(value))
+
+
+def simulated(rng, mean, sd=1.0):
+    """Studies at margin 1, whose difference K=1 - K=5 has this mean and sd: verdicts and seeds of each."""
+    cells, ended = grid(), []
+    for _ in range(COUNT):
+        d = rng.normal(mean, sd, size=10)
+        (found,), _ = run_study(cells, lambda cell, d=d: d[cell.config.seed] * (cell.config.mc_samples == 1))
+        ended.append(found)
+    return [set(each.judgement.verdicts) for each in ended], np.array([each.judgement.pairs.n for each in ended])
+
+
+def rate(verdicts, *wanted):
+    return sum(bool(set(wanted) & each) for each in verdicts)
+
+
+def at_most(level):
+    """The largest count in COUNT studies that a rate of `level` explains."""
+    return COUNT * level + Z * math.sqrt(COUNT * level * (1 - level))
+
+
+def test_a_thousand_studies_err_no_more_often_than_they_may(simulate):
+    rng = np.random.default_rng(20261124)
+    verdicts, n = simulate(rng, 0.0)
+    assert rate(verdicts, Verdict.BETTER) <= at_most(0.025)
+    assert rate(verdicts, Verdict.WORSE) <= at_most(0.025)
+    assert rate(verdicts, Verdict.EQUIVALENT) > 0.5 * COUNT  # they do decide: 63 % by the table of the method
+    assert 4 <= n.min() < n.mean() < 10
+    verdicts, _ = simulate(rng, 1.0)
+    assert rate(verdicts, Verdict.EQUIVALENT) <= at_most(0.05)
+    assert rate(verdicts, Verdict.NOT_WORSE) <= at_most(0.05)
+    assert rate(verdicts, Verdict.WORSE) > 0.5 * COUNT
+
+
+def test_a_rule_that_looks_with_ordinary_t_intervals_is_rejected(monkeypatch, simulate):
+    def naive(n_max, alpha, n0):
+        return stats.t.isf(alpha, np.arange(n0, n_max + 1) - 1)
+
+    monkeypatch.setattr("src.inference.design.critical_values", naive)
+    verdicts, _ = simulate(np.random.default_rng(7), 0.0, sd=10.0)
+    assert rate(verdicts, Verdict.BETTER, Verdict.WORSE) > at_most(0.05)
+
+
+def test_the_price_names_seeds_minutes_and_spreads():
+    cells = grid()
+    design = design_of(STUDY, cells)
+    text = price(plan_of(cells), design, contrasts([as_run(cell, None) for cell in cells], design))
+    assert "1 comparison, at most 10 seeds of 2m00s each; first verdicts after 4, 8m00s" in text
+    least = 2 / critical_values(10, 0.05)[0]
+    assert f"4 up to {least:.2g}" in text
+
+
+def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
+    assert design_of(STUDY, grid((1, 5, 25))).comparisons == 2
+    assert design_of(STUDY, grid((1, 5)) + grid((1, 5), batch_size=30)).comparisons == 2
+    assert design_of(StudyConfig(), grid()).n_max is None
+    for study, message in (
+        (StudyConfig(until="decided", reference="7"), r"study.reference must be a value of mc_samples .* Received"),
+        (StudyConfig(until="decided", factor="sampler"), r"factor, covarying and tune must be settings .*=sampler"),
+        (StudyConfig(until="decided", factor="objective"), r"study.reference must be a value of objective"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            design_of(study, grid())
+
+
+def test_a_design_is_kept_and_a_changed_one_refused(tmp_path):
+    cells = grid()
+    design = design_of(STUDY, cells)
+    for _ in range(2):
+        record_design(design, tmp_path, cells)
+    (file,) = tmp_path.glob("design-*.json")
+    assert Design(**json.loads(file.read_text())) == design
+    with pytest.raises(ConfigError, match=r"study.margin must be 1.0, as recorded .* Received: study.margin=0.5. Keep"):
+        record_design(design_of(StudyConfig(until="decided", margin=0.5), cells), tmp_path, cells)
+    with pytest.raises(ConfigError, match=r"study.seeds must be 10, as recorded"):
+        record_design(design_of(StudyConfig(until="decided", margin=1.0, seeds=20), cells), tmp_path, cells)
+    record_design(design_of(StudyConfig(until="decided", margin=0.5), grid((1, 9))), tmp_path, grid((1, 9)))
+
+
+def test_seeds_are_the_studys_own():
+    assert seeds_of_study([Config(seed=3, study=STUDY)] * 2) == "range(3,13)"
+    with pytest.raises(ConfigError, match=r"seed must be one number .* Received: seed=0,1. Leave seed out"):
+        seeds_of_study([Config(seed=0, study=STUDY), Config(seed=1, study=STUDY)])
+
+
+@pytest.mark.parametrize(
+    ("until", "seeds", "expected"),
+    [
+        (None, 12, "python -m src.train -m mc_samples=1,5 'seed=range(0,12)'"),
+        ("decided", 10, "python -m src.train -m mc_samples=1,5"),
+        ("decided", 25, "python -m src.train -m mc_samples=1,5 seed=10 study.seeds=25"),
+    ],
+)
+def test_the_command_for_more_seeds(until, seeds, expected):
+    task = ["mc_samples=1,5", "seed=range(0,3)", "study.seeds=10"] if until == "decided" and seeds > 10 else [
+        "mc_samples=1,5", "seed=0"]  # fmt: skip
+    overrides = SimpleNamespace(task=task, hydra=["hydra.mode=MULTIRUN"])
+    cfg = SimpleNamespace(
+        hydra=SimpleNamespace(overrides=overrides), study=SimpleNamespace(until=until, seeds=10), seed=0
+    )
+    assert command(cfg, seeds) == expected
+
+
+DECIDED = ("-m", "mc_samples=1,5", "study.until=decided", "study.margin=60", "study.seeds=5", *BRIEF)
+
+
+def answer_of(text):
+    return [line.partition("seconds per epoch")[0] for line in text.rstrip().splitlines()[-2:]]
+
+
+def final_values(place):
+    return sorted(
+        sorted((key, value) for key, value in place.history(run_id).items() if key[0] not in CLOCKED)
+        for run_id, _ in place.runs()
+        if place.pairs("params", run_id).get("mc_samples")
+    )
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A study that was killed when two of its cells had finished, and started again."""
+    place = Workplace(tmp_path_factory.mktemp("killed"))
+    first = place.start(*DECIDED, new_group=True)
+    wait_until(lambda: len(list(place.runs_folder.glob("K*/1/model.keras"))) >= 2, first)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    done = place.train(*DECIDED)
+    assert done.returncode == 0, done.stderr
+    return place, done.stderr
+
+
+def test_a_study_that_was_killed_goes_on_and_ends_with_its_answer(killed):
+    place, text = killed
+    first, second = text.rstrip().splitlines()[-2:]
+    assert first.startswith("B=100: K=1 is the smallest that is not worse than K=5 by 60 nats/image. K=1 - K=5 = ")
+    assert "n=4 pairs): equivalent" in first
+    assert second.startswith("  seconds per epoch: ")
+    assert "8 of 20" not in text
+    assert len(final_values(place)) == 8
+
+
+def test_a_decided_study_decides_the_same_again_and_runs_nothing(killed):
+    place, text = killed
+    runs = place.runs()
+    again = place.train(*DECIDED)
+    assert again.returncode == 0, again.stderr
+    assert answer_of(again.stderr) == answer_of(text)
+    assert place.runs() == runs
+    changed = place.train(*DECIDED, "study.margin=50")
+    assert changed.returncode == 2
+    assert "study.margin must be 60" in changed.stderr
+
+
+@pytest.mark.slow
+def test_a_study_that_was_killed_decides_as_an_undisturbed_one(killed, tmp_path):
+    place, text = killed
+    undisturbed = Workplace(tmp_path)
+    done = undisturbed.train(*DECIDED)
+    assert done.returncode == 0, done.stderr
+    assert answer_of(done.stderr) == answer_of(text)
+    assert final_values(undisturbed) == final_values(place)
