@@ -12,5 +12,6 @@ from src.config.settings import (
     ProbeConfig,
     StudyConfig,
     TrackingConfig,
+    by_quadrature,
     title,
 )

@@ -69,7 +69,7 @@ class ModelConfig:
 
 @dataclass
 class EvaluationConfig:
-    """How the test NLL is estimated: importance-weighted, with numbers of draws that do not depend on mc_samples."""
+    """How the NLL is computed: by quadrature, or by importance weighting, whose draws do not depend on mc_samples."""
 
     iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
     final_iw_samples: int = setting(
@@ -211,6 +211,11 @@ class Config:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+def by_quadrature(config: Config) -> bool:
+    """Whether the final NLL is computed by quadrature, without draws."""
+    return config.evaluation.quadrature and config.model.latent_dim == 2
 
 
 def title(config: Config) -> str:
