@@ -26,8 +26,10 @@ def lacking(cell: Row) -> str:
 
 def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     """results_by_cell() of one setting, by its main columns."""
-    nll, quadrature = labelled(NLL, kind), labelled(schema.FINAL_TEST_NLL_QUADRATURE, kind)
-    exact = cells[f"{quadrature.key}_n"].any()
+    quadrature = schema.FINAL_TEST_NLL_QUADRATURE
+    # The score of every run, unless an earlier version has recorded it beside another score.
+    exact = cells[f"{quadrature.key}_n"].any() and cells[f"{quadrature.key}_mean"].equals(cells[f"{NLL.key}_mean"])
+    nll = labelled(quadrature if exact else NLL, kind)
     caption = f"The {nll.label}, stability and cost by cell; means over seeds, {seeds(cells)}."
     columns = {
         "seeds finished": lambda cell: f"{cell['n_finished']} of {cell['n_seeds'] + cell['n_missing']}",
@@ -35,7 +37,6 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
         nll.axis: number(f"{NLL.key}_mean"),
         "sd over seeds": number(f"{NLL.key}_sd"),
         "95 % interval": lambda cell: interval(cell, f"{NLL.key}_"),
-        **({quadrature.axis: number(f"{quadrature.key}_mean")} if exact else {}),
         f"{VARIANCE.axis}, last epoch": number(f"{VARIANCE.key}_mean", significant),
         EPOCH_SECONDS.axis: number(f"{EPOCH_SECONDS.key}_mean", significant),
         DECODER_EVALUATIONS.axis: number(DECODER_EVALUATIONS.key, whole),

@@ -3,6 +3,7 @@
 from src.config.contradictions import contradictions
 from src.config.domains import ConfigError, Domain, refusal
 from src.config.durations import clock, duration, is_duration
+from src.config.leaves import flatten, identifying, machinery_keys, problems, settings
 from src.config.settings import (
     Config,
     DataConfig,
@@ -11,10 +12,6 @@ from src.config.settings import (
     ProbeConfig,
     StudyConfig,
     TrackingConfig,
-    flatten,
-    identifying,
-    machinery_keys,
-    problems,
-    settings,
+    by_quadrature,
     title,
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from src.config.domains import refusal
-from src.config.settings import Config, flatten
+from src.config.leaves import flatten
+from src.config.settings import Config
 
 
 class Contradiction(NamedTuple):

@@ -1,10 +1,9 @@
 """The typed configuration: every key with its default, its meaning and the values that it admits."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
-from src.config.domains import Domain, at_least, one_of, or_null, refusal
+from src.config.domains import Domain, at_least, one_of, or_null
 from src.config.durations import is_duration, is_interval
 from src.schema import EXPERIMENT
 
@@ -70,7 +69,7 @@ class ModelConfig:
 
 @dataclass
 class EvaluationConfig:
-    """How the test NLL is estimated: importance-weighted, with numbers of draws that do not depend on mc_samples."""
+    """How the NLL is computed: by quadrature, or by importance weighting, whose draws do not depend on mc_samples."""
 
     iw_samples: int = setting(5, "draws per test image after each epoch", at_least(1, "The default is 5."))
     final_iw_samples: int = setting(
@@ -214,50 +213,11 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+def by_quadrature(config: Config) -> bool:
+    """Whether the final NLL is computed by quadrature, without draws."""
+    return config.evaluation.quadrature and config.model.latent_dim == 2
+
+
 def title(config: Config) -> str:
     """The short name of a cell, for people."""
     return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
-
-
-class Setting(NamedTuple):
-    """A leaf of the configuration: its dotted key, its value, and what `setting` declares."""
-
-    key: str
-    value: Any
-    meaning: str
-    domain: Domain | None
-    identity: bool
-
-
-def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
-    """Every leaf below a section, in the order of declaration."""
-    for leaf in fields(section):
-        value = getattr(section, leaf.name)
-        if is_dataclass(value):
-            yield from settings(value, f"{prefix}{leaf.name}.")
-        else:
-            yield Setting(prefix + leaf.name, value, **leaf.metadata)
-
-
-def problems(config: Config) -> list[str]:
-    """The settings outside of their domains, each by itself; empty where there are none."""
-    return [
-        refusal(leaf.key, leaf.domain.expected, leaf.value, leaf.domain.remedy)
-        for leaf in settings(config)
-        if leaf.domain is not None and not leaf.domain.admits(leaf.value)
-    ]
-
-
-def flatten(config: Config) -> dict[str, Any]:
-    """The configuration as {dotted key: value}."""
-    return {leaf.key: leaf.value for leaf in settings(config)}
-
-
-def identifying(config: Config) -> dict[str, Any]:
-    """What `flatten` gives, without machinery: the settings that are part of a run's identity."""
-    return {leaf.key: leaf.value for leaf in settings(config) if leaf.identity}
-
-
-def machinery_keys() -> tuple[str, ...]:
-    """The dotted keys of the settings that are not part of a run's identity."""
-    return tuple(leaf.key for leaf in settings(Config()) if not leaf.identity)

@@ -1,5 +1,5 @@
 """Data sets as arrays: found, verified, cut to size, binarised."""
 
-from src.data.dataset import Dataset, available, binarize, ensure, identity, load, shape
+from src.data.dataset import Dataset, available, binarize, ensure, identity, load, shape, take
 from src.data.idx import DataError
 from src.data.problems import problems

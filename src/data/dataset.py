@@ -22,6 +22,7 @@ class Dataset:
     test_labels: np.ndarray | None  # [n], uint8: the class of each test image; None where there are none
     redraw: bool  # whether `train` holds pixel probabilities, to be binarised anew at every step
     image_shape: tuple[int, int] | None  # rows and columns of an image; None where the data are no images
+    validation: np.ndarray | None = None  # [n, pixels], as `test`: held out of `train`; None where there are none
 
     @property
     def scale(self) -> int:
@@ -75,17 +76,33 @@ def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:
     return images[seeds.generator(seeds.SHARED_SEED, f"subset/{part}").permutation(len(images))[:size]]
 
 
+def hold_out(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The images to train on and `size` others, the first rows of a fixed permutation; None for 0 of them."""
+    if not size:
+        return images, None
+    order = seeds.generator(seeds.SHARED_SEED, "validation").permutation(len(images))
+    return images[order[size:]], images[order[:size]]
+
+
 def binarize(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Each pixel on with probability equal to its intensity; 0 and 255, uint8, of the same shape."""
     uniforms = rng.random(images.shape, dtype=np.float32)
     return np.where(uniforms < images / np.float32(255), np.uint8(255), np.uint8(0))
 
 
-def load(config: DataConfig, seed: int) -> Dataset:
-    """Read, verify, cut and binarise a data set.
+def to_score(images: np.ndarray, pixels: str, part: str) -> np.ndarray:
+    """Images as they are scored, [n, pixels], float32. They are binarised once for all runs, to compare these."""
+    if pixels == "real":
+        return images
+    if pixels != "grayscale":
+        images = binarize(images, seeds.generator(seeds.SHARED_SEED, f"binarize/{part}"))
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
-    `static` draws the training set once from the run's seed. The test set is drawn once for all runs, so that
-    they are compared on the same images. `dynamic` leaves the training set's probabilities to the training step.
+
+def load(config: DataConfig, seed: int) -> Dataset:
+    """Read, verify, cut, split and binarise a data set.
+
+    `static` draws the training set once from the run's seed. `dynamic` leaves its probabilities to the training step.
 
     Raises:
         DataError: a file is missing, cannot be downloaded or unpacked, or its SHA-256 is not the published one.
@@ -95,16 +112,14 @@ def load(config: DataConfig, seed: int) -> Dataset:
         train = take(found.read("train_images"), config.train_size, "train")
         test = take(found.read("test_images"), config.test_size, "test")
         labels = take(found.read("test_labels"), config.test_size, "test") if found.has_labels() else None
-    if config.pixels == "real":
-        return Dataset(train, test, labels, redraw=False, image_shape=None)
-    if config.pixels != "grayscale":
-        test = binarize(test, seeds.generator(seeds.SHARED_SEED, "binarize/test"))
+    train, validation = hold_out(train, config.validation_size)
     if config.pixels == "static":
         train = binarize(train, seeds.generator(seed, "binarize/train"))
     return Dataset(
         train=train.reshape(len(train), -1),
-        test=test.reshape(len(test), -1).astype(np.float32) / np.float32(255),
+        test=to_score(test, config.pixels, "test"),
         test_labels=labels,
         redraw=config.pixels == "dynamic",
-        image_shape=train.shape[1:],
+        image_shape=None if config.pixels == "real" else train.shape[1:],
+        validation=None if validation is None else to_score(validation, config.pixels, "validation"),
     )

@@ -29,14 +29,17 @@ def pixel_problems(data: DataConfig) -> list[str]:
 def size_problems(config: Config) -> list[str]:
     """Sizes beyond what the data set holds."""
     train, test = (available(config.data, part) for part in ("train_images", "test_images"))
-    images, values = min(config.data.train_size or train, train), flatten(config)
+    images, scored = min(config.data.train_size or train, train), min(config.data.test_size or test, test)
+    spare, values = max(0, images - config.batch_size), flatten(config)
     limits = (
-        ("data.train_size", "training", train, "null takes every image."),
-        ("data.test_size", "test", test, "null takes every image."),
-        ("batch_size", "training", images, "Lower batch_size or raise data.train_size."),
+        ("data.train_size", "training images", train, "null takes every image."),
+        ("data.test_size", "test images", test, "null takes every image."),
+        ("batch_size", "training images", images, "Lower batch_size or raise data.train_size."),
+        ("data.validation_size", "training images beyond one batch", spare, "Lower it or raise data.train_size."),
+        ("evaluation.final_images", "test images", scored, "null takes every image."),
     )
     return [
-        refusal(key, f"at most the number of {part} images, {limit}", values[key], remedy)
+        refusal(key, f"at most the number of {part}, {limit}", values[key], remedy)
         for key, part, limit, remedy in limits
         if (values[key] or 0) > limit
     ]

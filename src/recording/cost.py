@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src import data, schema
-from src.config import Config
+from src.config import Config, by_quadrature
 from src.recording.ledger import Ledger
 
 RECORDED, CALIBRATED = "earlier runs", "calibration"
@@ -86,15 +86,22 @@ def pixels(config: Config) -> int:
 
 
 def images(config: Config) -> tuple[int, int]:
-    """Training and test images."""
+    """Images to train on, and images scored after every epoch: those of the test set and those held out."""
     train = config.data.train_size or data.available(config.data, "train_images")
-    return train, config.data.test_size or data.available(config.data, "test_images")
+    test, held_out = config.data.test_size or data.available(config.data, "test_images"), config.data.validation_size
+    return train - held_out, test + held_out
 
 
 def multiply_adds(config: Config) -> float:
-    """Multiply-adds of a run: of its training, and one decoder pass for every draw of a test image."""
-    draws = config.epochs * config.evaluation.iw_samples + config.evaluation.final_iw_samples
-    return training_multiply_adds(config) + layer_products(config) * images(config)[1] * draws
+    """Multiply-adds of a run: of its training, and one decoder pass for every draw of a scored image.
+
+    Quadrature is part of the overhead. Where it fails, the draws at the end are more than expected.
+    """
+    (_, scored), settings = images(config), config.evaluation
+    final = settings.final_images or scored - config.data.validation_size
+    draws = settings.iw_samples if by_quadrature(config) else settings.final_iw_samples
+    passes = config.epochs * settings.iw_samples * scored + draws * final
+    return training_multiply_adds(config) + layer_products(config) * passes
 
 
 def training_multiply_adds(config: Config) -> float:
@@ -109,8 +116,8 @@ def layer_products(config: Config) -> int:
 
 def memory_bytes(config: Config) -> float:
     """Peak resident memory of a run: libraries and programs, copies of the data, the tensors of a step."""
-    (train, test), width = images(config), pixels(config)
-    resident = width * (train * (4 if config.data.pixels == "real" else 1) + test * 4)
+    (train, scored), width = images(config), pixels(config)
+    resident = width * (train * (4 if config.data.pixels == "real" else 1) + scored * 4)
     step = config.batch_size * config.mc_samples * (3 * width + sum(config.model.hidden_dims)) * 4
     return BASE_BYTES + DATA_COPIES * resident + step
 

@@ -11,7 +11,7 @@ from src import data, recording, schema
 from src.config import Config, clock, flatten, title
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study
 from src.run.artifacts import save_artifacts, save_history
-from src.run.metrics import final_metrics, quadrature_metrics, test_metrics, training_metrics
+from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar
 from src.vae import VAE, Diverged, EpochRecord, Evaluator, Probe, is_due, make_trainer, train
 
@@ -85,13 +85,15 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     if config.model.output_bias == "pixel_means":
         vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
     evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
+    held_out = None if dataset.validation is None else Evaluator(vae, dataset.validation)
     trainer = make_trainer(vae, dataset, config)
     checkpointer = Checkpointer(
         recorder.folder, config.checkpoint.every, [*vae.variables, *trainer.optimizer.variables]
     )
 
     def on_epoch(record: EpochRecord) -> None:
-        metrics = training_metrics(record) | test_metrics(evaluator.score(config.evaluation.iw_samples))
+        draws = config.evaluation.iw_samples
+        metrics = training_metrics(record) | test_metrics(evaluator.score(draws)) | validation_metrics(held_out, draws)
         recorder.log(metrics | probed(probe, record.epoch, config), record.epoch)
         checkpointer.after(record.epoch)
         bar.show(record.epoch, metrics)
@@ -106,10 +108,7 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     finally:
         save_history(recorder)
     save_artifacts(vae, dataset, recorder)
-    final = final_metrics(evaluator.score(config.evaluation.final_iw_samples), evaluator.active_units())
-    if config.evaluation.quadrature and config.model.latent_dim == 2:
-        final |= quadrature_metrics(evaluator)
-    final |= cost_metrics(config, recorder)
+    final = final_metrics(evaluator, config) | cost_metrics(config, recorder)
     recorder.log(final, config.epochs)
     return final
 
@@ -145,7 +144,8 @@ def last_line(config: Config, study: Study | None, number: int | None, final: di
     """The line that is printed when a run has finished."""
     place = f"cell {number + 1}/{len(study.costs)}  " if study and number is not None else ""
     nll, sem = final[schema.FINAL_TEST_NLL.key], final[schema.FINAL_TEST_NLL_SEM.key]
+    scored = f"a subset of {config.evaluation.final_images} images" if config.evaluation.final_images else "images"
     return (
         f"{place}{title(config)}  finished in {clock(final[schema.RUN_SECONDS.key])}  "
-        f"test {nll_kind(config)} {nll:.2f} +- {sem:.2f} nats/image (SE over images)"
+        f"test {nll_kind(config)} {nll:.2f} +- {sem:.2f} nats/image (SE over {scored})"
     )

@@ -2,7 +2,10 @@
 
 import logging
 
-from src import schema
+import numpy as np
+
+from src import data, schema
+from src.config import Config, by_quadrature
 from src.vae import EpochRecord, Evaluator, Scores
 from src.variance import moments
 
@@ -35,21 +38,40 @@ def test_metrics(scores: Scores) -> dict[str, float]:
     }
 
 
-def final_metrics(scores: Scores, active_units: int) -> dict[str, float]:
-    """The test set's scores at the end."""
-    return {
-        schema.FINAL_TEST_NLL.key: float(scores.nll.mean()),
-        schema.FINAL_TEST_NLL_SEM.key: moments.Moments.of(scores.nll).sem,
+def validation_metrics(held_out: Evaluator | None, draws: int) -> dict[str, float]:
+    """The NLL of the images that are held out of training; nothing where there are none."""
+    return {schema.VALIDATION_NLL.key: float(held_out.score(draws).nll.mean())} if held_out else {}
+
+
+def final_metrics(evaluator: Evaluator, config: Config) -> dict[str, float]:
+    """The score: the NLL by quadrature where there is one, else by importance weighting with what tells its bias.
+
+    The bound and the KL are unbiased at any number of draws, so that beside quadrature few will do.
+    """
+    settings, count = config.evaluation, config.evaluation.final_images
+    scored = evaluator if count is None else Evaluator(evaluator.vae, data.take(evaluator.images, count, "final"))
+    exact = quadrature(scored) if by_quadrature(config) else None
+    scores = scored.score(settings.final_iw_samples if exact is None else settings.iw_samples)
+    nll = scores.nll if exact is None else exact
+    metrics = {
+        schema.FINAL_TEST_NLL.key: float(nll.mean()),
+        schema.FINAL_TEST_NLL_SEM.key: moments.Moments.of(nll).sem,
         schema.FINAL_TEST_NEG_ELBO.key: float(scores.neg_elbo.mean()),
         schema.FINAL_TEST_KL.key: float(scores.kl.mean()),
-        schema.FINAL_ACTIVE_UNITS.key: float(active_units),
+        schema.FINAL_ACTIVE_UNITS.key: float(evaluator.active_units()),
+    }
+    if exact is not None:
+        return metrics | {schema.FINAL_TEST_NLL_QUADRATURE.key: float(exact.mean())}
+    return metrics | {
+        schema.FINAL_TEST_NLL_FIFTH.key: float(scores.nll_fifth.mean()),
+        schema.FINAL_IW_ESS.key: float(scores.ess.mean()),
     }
 
 
-def quadrature_metrics(evaluator: Evaluator) -> dict[str, float]:
-    """The NLL by quadrature; nothing, with a warning, where the posteriors are too narrow for a grid."""
+def quadrature(evaluator: Evaluator) -> np.ndarray | None:
+    """The NLL of every image by quadrature; None, with a warning, where the posteriors are too narrow for a grid."""
     try:
-        return {schema.FINAL_TEST_NLL_QUADRATURE.key: evaluator.quadrature().nll}
+        return evaluator.quadrature().per_image
     except RuntimeError as error:
-        log.warning("No quadrature: %s", error)
-        return {}
+        log.warning("The final NLL is by importance weighting. %s", error)
+        return None

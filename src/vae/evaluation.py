@@ -1,6 +1,6 @@
-"""Test NLL by importance weighting. Draws are taken one at a time and images in blocks, so memory grows with neither.
+"""NLL by importance weighting or quadrature. Draws are taken one at a time and images in blocks: memory does not grow.
 
-All runs are scored with the same draws: draw l of test image i depends on (l, i) only, not on mc_samples, the seed of
+All runs are scored with the same draws: draw l of scored image i depends on (l, i) only, not on mc_samples, the seed of
 the run or the block size. So runs are compared in pairs.
 """
 
@@ -21,11 +21,19 @@ ACTIVE_VARIANCE = 0.01  # a unit is active where its posterior mean varies more 
 
 
 class Scores(NamedTuple):
-    """Scores of a test set, nats, float64, one value per image, [n]."""
+    """Scores of some images from L draws, float64, one value per image, [n].
+
+    Attributes:
+        nll, neg_elbo, kl: nats.
+        nll_fifth: the NLL from the first L // 5 of the draws, at least one, nats.
+        ess: effective sample size as a share of the draws, between 1 / L, where one weight dominates, and 1.
+    """
 
     nll: np.ndarray
     neg_elbo: np.ndarray
     kl: np.ndarray
+    nll_fifth: np.ndarray
+    ess: np.ndarray
 
 
 class Evaluator:
@@ -33,13 +41,14 @@ class Evaluator:
 
         nll      = -log (1/L) sum_l w_l,   w_l = p(x, z_l) / q(z_l|x),   by a running logsumexp
         neg_elbo = KL( q(z|x) || p(z) ) - (1/L) sum_l log p(x|z_l)
+        ess      = (sum_l w_l)^2 / (L sum_l w_l^2)
 
     For the negative log-evidence `nll` has a bias of +O(1/L). For the negative bound `neg_elbo` is unbiased at every L.
 
     Args:
         vae: the model; its current weights are used at every call.
-        images: test images in [0, 1], [n, pixels].
-    Source: Burda, Grosse, Salakhutdinov (2016), eq. 8 and section 5.
+        images: as the test images of a data set, [n, pixels].
+    Source: Burda, Grosse, Salakhutdinov (2016), eq. 8 and section 5; Kong (1992) for the effective sample size.
     """
 
     def __init__(self, vae: VAE, images: np.ndarray):
@@ -66,26 +75,34 @@ class Evaluator:
         scores = ops.map(score, (self.blocks, *(ops.reshape(value, shape) for value in (*q, eps))))
         return tuple(ops.unstack(ops.reshape(scores, (-1, 2)), axis=1))
 
-    def accumulate(self, draws: Any) -> tuple[Any, ...]:
-        """Mean log-likelihood, logsumexp of the log-weights and KL of every image, nats, [n] each."""
+    def accumulate(self, draws: Any, fifth: Any) -> tuple[Any, ...]:
+        """Of every image, [n] each: the mean log-likelihood, the KL, the logsumexp of all log-weights and of those of
+        the first `fifth` draws, nats, and the effective number of draws.
+        """
         q = self.vae.encode(ops.reshape(self.blocks, (-1, self.blocks.shape[-1])))
 
-        def add(number: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-            mean, top, total = state
+        def add(number: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            mean, top, total, squares, early = state
             log_likelihood, log_weight = self.draw(number, q)
             new_top = ops.maximum(top, log_weight)
-            total = total * ops.exp(top - new_top) + ops.exp(log_weight - new_top)
-            return mean + (log_likelihood - mean) / ops.cast(number + 1, "float32"), new_top, total
+            shrunk, weight = ops.exp(top - new_top), ops.exp(log_weight - new_top)
+            total, squares = total * shrunk + weight, squares * ops.square(shrunk) + ops.square(weight)
+            early = ops.where(number + 1 == fifth, new_top + ops.log(total), early)
+            return mean + (log_likelihood - mean) / ops.cast(number + 1, "float32"), new_top, total, squares, early
 
         zeros = ops.zeros(q.q_mean.shape[0])
-        mean, top, total = ops.fori_loop(0, draws, add, (zeros, zeros - np.float32(1e30), zeros))
-        return mean, top + ops.log(total), densities.gaussian_kl(*q)
+        start = (zeros, zeros - np.float32(1e30), zeros, zeros, zeros)
+        mean, top, total, squares, early = ops.fori_loop(0, draws, add, start)
+        return mean, densities.gaussian_kl(*q), top + ops.log(total), early, ops.square(total) / squares
 
     def score(self, draws: int) -> Scores:
         """Scores of every image from its first `draws` draws."""
-        sums = self.compiled(tf.constant(draws, tf.int32))
-        log_likelihood, log_sum, kl = (np.asarray(values, np.float64)[: len(self.images)] for values in sums)
-        return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl)
+        fifth = max(1, draws // 5)
+        sums = self.compiled(tf.constant(draws, tf.int32), tf.constant(fifth, tf.int32))
+        log_likelihood, kl, log_sum, early, ess = (
+            np.asarray(values, np.float64)[: len(self.images)] for values in sums
+        )
+        return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl, np.log(fifth) - early, ess / draws)
 
     def quadrature(self) -> Quadrature:
         """The NLL for two latent dimensions by a sum over a grid, `integrate`: the limit of `nll`."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src import ROOT, data
+from src import ROOT, data, seeds
 from src.config import Config, DataConfig, settings
 from src.data import problems, synthetic
 from src.data.dataset import take
@@ -96,6 +96,70 @@ def test_dynamic_pixels_keep_probabilities_for_training_and_fix_the_test_set():
     assert loaded.redraw
     np.testing.assert_array_equal(loaded.train, data.load(DataConfig(train_size=50, test_size=1), 0).train)
     np.testing.assert_array_equal(loaded.test, data.load(DataConfig(pixels="static", test_size=50), 0).test)
+
+
+def rows(images: np.ndarray) -> list[bytes]:
+    return [image.tobytes() for image in images]
+
+
+def is_split(whole: np.ndarray, train: np.ndarray, validation: np.ndarray) -> bool:
+    """Whether the images to train on and those held out have none in common and are the whole together."""
+    held_out = np.rint(validation * 255).astype(np.uint8)
+    return not set(rows(train)) & set(rows(held_out)) and sorted(rows(train) + rows(held_out)) == sorted(rows(whole))
+
+
+@pytest.mark.parametrize("size", [None, 1000])
+def test_held_out_images_and_the_rest_are_the_training_set(size):
+    whole = data.load(DataConfig(train_size=size, test_size=1), seed=0)
+    split = data.load(DataConfig(train_size=size, test_size=1, validation_size=400), seed=0)
+    assert (len(split.validation), len(split.train)) == (400, len(whole.train) - 400)
+    assert split.validation.dtype == np.float32
+    assert is_split(whole.train, split.train, split.validation)
+    # Power: a training set of everything, of other images, and one that has lost an image are found.
+    for wrong in (whole.train, whole.train[400:], split.train[1:]):
+        assert not is_split(whole.train, wrong, split.validation)
+
+
+@pytest.mark.parametrize("pixels", ["grayscale", "dynamic", "static"])
+def test_held_out_images_are_the_same_for_all_seeds_and_nested(pixels):
+    config = DataConfig(pixels=pixels, train_size=500, test_size=1, validation_size=200)
+    first, second = data.load(config, seed=0), data.load(config, seed=1)
+    np.testing.assert_array_equal(first.validation, second.validation)
+    np.testing.assert_array_equal(data.load(replace(config, validation_size=90), 2).validation, first.validation[:90])
+    binarised = set(np.unique(first.validation)) == {0.0, 1.0}
+    assert binarised == (pixels != "grayscale")
+    assert (first.train != second.train).any() == (pixels == "static")
+
+
+def test_real_vectors_are_held_out_as_they_are():
+    config = DataConfig(name="linear_gaussian", pixels="real", train_size=500, test_size=1)
+    whole, split = data.load(config, seed=0), data.load(replace(config, validation_size=100), seed=0)
+    assert sorted(rows(split.train) + rows(split.validation)) == sorted(rows(whole.train))
+
+
+def test_without_held_out_images_the_arrays_are_what_they_were():
+    found = {part: SOURCES["mnist"].at(None).read(part) for part in ("train_images", "test_images")}
+    train = take(found["train_images"], 50, "train")
+    for pixels in ("grayscale", "static"):
+        loaded = data.load(DataConfig(pixels=pixels, train_size=50, test_size=20), seed=3)
+        drawn = data.binarize(train, seeds.generator(3, "binarize/train")) if pixels == "static" else train
+        np.testing.assert_array_equal(loaded.train, drawn.reshape(50, 784))
+        assert loaded.validation is None
+    test = data.binarize(take(found["test_images"], 20, "test"), seeds.generator(seeds.SHARED_SEED, "binarize/test"))
+    np.testing.assert_array_equal(loaded.test, test.reshape(20, 784) / np.float32(255))
+
+
+def test_what_is_held_out_leaves_a_batch_and_no_more_is_scored_than_there_is():
+    config = small()
+    config.data.validation_size, config.evaluation.final_images = 150, 120
+    assert problems(config) == []
+    config.data.validation_size, config.evaluation.final_images = 151, 121
+    held_out, scored = problems(config)
+    assert held_out == (
+        "data.validation_size must be at most the number of training images beyond one batch, 150. "
+        "Received: data.validation_size=151. Lower it or raise data.train_size."
+    )
+    assert scored.startswith("evaluation.final_images must be at most the number of test images, 120.")
 
 
 def test_problems_are_found_from_headers_alone():

@@ -1,6 +1,7 @@
 """Data other than MNIST, trained on by the real command."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from src import data, schema
 from src.config import Config, DataConfig
 from src.recording import provenance
 from src.vae.model import VAE
-from src.vae.training import EpochTrainer
+from src.vae.probe import Probe
+from src.vae.training import EpochTrainer, epoch_order
 from tests.commands import Workplace
 from tests.conftest import small
 from tests.idx_files import write_folder
@@ -27,6 +29,24 @@ def test_a_folder_of_images_that_are_not_square(tmp_path):
     assert abs(history[schema.TRAIN_NLL.key, 1] - 54 * math.log(2)) < 5  # noise cannot be told from a coin's toss
     pictures = {path.name for path in place.runs_folder.glob("K1-*/1/*.png")}
     assert pictures == {schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE}
+
+
+def used(dataset: data.Dataset) -> set[bytes]:
+    """The images that a run trains on, and those that it probes with."""
+    config = small()
+    trainer = EpochTrainer(VAE(hidden_dims=[4]), dataset, config)
+    order = epoch_order(config.seed, 1, len(dataset.train), config.batch_size)
+    batches = [np.asarray(trainer.batch(np.asarray(step, np.int32), 0)) for step in order]
+    return {image.tobytes() for image in np.concatenate([*batches, Probe.probe_set(dataset, 256)])}
+
+
+def test_no_image_that_is_held_out_is_trained_on_or_probed_with():
+    config = DataConfig(train_size=250, test_size=1)
+    whole, split = (data.load(replace(config, validation_size=size), seed=0) for size in (0, 50))
+    held_out = {image.tobytes() for image in split.validation}
+    assert len(used(split)) == 200
+    assert not used(split) & held_out
+    assert used(replace(split, train=whole.train)) >= held_out  # power: a wrong split is found
 
 
 def test_bytes_are_intensities_and_real_values_are_used_as_they_are(digits):

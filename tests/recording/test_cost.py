@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src import schema
-from src.config import Config, DataConfig, ModelConfig
+from src.config import Config, DataConfig, EvaluationConfig, ModelConfig
 from src.recording import cost
 from src.recording.cost import CALIBRATED, OVERHEAD_SECONDS, RECORDED, Cost
 from tests.idx_files import write_folder
@@ -80,12 +80,24 @@ def test_only_runs_count_that_finished_here_with_these_threads_and_recorded_it(c
 def test_without_earlier_runs_the_products_rate_decides():
     seconds, memory, source = expected(Config(), [])
     passes = 784 * 256 + 256 * 2
-    work = passes * (10 * 60_000 * 3 * 2 + 10_000 * (10 * 5 + 100))
+    work = passes * (10 * 60_000 * 3 * 2 + 10_000 * (10 * 5 + 5))
     assert cost.multiply_adds(Config()) == work
     assert cost.training_multiply_adds(Config()) == passes * 10 * 60_000 * 3 * 2
     assert seconds == pytest.approx(OVERHEAD_SECONDS + work / (0.75 * PRODUCTS))
     assert (memory, source) == (cost.memory_bytes(Config()), CALIBRATED)
     assert expected(Config(), [], PRODUCTS / 2).seconds == pytest.approx(2 * seconds - OVERHEAD_SECONDS)
+
+
+def test_draws_at_the_end_count_where_they_are_made_for_the_images_that_are_scored():
+    def scoring(validation_size: int = 0, **changes: Any) -> float:
+        config = Config(data=DataConfig(validation_size=validation_size), evaluation=EvaluationConfig(**changes))
+        return (cost.multiply_adds(config) - cost.training_multiply_adds(config)) / cost.layer_products(config)
+
+    assert scoring() == 10_000 * (10 * 5 + 5)
+    assert scoring(quadrature=False) == 10_000 * (10 * 5 + 5000)
+    assert scoring(quadrature=False, final_images=700) == 10_000 * 10 * 5 + 700 * 5000
+    assert scoring(validation_size=2000) == 12_000 * 10 * 5 + 10_000 * 5
+    assert cost.images(Config(data=DataConfig(validation_size=2000))) == (58_000, 12_000)
 
 
 def test_the_machine_is_measured_once_and_only_where_needed():

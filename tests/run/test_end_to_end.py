@@ -22,6 +22,8 @@ REFUSALS = [
     (["batch_size=-1"], ["batch_size must be a positive integer", "Received: batch_size=-1"]),
     (["batch_size=251"], ["at most the number of training images, 250", "Received: batch_size=251"]),
     (["optimizer=rmsprp"], ["optimizer must be one of rmsprop, adam, sgd", "Received: optimizer=rmsprp"]),
+    (["data.validation_size=151"], ["at most the number of training images beyond one batch, 150"]),
+    (["evaluation.final_images=121"], ["at most the number of test images, 120"]),
     (["data=mnits"], ["data has no option mnits", "idx, linear_gaussian, mnist", "Received: data=mnits"]),
     (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "nowhere", "set data.path to a folder"]),
     (["+more=1"], ["more is not a key"]),
@@ -110,9 +112,25 @@ def test_metrics_are_exactly_the_designs(grid):
     names = [schema.probe_key(part, name) for part in schema.PROBE_PARTS for name in schema.PROBE_QUANTITIES]
     probed = {(key, epoch) for key in (*names, *(quantity.key for quantity in once)) for epoch in (0, 1, 2)}
     assert set(history) == per_epoch | final | probed
+    assert history[schema.FINAL_TEST_NLL.key, 2] == history[schema.FINAL_TEST_NLL_QUADRATURE.key, 2]
     assert 500 < history[schema.TRAIN_LOSS.key, 1] < 543.4 + 20
     assert history[schema.TRAIN_LOSS.key, 2] < history[schema.TRAIN_LOSS.key, 1]
     assert history[schema.TEST_NLL.key, 2] < history[schema.TEST_NEG_ELBO.key, 2]
+
+
+def test_a_score_by_draws_of_a_subset_and_held_out_images(tmp_path):
+    place = Workplace(tmp_path)
+    done = place.train("data.validation_size=50", "evaluation.final_images=40", "data.pixels=dynamic", *BRIEF)
+    assert done.returncode == 0, done.stderr
+    ((run_id, _),) = place.runs()
+    history = place.history(run_id)
+    per_epoch = {(metric.key, epoch) for metric in (*schema.EPOCH_METRICS, schema.VALIDATION_NLL) for epoch in (1, 2)}
+    by_draws = (schema.FINAL_TEST_NLL_FIFTH, schema.FINAL_IW_ESS)
+    assert set(history) == per_epoch | {(metric.key, 2) for metric in (*schema.FINAL_METRICS, *by_draws)}
+    assert history[schema.FINAL_TEST_NLL_FIFTH.key, 2] > history[schema.FINAL_TEST_NLL.key, 2]
+    assert 1 / 5 <= history[schema.FINAL_IW_ESS.key, 2] < 1
+    assert abs(history[schema.VALIDATION_NLL.key, 2] - history[schema.TEST_NLL.key, 2]) < 30
+    assert "(SE over a subset of 40 images)" in done.stderr
 
 
 def test_tags_tell_code_versions_machine_and_identity(grid):

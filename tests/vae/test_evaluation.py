@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import logsumexp
 
 from src import seeds
@@ -10,7 +11,8 @@ from src.vae import draws, evaluation
 from src.vae.likelihoods import LIKELIHOODS
 from src.vae.model import VAE
 from src.variance.moments import Moments
-from tests.statistics import agrees
+from tests.statistics import Z, agrees
+from tests.vae.models import LINEAR_VAE, ORACLE, X
 
 IMAGES = (np.random.default_rng(3).random((23, 784)) < 0.3).astype(np.float32)
 
@@ -69,6 +71,59 @@ def test_nll_falls_with_the_draws_and_stays_below_the_negative_elbo():
     one, some, many = (evaluator.score(draws).nll.mean() for draws in (1, 10, 200))
     assert one > some + 1 > many + 2
     assert many + 10 < evaluator.score(200).neg_elbo.mean()
+
+
+def weighed(monkeypatch, log_weights: np.ndarray) -> evaluation.Scores:
+    """The scores of images whose draws have these log-weights, [L, n]."""
+    count, images = log_weights.shape
+    table = tf.constant(log_weights, tf.float32)
+    monkeypatch.setattr(evaluation.Evaluator, "draw", lambda _, number, q: (tf.zeros(images), tf.gather(table, number)))
+    return evaluation.Evaluator(VAE(), IMAGES[:images]).score(count)
+
+
+def effective(log_weights: np.ndarray) -> np.ndarray:
+    """(sum w)^2 / sum w^2 of each column, from the weights themselves."""
+    weights = np.exp(log_weights - log_weights.max(axis=0))
+    return weights.sum(axis=0) ** 2 / (weights**2).sum(axis=0)
+
+
+def test_effective_sample_size_and_fifth_are_those_of_the_weights(monkeypatch):
+    log_weights = 3 * np.random.default_rng(1).normal(size=(17, 23)) - 300
+    scores = weighed(monkeypatch, log_weights)
+    np.testing.assert_allclose(scores.ess, effective(log_weights) / 17, rtol=1e-4)
+    np.testing.assert_allclose(scores.nll_fifth, np.log(3) - logsumexp(log_weights[:3], axis=0), rtol=1e-6)
+    # Power: a draw more or fewer is far outside of these tolerances.
+    assert abs(effective(log_weights[:-1]) / 16 / scores.ess - 1).max() > 0.05
+    for wrong in (2, 4):
+        assert abs(np.log(wrong) - logsumexp(log_weights[:wrong], axis=0) - scores.nll_fifth).min() > 1e-3
+
+
+def test_equal_weights_are_all_effective_and_a_dominating_one_alone(monkeypatch):
+    log_weights = np.full((40, 3), -123.0)
+    log_weights[7, 1] += 50
+    log_weights[39, 2] += 50
+    np.testing.assert_allclose(weighed(monkeypatch, log_weights).ess, [1, 1 / 40, 1 / 40], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "fifth"), [(17, 3), (10, 2), (5, 1), (3, 1)])
+def test_the_fifth_is_what_so_many_draws_score(count, fifth):
+    evaluator = evaluation.Evaluator(VAE(seed=2), IMAGES)
+    found = evaluator.score(count).nll_fifth
+    np.testing.assert_allclose(found, evaluator.score(fifth).nll, rtol=1e-6)
+    assert abs(evaluator.score(fifth + 1).nll - found).mean() > 1e-2
+
+
+def test_the_scores_of_a_linear_gaussian_model_are_its_likelihood():
+    """Importance weighting within the error that the effective sample size gives to a logarithm of a mean."""
+    evaluator, exact = evaluation.Evaluator(LINEAR_VAE, X), -ORACLE.log_prob(X.astype(np.float64))
+    np.testing.assert_allclose(evaluator.quadrature().per_image, exact, atol=0.01)
+    scores = evaluator.score(5000)
+
+    def within(wrong: float) -> bool:
+        return bool((abs(scores.nll + wrong - exact) < Z * np.sqrt((1 / scores.ess - 1) / 5000) + 1e-4).all())
+
+    assert within(0.0)
+    assert not within(0.5)  # power: half a nat off is rejected
 
 
 def evidence_samples(scale: float) -> np.ndarray:

@@ -24,5 +24,5 @@ def test_fifty_epochs_of_the_posts_model_end_where_the_posts_author_ended(tmp_pa
     assert abs(history[schema.TRAIN_LOSS.key, 1] - PUBLISHED) > 5 * SEED_SD
     # Published test losses after 50 epochs: 151.05 at K=1 and 152.18 at K=25.
     assert abs(history[schema.TEST_NEG_ELBO.key, 50] - 151.0519) < 5 * SEED_SD
-    assert history[schema.FINAL_TEST_NLL_QUADRATURE.key, 50] < history[schema.FINAL_TEST_NLL.key, 50]
+    assert history[schema.FINAL_TEST_NLL.key, 50] < history[schema.TEST_NLL.key, 50]  # by quadrature, and a bound
     assert history[schema.RUN_PEAK_RSS_BYTES.key, 50] < 2.5e9

@@ -176,17 +176,27 @@ def test_a_threshold_that_is_no_number_is_refused(text, capsys):
     assert f"must be a finite number of nats per image. Received: {text}" in capsys.readouterr().err
 
 
-def test_the_nll_by_quadrature_has_a_column_where_it_was_recorded(tmp_path):
+def test_a_table_says_that_the_score_is_by_quadrature_where_that_of_all_runs_is(tmp_path):
     store = Store(tmp_path / "store")
-    for seed, value in enumerate((98.0, 98.5)):
-        store.record(1, 100, seed, more={(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): value}, params=GRAYSCALE)
-    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
-    text = Page(tmp_path / EXPERIMENT / "report.html").text
+
+    def add(k: int, nll: float, exact: float | None) -> str:
+        more = {} if exact is None else {(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): exact}
+        store.record(k, 100, len(store.client.search_runs([store.experiment_id])), nll=nll, more=more, params=GRAYSCALE)
+        assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+        return Page(tmp_path / EXPERIMENT / "report.html").text
+
+    add(1, 98.0, 98.0)
+    text = add(5, 98.5, 98.5)
     assert "final test BCE pseudo-NLL by quadrature [nats/image]" in text
-    assert "98.25" in text
+    assert "The final test BCE pseudo-NLL by quadrature, stability and cost" in text
     summary = pd.read_csv(tmp_path / EXPERIMENT / "summary.csv")
-    assert summary["final/test_nll_quadrature_mean"].tolist() == [98.25]
-    assert main(["--store", study().uri, "--output", str(tmp_path)]) == 0
+    assert summary["final/test_nll_quadrature_mean"].tolist() == [98.0, 98.5]
+    assert "by quadrature" not in add(5, 99.0, None)  # one run without
+
+
+def test_a_score_that_stands_beside_that_by_quadrature_is_not_named_after_it(tmp_path):
+    store = one_setting(tmp_path, more={(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): 98.0})
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
     assert "by quadrature" not in Page(tmp_path / EXPERIMENT / "report.html").text
 
 
