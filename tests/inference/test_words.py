@@ -1,0 +1,107 @@
+"""What the answer says in each case."""
+
+import math
+
+import numpy as np
+import pytest
+
+from src import schema
+from src.inference import Design, Run, answer, contrasts, table
+
+NLL = schema.FINAL_TEST_NLL.key
+TIMES = {schema.TRAIN_SECONDS.key: {1: 1.0, 5: 3.0, 25: 13.0}, schema.RUN_SECONDS.key: {1: 30.0, 5: 60.0, 25: 180.0}}
+
+
+def runs(means, seeds=6, sd=0.01, **settings):
+    """Runs at each K whose differences from the largest K have these means and this sd."""
+    rng = np.random.default_rng(1)
+    return [
+        Run({"mc_samples": k, "batch_size": 100, **settings}, seed, schema.FINISHED,
+            {NLL: 100 + seed + mean + rng.normal(scale=sd) * (k < 25), **{key: of[k] for key, of in TIMES.items()}})
+        for k, mean in means.items() for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def said(found, workers=1):
+    return answer(found, lambda seeds: f"train seed=range(0,{seeds})", workers)
+
+
+def judged(means, seeds=6, sd=0.01, n_max=10, **settings):
+    design = Design(0.5, NLL, n_max=n_max, comparisons=len(means) - 1)
+    return contrasts(runs(means, seeds, sd, **settings), design)
+
+
+def test_the_smallest_that_is_not_worse_with_its_evidence_and_price():
+    first, second = said(judged({1: 2.0, 5: 0.1, 25: 0.0}))
+    assert first.startswith(
+        "B=100: K=5 is the smallest that is not worse than K=25 by 0.5 nats/image. K=1 - K=25 = +2.0"
+    )
+    assert "n=6 pairs): worse by more than the margin; K=5 - K=25 = +0.1" in first
+    assert first.endswith("worse.")
+    assert second == "  seconds per epoch: 1 at K=1, 3 at K=5, 13 at K=25."
+
+
+def test_none_is_within_the_margin():
+    first, _ = said(judged({1: 2.0, 5: 1.0, 25: 0.0}))
+    assert first.startswith("B=100: none is within 0.5 nats/image of K=25. ")
+
+
+def test_undecided_names_pairs_minutes_and_the_command():
+    found = judged({1: 0.0, 25: 0.0}, sd=0.4)
+    assert found[0].open
+    first, second = said(found, workers=2)
+    more = found[0].judgement.pairs_needed
+    minutes = more * (30 + 180) / 2 / 60
+    assert "undecided against K=25 at a margin of 0.5 nats/image" in first
+    assert f"About {more} more pairs at this spread" in second
+    assert f", {minutes:.0f} minutes: train seed=range(0,{6 + more})" in second
+    assert f"Shown so far: within {found[0].judgement.provable_margin:.2f}. " in second
+
+
+def test_what_the_last_look_cannot_decide_says_what_a_fixed_design_takes():
+    found = judged({1: 0.0, 25: 0.0}, seeds=10, sd=3.0)
+    _, second = said(found)
+    assert found[0].judgement.pairs_needed is None
+    assert "A fixed design with 80 % power takes about " in second
+    assert "seconds per epoch: 1 at K=1, 13 at K=25" in second
+
+
+def test_before_the_first_look_it_says_when_it_comes():
+    _, second = said(judged({1: 0.0, 25: 0.0}, seeds=1, n_max=None))
+    assert second.endswith("The first verdicts come at 4 pairs: train seed=range(0,4)")
+
+
+def test_a_smaller_value_that_is_open_is_not_forgotten():
+    mixed = runs({5: 0.0, 25: 0.0}) + runs({1: 0.0}, sd=3.0)
+    first, second = said(contrasts(mixed, Design(0.5, NLL, comparisons=2)))
+    assert "K=5 is the smallest that is not worse" in first
+    assert "undecided" in first
+    assert "more pairs" in second or "fixed design" in second
+
+
+def test_a_diverged_run_is_named_as_what_stands_in_the_way():
+    some = runs({1: 0.0, 25: 0.0})
+    some[0] = Run(some[0].settings, 0, schema.DIVERGED, {})
+    _, second = said(contrasts(some, Design(0.5, NLL)))
+    assert "More seeds cannot decide: 1 and 0 of the runs diverged, which have no score." in second
+
+
+def test_groups_have_two_lines_each_and_a_fork_is_said():
+    both = runs({1: 0.0, 25: 0.0}, **{"fork.epochs": 1}) + [
+        Run({**run.settings, "batch_size": 30}, run.seed, run.status, run.metrics)
+        for run in runs({1: 0.0, 25: 0.0}, **{"fork.epochs": 1})
+    ]
+    lines = said(contrasts(both, Design(0.5, NLL, comparisons=2)))
+    assert [line[:32] for line in lines[::2]] == [
+        "B=100, forked after epoch 1: K=1",
+        "B=30, forked after epoch 1: K=1 ",
+    ]
+
+
+def test_the_table_has_a_row_per_contrast_and_names_its_level():
+    heads, *rows = table(judged({1: 2.0, 5: 0.1, 25: 0.0}))
+    assert heads[6] == "97.5 % interval"  # two comparisons
+    assert [row[1] for row in rows] == ["K=1 - K=25", "K=5 - K=25"]
+    assert rows[0][3] == pytest.approx("2.00", abs=0) or rows[0][3].startswith("2.0")
+    assert math.isclose(float(rows[1][3]), 0.1, abs_tol=0.02)
+    assert table([])[0][0] == "runs"
