@@ -7,6 +7,7 @@ from src.config.settings import (
     Config,
     DataConfig,
     EvaluationConfig,
+    ForkConfig,
     ModelConfig,
     ProbeConfig,
     StudyConfig,

@@ -34,6 +34,7 @@ def size_problems(config: Config) -> list[str]:
         ("data.train_size", "training", train, "null takes every image."),
         ("data.test_size", "test", test, "null takes every image."),
         ("batch_size", "training", images, "Lower batch_size or raise data.train_size."),
+        ("fork.batch_size", "training", images, "Lower fork.batch_size or raise data.train_size."),
     )
     return [
         refusal(key, f"at most the number of {part} images, {limit}", values[key], remedy)

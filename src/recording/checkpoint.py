@@ -106,16 +106,24 @@ class Checkpointer:
         found = load(self.folder)
         if found is None:
             return 0
-        for variable, value in zip(self.variables, found.values, strict=True):
-            variable.assign(value)
+        self.assign(found.values)
         return found.epoch
+
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        """Set all variables."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+
+    def values(self) -> list[np.ndarray]:
+        """What all variables are now."""
+        return [np.asarray(variable) for variable in self.variables]
 
     def after(self, epoch: int) -> None:
         """Save after an epoch (counted from 1) if the interval has passed."""
         if epoch % self.epochs if self.epochs else time.monotonic() - self.saved_at < self.seconds:
             return
         try:
-            save(self.folder, Checkpoint(epoch, [np.asarray(variable) for variable in self.variables]))
+            save(self.folder, Checkpoint(epoch, self.values()))
         except OSError as error:
             log.warning("No checkpoint after epoch %d (%s). Training goes on; the former one is kept.", epoch, error)
         self.saved_at = time.monotonic()
