@@ -114,16 +114,12 @@ class Checkpointer:
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
 
-    def values(self) -> list[np.ndarray]:
-        """What all variables are now."""
-        return [np.asarray(variable) for variable in self.variables]
-
     def after(self, epoch: int) -> None:
         """Save after an epoch (counted from 1) if the interval has passed."""
         if epoch % self.epochs if self.epochs else time.monotonic() - self.saved_at < self.seconds:
             return
         try:
-            save(self.folder, Checkpoint(epoch, self.values()))
+            save(self.folder, Checkpoint(epoch, [np.asarray(variable) for variable in self.variables]))
         except OSError as error:
             log.warning("No checkpoint after epoch %d (%s). Training goes on; the former one is kept.", epoch, error)
         self.saved_at = time.monotonic()

@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from omegaconf import OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, clock, flatten, title
 from src.data import Dataset
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study
-from src.run.artifacts import save_artifacts, save_history
+from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, quadrature_metrics, test_metrics, training_metrics
 from src.run.progress import EpochBar
@@ -82,15 +81,13 @@ def nll_kind(config: Config) -> str:
 
 def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dict[str, float]:
     """The run proper, from its last checkpoint where it has one; returns its final metrics."""
-    OmegaConf.save(OmegaConf.structured(config), recorder.folder / schema.CONFIG_FILE)
-    recorder.log_artifact(recorder.folder / schema.CONFIG_FILE)
+    save_settings(config, recorder)
     dataset = data.load(config.data, config.seed)
     vae = untrained(config, dataset)
     evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
     trainer = make_trainer(vae, dataset, config)
-    checkpointer = Checkpointer(
-        recorder.folder, config.checkpoint.every, [*vae.variables, *trainer.optimizer.variables]
-    )
+    variables = [*vae.variables, *trainer.optimizer.variables]
+    checkpointer = Checkpointer(recorder.folder, config.checkpoint.every, variables)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         recorder.log(metrics, epoch)
@@ -105,10 +102,10 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
         with bar:
             done = checkpointer.restore()
             bar.begin(done)
-            if config.fork.epochs >= max(done, 1):
+            if config.fork.epochs >= max(done, 1):  # forked, and not beyond it
                 make = partial(make_trainer, vae, dataset, optimizer=trainer.optimizer)
                 done = reach_fork(config, make, checkpointer, report, done)
-                recorder.log({schema.FORK_DIGEST.key: digest(checkpointer.variables)}, done)
+                recorder.log({schema.FORK_DIGEST.key: digest(variables)}, done)
             elif done == 0:
                 recorder.log(probed(probe, 0, config), 0)
             train(trainer, config, on_epoch, done)

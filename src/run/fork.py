@@ -12,13 +12,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from src import recording
 from src.config import Config, EvaluationConfig, ForkConfig, ProbeConfig, title
-from src.recording import Checkpoint, Checkpointer, Runs
+from src.recording import Checkpointer, Runs
 from src.run.metrics import training_metrics
 from src.vae import EpochRecord, EpochTrainer, train
 
@@ -26,19 +25,18 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 log = logging.getLogger(__name__)
 
-# What makes a run's trunk that of its siblings, whatever they do after it and however they are scored.
-ALIKE: dict[str, Any] = {"objective": "elbo", "kl": "analytic", "gradient": "reparam", "noise": "iid"}
-DIGEST_BYTES = 6  # 48 bits are exact in a float64
-
 
 def trunk(config: Config) -> Config:
-    """The settings of the first epochs of a forked run, which end with them."""
+    """The settings of a run's first epochs, whatever it does later and however it is scored."""
     fork = config.fork
     return replace(
         config,
-        **ALIKE,
         epochs=fork.epochs,
         mc_samples=fork.mc_samples,
+        objective="elbo",
+        kl="analytic",
+        gradient="reparam",
+        noise="iid",
         batch_size=fork.batch_size or config.batch_size,
         learning_rate=fork.learning_rate or config.learning_rate,
         learning_rate_schedule="constant",
@@ -55,15 +53,15 @@ def home(config: Config) -> Path:
 
 
 def digest(variables: Sequence) -> int:
-    """The first 48 bits of the SHA-256 over the values of all variables, for `schema.FORK_DIGEST`."""
+    """The first 48 bits of the SHA-256 over all variables, see `schema.FORK_DIGEST`; exact as a float64."""
     values = b"".join(np.asarray(variable).tobytes() for variable in variables)
-    return int.from_bytes(hashlib.sha256(values).digest()[:DIGEST_BYTES], "big")
+    return int.from_bytes(hashlib.sha256(values).digest()[:6], "big")
 
 
 def reach_fork(
     config: Config, make: Callable[[Config], EpochTrainer], checkpointer: Checkpointer, report: Report, done: int
 ) -> int:
-    """Bring a run to the end of its trunk, which another run has left in its folder or this one trains.
+    """Bring a run to the end of its trunk, which a sibling has left in its folder or this run trains.
 
     Args:
         config: the run's settings.
@@ -74,16 +72,16 @@ def reach_fork(
     Returns:
         the epochs that it has behind it then.
     """
-    settings, folder = trunk(config), home(config)
+    folder = home(config)
     if recording.is_held(folder):
         log.info("%s waits for its first epochs, which another process trains", title(config))
     with recording.held(folder):
         kept = recording.load_checkpoint(folder)
         if kept is None:
-            metrics = train_trunk(settings, make(settings), checkpointer, report, done)
+            recorded = train_trunk(make(trunk(config)), trunk(config), checkpointer, report, done)
             if done == 0:  # the first part of a continued run may be another machine's
-                keep(folder, Checkpoint(settings.epochs, [*checkpointer.values(), np.array(json.dumps(metrics))]))
-            return settings.epochs
+                Checkpointer(folder, "1", [*checkpointer.variables, np.array(recorded)]).after(config.fork.epochs)
+            return config.fork.epochs
     log.info("%s takes its first %d epochs from %s", title(config), kept.epoch, folder)
     *values, text = kept.values
     checkpointer.assign(values)
@@ -92,10 +90,8 @@ def reach_fork(
     return kept.epoch
 
 
-def train_trunk(
-    settings: Config, trainer: EpochTrainer, checkpointer: Checkpointer, report: Report, done: int
-) -> list[dict[str, float]]:
-    """Train the epochs of a trunk that are not done, with checkpoints of the run; returns their metrics."""
+def train_trunk(trainer: EpochTrainer, settings: Config, checkpointer: Checkpointer, report: Report, done: int) -> str:
+    """Train the epochs of a trunk that are not done; returns a JSON list of their metrics."""
     trained = []
 
     def on_epoch(record: EpochRecord) -> None:
@@ -104,12 +100,4 @@ def train_trunk(
         checkpointer.after(record.epoch)
 
     train(trainer, settings, on_epoch, done)
-    return trained
-
-
-def keep(folder: Path, checkpoint: Checkpoint) -> None:
-    """Leave a trunk to the runs that begin with it. Where that fails, they train it themselves."""
-    try:
-        recording.save_checkpoint(folder, checkpoint)
-    except OSError as error:
-        log.warning("The first epochs are not kept for other cells (%s). Each of them trains them itself.", error)
+    return json.dumps(trained)

@@ -181,11 +181,7 @@ def make_trainer(
 ) -> EpochTrainer:
     """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time.
 
-    Args:
-        vae: the model, which is trained on.
-        dataset: its training images.
-        config: the settings.
-        optimizer: one of this model, whose state is kept; None: a new one.
+    An optimizer that has trained the model before goes on with its state; by default there is a new one.
     """
     trainer = EpochTrainer(vae, dataset, config)
     trainer.compile(optimizer=optimizer or make_optimizer(config), jit_compile=True)

@@ -137,9 +137,9 @@ def test_a_trunk_that_cannot_be_kept_stops_no_run(tmp_path, at_fork, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("src.recording.save_checkpoint", full)
+    monkeypatch.setattr(checkpoint, "save", full)
     assert Start(forked(tmp_path)).reach_fork() == at_fork
-    assert "not kept for other cells ([Errno 28] No space left on device)" in caplog.text
+    assert "No checkpoint after epoch 1 ([Errno 28] No space left on device)" in caplog.text
 
 
 def test_a_continued_run_takes_a_trunk_and_reports_what_it_lacks_but_leaves_none(tmp_path):
