@@ -8,6 +8,7 @@ from src.config.settings import (
     Config,
     DataConfig,
     EvaluationConfig,
+    ForkConfig,
     ModelConfig,
     ProbeConfig,
     StudyConfig,

@@ -36,6 +36,14 @@ CONTRADICTIONS = (
                   lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static")),
     Contradiction("likelihood", "gaussian with data.pixels=real, values beyond [0, 1]", "Set likelihood=gaussian.",
                   lambda c: c.likelihood != "gaussian" and c.data.pixels == "real"),
+    Contradiction("fork.epochs", "less than epochs, which counts all epochs of a run", "Raise epochs.",
+                  lambda c: c.fork.epochs >= c.epochs),
+    Contradiction("fork.mc_samples", "1 with fork.epochs=0, a run that is not forked", "Set fork.epochs=1.",
+                  lambda c: c.fork.epochs == 0 and c.fork.mc_samples != 1),
+    Contradiction("fork.batch_size", "null with fork.epochs=0, a run that is not forked", "Set fork.epochs=1.",
+                  lambda c: c.fork.epochs == 0 and c.fork.batch_size is not None),
+    Contradiction("fork.learning_rate", "null with fork.epochs=0, a run that is not forked", "Set fork.epochs=1.",
+                  lambda c: c.fork.epochs == 0 and c.fork.learning_rate is not None),
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def size_problems(config: Config) -> list[str]:
         ("data.train_size", "training images", train, "null takes every image."),
         ("data.test_size", "test images", test, "null takes every image."),
         ("batch_size", "training images", images, "Lower batch_size or raise data.train_size."),
+        ("fork.batch_size", "training images", images, "Lower fork.batch_size or raise data.train_size."),
         ("data.validation_size", "training images beyond one batch", spare, "Lower it or raise data.train_size."),
         ("evaluation.final_images", "test images", scored, "null takes every image."),
     )

@@ -1,9 +1,10 @@
 """What a run records: its ledger, its checkpoint, where it comes from, what it costs, and the copy in a tracker."""
 
 from src.recording.checkpoint import Checkpointer, discard_checkpoints
+from src.recording.checkpoint import load as load_checkpoint
 from src.recording.cost import Cost, costs, disk_bytes, matmul_rate, multiply_adds, training_multiply_adds
 from src.recording.ledger import Ledger, Runs, attempt_numbers, held, is_held
-from src.recording.provenance import cpu_name, fingerprint, git, tags
+from src.recording.provenance import cpu_name, fingerprint, git, rounding, tags
 from src.recording.recorder import Recorder, record, resume
 from src.recording.study import RunFailed, Study, UnfinishedError
 from src.recording.uploader import (

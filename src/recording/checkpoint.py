@@ -106,9 +106,13 @@ class Checkpointer:
         found = load(self.folder)
         if found is None:
             return 0
-        for variable, value in zip(self.variables, found.values, strict=True):
-            variable.assign(value)
+        self.assign(found.values)
         return found.epoch
+
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        """Set all variables."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
 
     def after(self, epoch: int) -> None:
         """Save after an epoch (counted from 1) if the interval has passed."""

@@ -93,20 +93,25 @@ def images(config: Config) -> tuple[int, int]:
 
 
 def multiply_adds(config: Config) -> float:
-    """Multiply-adds of a run: of its training, and one decoder pass for every draw of a scored image.
+    """Multiply-adds of a run: of its training, and one decoder pass for every draw of a scored image after the fork.
 
     Quadrature is part of the overhead. Where it fails, the draws at the end are more than expected.
     """
     (_, scored), settings = images(config), config.evaluation
     final = settings.final_images or scored - config.data.validation_size
     draws = settings.iw_samples if by_quadrature(config) else settings.final_iw_samples
-    passes = config.epochs * settings.iw_samples * scored + draws * final
+    passes = (config.epochs - config.fork.epochs) * settings.iw_samples * scored + draws * final
     return training_multiply_adds(config) + layer_products(config) * passes
 
 
 def training_multiply_adds(config: Config) -> float:
-    """Multiply-adds of the training alone: about 3 (encoder + K decoder) per image and epoch, as backward takes two."""
-    return layer_products(config) * config.epochs * images(config)[0] * 3 * (1 + config.mc_samples)
+    """Multiply-adds of the training alone: about 3 (encoder + K decoder) per image and epoch, as backward takes two.
+
+    The epochs of a trunk count with its K, also where a run takes them from another one.
+    """
+    fork = config.fork
+    passes = fork.epochs * (1 + fork.mc_samples) + (config.epochs - fork.epochs) * (1 + config.mc_samples)
+    return layer_products(config) * images(config)[0] * 3 * passes
 
 
 def layer_products(config: Config) -> int:
@@ -116,9 +121,10 @@ def layer_products(config: Config) -> int:
 
 def memory_bytes(config: Config) -> float:
     """Peak resident memory of a run: libraries and programs, copies of the data, the tensors of a step."""
-    (train, scored), width = images(config), pixels(config)
+    (train, scored), width, fork = images(config), pixels(config), config.fork
     resident = width * (train * (4 if config.data.pixels == "real" else 1) + scored * 4)
-    step = config.batch_size * config.mc_samples * (3 * width + sum(config.model.hidden_dims)) * 4
+    draws = max(config.batch_size * config.mc_samples, (fork.batch_size or config.batch_size) * fork.mc_samples)
+    step = draws * (3 * width + sum(config.model.hidden_dims)) * 4
     return BASE_BYTES + DATA_COPIES * resident + step
 
 

@@ -5,6 +5,7 @@
         1/checkpoint                    where the run can be continued
         2/...                           a later attempt, after the first one failed or was repeated on demand
     runs/studies/2026-11-22_10-56-11_4711/ledger.jsonl   the run of a whole grid
+    runs/.trunks/KEY/checkpoint         the first epochs that forked runs have in common, see src/run/fork.py
     runs/.unsent/KEY                    a ledger that the tracker has not received in full; the file names its folder
 
 The ledgers are the only truth: a grid is planned, continued and summed up from them. A tracker holds a copy, which
@@ -149,7 +150,7 @@ class Runs:
     def __init__(self, tracking: TrackingConfig):
         self.tracking = tracking
         self.root = Path(tracking.runs) if tracking.runs else ROOT / "runs"
-        self.unsent = self.root / ".unsent"
+        self.unsent, self.trunks = self.root / ".unsent", self.root / ".trunks"
 
     def home(self, config: Config, fingerprint: str) -> Path:
         """The folder of a cell's attempts."""

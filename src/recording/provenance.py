@@ -63,6 +63,11 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def rounding() -> dict[str, str]:
+    """Processor and threads, as tags: numbers are equal bit for bit only where they are."""
+    return {schema.CPU: cpu_name(), **{tag: os.environ.get(variable, "default") for tag, variable in THREADS.items()}}
+
+
 def tags(config: Config) -> dict[str, str]:
     """Code, versions, machine and threads of a run, as tags; its process stands in the ledger."""
     return {
@@ -76,8 +81,7 @@ def tags(config: Config) -> dict[str, str]:
         "version.python": platform.python_version(),
         **{f"version.{name}": package_version(name) for name in PACKAGES},
         "machine.system": platform.platform(),
-        schema.CPU: cpu_name(),
         "machine.cores": str(os.cpu_count()),
         "machine.memory_bytes": str(psutil.virtual_memory().total),
-        **{tag: os.environ.get(variable, "default") for tag, variable in THREADS.items()},
+        **rounding(),
     }

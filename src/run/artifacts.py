@@ -1,16 +1,24 @@
-"""What a run leaves in its folder beside its ledger: its history as a table, its pictures, its model."""
+"""What a run leaves in its folder beside its ledger: its settings, its history as a table, its pictures, its model."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 
 from src import schema
+from src.config import Config
 from src.data import Dataset
 from src.recording import Recorder
 from src.run import pictures
 from src.vae import VAE
+
+
+def save_settings(config: Config, recorder: Recorder) -> None:
+    """The run's settings, with the defaults."""
+    OmegaConf.save(OmegaConf.structured(config), recorder.folder / schema.CONFIG_FILE)
+    recorder.log_artifact(recorder.folder / schema.CONFIG_FILE)
 
 
 def save_history(recorder: Recorder) -> None:

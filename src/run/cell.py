@@ -2,15 +2,18 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
-from omegaconf import OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, clock, flatten, title
+from src.data import Dataset
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study
-from src.run.artifacts import save_artifacts, save_history
+from src.run.artifacts import save_artifacts, save_history, save_settings
+from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar
 from src.vae import VAE, Diverged, EpochRecord, Evaluator, Probe, is_due, make_trainer, train
@@ -78,31 +81,34 @@ def nll_kind(config: Config) -> str:
 
 def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dict[str, float]:
     """The run proper, from its last checkpoint where it has one; returns its final metrics."""
-    OmegaConf.save(OmegaConf.structured(config), recorder.folder / schema.CONFIG_FILE)
-    recorder.log_artifact(recorder.folder / schema.CONFIG_FILE)
+    save_settings(config, recorder)
     dataset = data.load(config.data, config.seed)
-    vae = VAE.from_settings(config, dataset.train.shape[1])
-    if config.model.output_bias == "pixel_means":
-        vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
+    vae = untrained(config, dataset)
     evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
     held_out = None if dataset.validation is None else Evaluator(vae, dataset.validation)
     trainer = make_trainer(vae, dataset, config)
-    checkpointer = Checkpointer(
-        recorder.folder, config.checkpoint.every, [*vae.variables, *trainer.optimizer.variables]
-    )
+    variables = [*vae.variables, *trainer.optimizer.variables]
+    checkpointer = Checkpointer(recorder.folder, config.checkpoint.every, variables)
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        recorder.log(metrics, epoch)
+        bar.show(epoch, metrics)
 
     def on_epoch(record: EpochRecord) -> None:
         draws = config.evaluation.iw_samples
         metrics = training_metrics(record) | test_metrics(evaluator.score(draws)) | validation_metrics(held_out, draws)
-        recorder.log(metrics | probed(probe, record.epoch, config), record.epoch)
+        report(record.epoch, metrics | probed(probe, record.epoch, config))
         checkpointer.after(record.epoch)
-        bar.show(record.epoch, metrics)
 
     try:
         with bar:
             done = checkpointer.restore()
             bar.begin(done)
-            if done == 0:
+            if config.fork.epochs >= max(done, 1):  # forked, and not beyond it
+                make = partial(make_trainer, vae, dataset, optimizer=trainer.optimizer)
+                done = reach_fork(config, make, checkpointer, report, done)
+                recorder.log({schema.FORK_DIGEST.key: digest(variables)}, done)
+            elif done == 0:
                 recorder.log(probed(probe, 0, config), 0)
             train(trainer, config, on_epoch, done)
     finally:
@@ -111,6 +117,14 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     final = final_metrics(evaluator, config) | cost_metrics(config, recorder)
     recorder.log(final, config.epochs)
     return final
+
+
+def untrained(config: Config, dataset: Dataset) -> VAE:
+    """The model with its initial weights."""
+    vae = VAE.from_settings(config, dataset.train.shape[1])
+    if config.model.output_bias == "pixel_means":
+        vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
+    return vae
 
 
 def probed(probe: Probe, epoch: int, config: Config) -> dict[str, float]:

@@ -11,6 +11,12 @@ from src.recording import Study
 
 # Beside other workers; None: where the output is not a terminal.
 HIDDEN = True if os.environ.get("TQDM_DISABLE") == "1" else None
+# What stands beside the bar, where an epoch has it.
+SHOWN = {
+    "loss": (schema.TRAIN_LOSS.key, ".2f"),
+    "test NLL": (schema.TEST_NLL.key, ".2f"),
+    "images/s": (schema.TRAIN_IMAGES_PER_SECOND.key, ",.0f"),
+}
 
 
 class EpochBar:
@@ -42,11 +48,7 @@ class EpochBar:
 
     def show(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch done, with its metrics by schema key."""
-        shown = {
-            "loss": f"{metrics[schema.TRAIN_LOSS.key]:.2f}",
-            "test NLL": f"{metrics[schema.TEST_NLL.key]:.2f}",
-            "images/s": f"{metrics[schema.TRAIN_IMAGES_PER_SECOND.key]:,.0f}",
-        }
+        shown = {name: f"{metrics[key]:{style}}" for name, (key, style) in SHOWN.items() if key in metrics}
         if self.study and self.cell is not None:
             shown["grid left"] = clock(self.study.seconds_left(self.cell, epoch / self.epochs))
         self.bar.set_postfix(shown, refresh=False)

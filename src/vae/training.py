@@ -176,10 +176,15 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
     return keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": config.learning_rate}})
 
 
-def make_trainer(vae: VAE, dataset: Dataset, config: Config) -> EpochTrainer:
-    """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time."""
+def make_trainer(
+    vae: VAE, dataset: Dataset, config: Config, optimizer: keras.optimizers.Optimizer | None = None
+) -> EpochTrainer:
+    """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time.
+
+    An optimizer that has trained the model before goes on with its state; by default there is a new one.
+    """
     trainer = EpochTrainer(vae, dataset, config)
-    trainer.compile(optimizer=make_optimizer(config), jit_compile=True)
+    trainer.compile(optimizer=optimizer or make_optimizer(config), jit_compile=True)
     trainer.optimizer.build(gradients.variables_of(vae))
     trainer.make_train_function()
     warm_up = epochs_from(0, config, len(dataset.train)).map(lambda order, plan: (order, tf.zeros_like(plan)))

@@ -145,10 +145,12 @@ def inject(cell):
     """Wrap the steps of a run; `cell` is the module src.run.cell, which the process has just imported."""
     from src.recording.checkpoint import Checkpointer
     from src.recording.ledger import Ledger
+    from src.run import fork
     from src.vae.training import EpochRecorder
 
     EpochRecorder.on_epoch_begin = epoch_begin
     around(cell, "train", before=begin)
+    around(fork, "train", before=begin)
     around(EpochRecorder, "on_train_batch_begin", after=batch_begin)
     around(EpochRecorder, "on_epoch_end", before=at("trained"))
     around(Ledger, "append", before=append)

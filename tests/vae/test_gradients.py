@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.config import Config, DataConfig, contradictions, settings
+from src.config import Config, DataConfig, ForkConfig, contradictions, settings
 from src.config.contradictions import CONTRADICTIONS
 from src.vae import draws, gradients
 from src.vae.draws import SAMPLERS
@@ -105,6 +105,10 @@ REFUSED = [
     (Config(noise="sobol", mc_samples=1), "mc_samples", "a power of 2"),
     (Config(likelihood="gaussian", data=DataConfig(pixels="dynamic")), "likelihood", "data.pixels=grayscale"),
     (Config(data=DataConfig(name="linear_gaussian", pixels="real")), "likelihood", "likelihood=gaussian"),
+    (Config(epochs=3, fork=ForkConfig(epochs=3)), "fork.epochs", "less than epochs"),
+    (Config(fork=ForkConfig(mc_samples=2)), "fork.mc_samples", "Received: fork.mc_samples=2"),
+    (Config(fork=ForkConfig(batch_size=10)), "fork.batch_size", "null with fork.epochs=0"),
+    (Config(fork=ForkConfig(learning_rate=0.1)), "fork.learning_rate", "Received: fork.learning_rate=0.1"),
 ]
 
 
