@@ -74,7 +74,7 @@ def reach_fork(
     """
     folder = home(config)
     if recording.is_held(folder):
-        log.info("%s waits for its first epochs, which another process trains", title(config))
+        log.info("%s waits for its trunk, which another process trains", title(config))
     with recording.held(folder):
         kept = recording.load_checkpoint(folder)
         if kept is None:
@@ -82,7 +82,7 @@ def reach_fork(
             if done == 0:  # the first part of a continued run may be another machine's
                 Checkpointer(folder, "1", [*checkpointer.variables, np.array(recorded)]).after(config.fork.epochs)
             return config.fork.epochs
-    log.info("%s takes its first %d epochs from %s", title(config), kept.epoch, folder)
+    log.info("%s takes its trunk from %s", title(config), folder)
     *values, text = kept.values
     checkpointer.assign(values)
     for epoch, metrics in list(enumerate(json.loads(str(text)), 1))[done:]:

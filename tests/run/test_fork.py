@@ -161,7 +161,7 @@ def test_a_trunk_that_is_being_trained_elsewhere_is_waited_for(tmp_path, at_fork
     waiting = threading.Thread(target=lambda: reached.append(sibling.reach_fork(make=refused)))
     with held(fork.home(sibling.config)):
         waiting.start()
-        wait_until(lambda: "K=5 B=100 seed=0 waits for its first epochs" in caplog.text)
+        wait_until(lambda: "K=5 B=100 seed=0 waits for its trunk, which another process trains" in caplog.text)
         assert not reached
     waiting.join(600)
     assert reached == [at_fork]
@@ -323,7 +323,7 @@ def test_a_run_that_is_killed_after_the_fork_without_a_checkpoint_goes_on_from_t
     place = Workplace(tmp_path)
     said = killed(place, "kill training epoch=4", every=1000)
     assert list(map(begun, said)) == [[0, 3], [3]]
-    assert "takes its first 3 epochs from" in said[1]
+    assert "takes its trunk from" in said[1]
     found, weights = numbers(place)
     assert found == whole[0]
     assert not differ(weights, whole[1])
