@@ -41,8 +41,9 @@ class Decision(NamedTuple):
 def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) -> Decision:
     """The contrasts of marked runs and their history; given: fields of Design that the user sets."""
     ended = runs[runs[COUNTED] & runs["status"].isin(ENDED)]
-    of_runs = as_runs(ended, history)
-    design = counted(of_runs, design_of(ended, given))
+    of_runs, design = as_runs(ended, history), design_of(ended, given)
+    check(of_runs, design)
+    design = counted(of_runs, design)
     along = counted(of_runs, replace(design, metric=schema.TEST_NLL.key))
     apart = counted(of_runs, replace(design, tune=None))
     return Decision(
@@ -50,6 +51,21 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
         {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES},
         inference.contrasts(of_runs, apart) if design.tune else [],
     )
+
+
+def check(runs: list[Run], design: Design) -> None:
+    """Raises ReportError where the design names what these runs do not have."""
+    known = {key for run in runs for key in run.settings}
+    if unknown := [key for key in (design.factor, design.tune, *design.covarying) if key and runs and key not in known]:
+        raise ReportError(
+            f"factor, covarying and tune must be settings of the runs. Expected some of: {', '.join(sorted(known))}. "
+            f"Received: {unknown[0]}. For example --factor objective --reference elbo."
+        )
+    if design.tune and not any(schema.VALIDATION_NLL.key in run.metrics for run in runs):
+        raise ReportError(
+            f"Tuning needs the validation NLL of the runs. Expected {schema.VALIDATION_NLL.key}. Received runs without "
+            f"it: --tune {design.tune}. Train with data.validation_size=5000."
+        )
 
 
 def counted(runs: list[Run], design: Design) -> Design:

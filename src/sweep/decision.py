@@ -37,6 +37,8 @@ def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
         if name not in known:
             expected = "settings of a run, such as mc_samples or learning_rate"
             raise ConfigError(refusal("study.factor, covarying and tune", expected, name, "See --help."))
+    if study.tune and not all(cell.config.data.validation_size for cell in cells):
+        raise ConfigError(refusal("data.validation_size", "positive with study.tune", 0, "For example 5000."))
     count = len(opponents([as_run(cell, None) for cell in cells], design))
     if not count and study.until:
         values = ",".join(sorted({str(identifying(cell.config)[design.factor]) for cell in cells}))
@@ -46,8 +48,10 @@ def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
     return replace(design, comparisons=max(count, 1))
 
 
-def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> None:
-    """Record a design before the first run of its grid. Raises ConfigError where another one is recorded for it.
+def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> bool:
+    """Record a design before the first run of its grid; returns whether it is new.
+
+    Raises ConfigError where another one is recorded for this grid.
 
     Args:
         design: of this start.
@@ -57,15 +61,16 @@ def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> None:
     first = sorted(cell.fingerprint for cell in cells if cell.config.seed == cells[0].config.seed)
     file = folder / f"design-{sha256(''.join(first).encode()).hexdigest()[:12]}.json"
     with held(folder):
-        if not file.exists():
+        if new := not file.exists():
             file.write_text(json.dumps(asdict(design), indent=1))
         before = Design(**json.loads(file.read_text()))
     for name, setting in FIXED.items():
-        old, new = getattr(before, name), getattr(design, name)
-        if old != new:
+        old, given = getattr(before, name), getattr(design, name)
+        if old != given:
             expected = f"{old}, as recorded before the first run of this grid; changed after a look, it errs more often"
             remedy = "Keep it, or ask anew with new seeds, such as seed=100. The report gives the margin that is shown."
-            raise ConfigError(refusal(f"study.{setting}", expected, new, remedy))
+            raise ConfigError(refusal(f"study.{setting}", expected, given, remedy))
+    return new
 
 
 def seeds_of_study(configs: Sequence[Config]) -> str:

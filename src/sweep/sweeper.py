@@ -93,8 +93,8 @@ class StudySweeper(Sweeper):
             log.info("%s", price(plan, design, judged(cells, runs, design)))
         if study.plan_only:
             return []
-        if study.until:
-            record_design(design, runs.root / STUDIES, cells)
+        if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
+            log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")
         ended = self.run(plan, cells, design, runs)
         log.info("%s", summary(plan, ended, time.time() - started))
         found = judged(cells, runs, design)

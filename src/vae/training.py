@@ -24,6 +24,9 @@ from src.data import Dataset
 from src.vae import draws, gradients
 from src.vae.model import VAE
 
+# Every run has programs of its own, which TensorFlow takes for one that is traced again and again.
+tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+
 PADDING = -1
 STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
 

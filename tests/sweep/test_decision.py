@@ -151,6 +151,7 @@ def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
     for study, message in (
         (StudyConfig(until="decided", reference="7"), r"study.reference must be a value of mc_samples .* Received"),
         (StudyConfig(until="decided", factor="sampler"), r"factor, covarying and tune must be settings .*=sampler"),
+        (StudyConfig(until="decided", tune="learning_rate"), r"data.validation_size must be positive with study.tune"),
         (StudyConfig(until="decided", factor="objective"), r"study.reference must be a value of objective"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -160,8 +161,7 @@ def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
 def test_a_design_is_kept_and_a_changed_one_refused(tmp_path):
     cells = grid()
     design = design_of(STUDY, cells)
-    for _ in range(2):
-        record_design(design, tmp_path, cells)
+    assert [record_design(design, tmp_path, cells) for _ in range(2)] == [True, False]
     (file,) = tmp_path.glob("design-*.json")
     assert Design(**json.loads(file.read_text())) == design
     with pytest.raises(ConfigError, match=r"study.margin must be 1.0, as recorded .* Received: study.margin=0.5. Keep"):

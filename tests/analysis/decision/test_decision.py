@@ -121,3 +121,11 @@ def test_nothing_to_compare_is_no_error(tmp_path):
     assert found.contrasts == []
     assert answers(found, "") == []
     assert verdict_table(found.contrasts, "The decision").rows == matched_table(found.matched).rows == []
+
+
+def test_what_the_runs_do_not_have_is_refused(tmp_path):
+    runs, history = store(tmp_path, ks=(1, 5))
+    with pytest.raises(ReportError, match=r"must be settings of the runs. Expected some of: .*Received: sampler"):
+        decide(runs, history, {"factor": "sampler"})
+    with pytest.raises(ReportError, match=r"Expected validation/nll. Received runs without it: --tune learning_rate"):
+        decide(runs, history, {"tune": "learning_rate"})
