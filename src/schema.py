@@ -3,6 +3,7 @@
 Runs write these keys, tables carry them as columns and figures print their labels.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # The MLflow experiment where none is named.
@@ -73,14 +74,21 @@ RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "bytes", "peak resident memo
 RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "multiply-adds of the dense layers")
 RUN_RATE = Quantity("run/multiply_adds_per_second", "1/s", "multiply-adds per second of training")
 
-# Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model.
+# Where probed, at step = epoch, 0 before training: of the loss, and of the gradient of each part of the model and each
+# of its layers, by its name in Keras or "log_var". Of gradients once as sums over weights (traces), once in the metric
+# of the optimizer, in which a weight counts by 1 over the second moment of its minibatch gradient.
 PROBE_PARTS = ("loss", "encoder", "decoder", "all")
-PROBE_QUANTITIES = {
+PROBE_COMPONENTS = {
     "var_data": Quantity("var_data", "", "variance between images"),
     "var_data_sem": Quantity("var_data_sem", "", "standard error of the variance between images"),
     "var_mc": Quantity("var_mc", "", "Monte Carlo variance of one draw"),
     "var_mc_sem": Quantity("var_mc_sem", "", "standard error of the Monte Carlo variance"),
     "square_mean": Quantity("square_mean", "", "squared norm of the mean"),
+    "mc_ratio_log_sem": Quantity("mc_ratio_log_sem", "", "standard error of log(var_mc / var_data)"),
+    "snr_log_sem": Quantity("snr_log_sem", "", "standard error of the logarithm of the signal-to-noise ratio"),
+}
+# Of the parts' traces; for the others they follow from the components.
+PROBE_QUANTITIES = PROBE_COMPONENTS | {
     "snr": Quantity("snr", "", "signal-to-noise ratio of a step"),
     "b_eq": Quantity("b_eq", "images", "batch size at which K=1 is as quiet"),
     "noise_scale": Quantity("noise_scale", "images", "noise scale"),
@@ -90,19 +98,32 @@ PROBE_QUANTITIES = {
 PROBE_SET_SIZE = Quantity("probe/set_size", "draws", "draws in one observation of the probe")
 PROBE_INDEPENDENT = Quantity("probe/independent", "", "independent draws and a bound that is their mean")
 PROBE_SECONDS = Quantity("probe/seconds", "s", "time of a probe")
-# By part of the model: a loss has nats, a derivative by weights nats per weight.
-PROBE_UNITS = {"loss": "(nats/image)^2"} | dict.fromkeys(("encoder", "decoder", "all"), "(nats/image/weight)^2")
+# A loss has nats, a derivative by weights nats per weight. The optimizer's metric divides by the latter.
+LOSS_UNIT, TRACE_UNIT, SCALED_UNIT = "(nats/image)^2", "(nats/image/weight)^2", "1"
 
 
-def probe_key(part: str, quantity: str) -> str:
-    """The key of a probed quantity, such as probe/encoder/var_mc."""
-    return f"probe/{part}/{quantity}"
+def probe_key(part: str, quantity: str, scaled: bool = False) -> str:
+    """The key of a probed quantity, such as probe/encoder/var_mc or, in the optimizer's metric, .../scaled/var_mc."""
+    return f"probe/{part}/{'scaled/' if scaled else ''}{quantity}"
 
 
+def probe_quantities(part: str, scaled: bool = False) -> Iterable[str]:
+    """The names of what is recorded of a part or layer."""
+    return PROBE_QUANTITIES if part in PROBE_PARTS and not scaled else PROBE_COMPONENTS
+
+
+def probed_layers(keys: Iterable[str]) -> set[str]:
+    """The layers of which there are probed quantities among some keys."""
+    names = {key.split("/")[1] for key in keys if key.startswith("probe/") and key.endswith("/var_mc")}
+    return names - set(PROBE_PARTS)
+
+
+# TRAIN_LOSS_VARIANCE_MC is absent from runs that do not probe.
 EPOCH_METRICS = (
     TRAIN_LOSS,
     TRAIN_LOSS_VARIANCE,
     TRAIN_LOSS_VARIANCE_DETRENDED,
+    TRAIN_LOSS_VARIANCE_MC,
     TRAIN_SPIKES,
     TRAIN_NLL,
     TRAIN_KL,

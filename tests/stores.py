@@ -62,11 +62,12 @@ def template() -> TemporaryDirectory:
 
 
 def probe(
-    k: int, b: int, seed: int, epoch: int, scale: float = 1.0, independent: bool = True
+    k: int, b: int, seed: int, epoch: int, scale: float = 1.0, independent: bool = True, layers: tuple[str, ...] = ()
 ) -> dict[tuple[str, int], float]:
     """What a run's probe logs at an epoch: of the loss, V_data = 90 / scale and V_mc = 10 (1, 1.2 or 0.8 by seed).
 
-    One observation is one draw where draws are independent, else all K.
+    One observation is one draw where draws are independent, else all K. With layers there is the optimizer's metric
+    too, in which V_mc is five times as large.
     """
     spread = (1.0, 1.2, 0.8)[seed % 3]
     values = {
@@ -84,6 +85,11 @@ def probe(
         for place, part in enumerate(schema.PROBE_PARTS)
         for name, value in values.items()
     }
+    errors = {"mc_ratio_log_sem": 0.1, "snr_log_sem": 0.2}
+    scaled = [*schema.PROBE_PARTS[1:], *layers] if layers else []
+    for part, in_metric in [(p, False) for p in (*schema.PROBE_PARTS, *layers)] + [(p, True) for p in scaled]:
+        own = {"var_data": values["var_data"], "var_mc": (5 if in_metric else 1) * values["var_mc"], **errors}
+        points = {(schema.probe_key(part, name, in_metric), epoch): value for name, value in own.items()} | points
     return {
         **points,
         (schema.PROBE_SET_SIZE.key, epoch): 1.0 if independent else float(k),
@@ -163,14 +169,20 @@ class Store:
             self.client.log_artifact(run_id, str(picture))
 
 
-def probed(folder: Path, ks: tuple[int, ...] = (1, 5, 25), seeds: int = 3, independent: bool = True) -> Store:
+def probed(
+    folder: Path,
+    ks: tuple[int, ...] = (1, 5, 25),
+    seeds: int = 3,
+    independent: bool = True,
+    layers: tuple[str, ...] = (),
+) -> Store:
     """Probes before training and after epochs 1 and 3, where V_data has grown ninefold."""
     store = Store(folder)
     for k in ks:
         for seed in range(seeds):
             more: dict[tuple[str, int], float] = {}
             for epoch, scale in ((0, 9.0), (1, 9.0), (3, 1.0)):
-                more |= probe(k, 100, seed, epoch, scale, independent)
+                more |= probe(k, 100, seed, epoch, scale, independent, layers)
             store.record(k, 100, seed, more=more)
     return store
 

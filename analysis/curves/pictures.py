@@ -28,6 +28,8 @@ PANELS_PER_ROW = 3
 LARGE_FACTOR = 5
 CAPTIONS = {
     "loss_variance": "Stability: variance of the minibatch losses of an epoch, images and draws; geometric means, {n}.",
+    "loss_noise": "Stability: the Monte Carlo part of that variance, which is what K removes, after each epoch on the "
+    "probe's images; the rest, on MNIST over 99 % of it, is the choice of images. Geometric means, {n}.",
     "learning_curves": "Training loss over an epoch's moving weights, {test} at its end and paired differences; {n}.",
     "final_nll": "The {final} by K and B, {n}. Grey lines join the runs of one seed: compare along them.",
     "cost": "Cost: median seconds of an epoch, without compilation, which comes before the first epoch, tests and "
@@ -46,6 +48,7 @@ def pictures(
     history = history.merge(usable.reindex(columns=["run_id", *pairs.MACHINE]), on="run_id")
     spread, loss, test = schema.TRAIN_LOSS_VARIANCE, schema.TRAIN_LOSS, labelled(schema.TEST_NLL, kind)
     nll, gap = labelled(schema.FINAL_TEST_NLL, kind), f"{test.label}\nminus that at the smallest K"
+    noise, removable = schema.TRAIN_LOSS_VARIANCE_MC, by_epoch(history, schema.TRAIN_LOSS_VARIANCE_MC, log=True)
     variance = by_epoch(history, spread, log=True)
     curves = [(quantity, by_epoch(history, quantity)) for quantity in (loss, test)]
     curves.append((test._replace(label=gap), pairs.paired(history, [B, EPOCH], test)))
@@ -53,6 +56,7 @@ def pictures(
     final, cost = (intervals.t_intervals(usable, CELL, quantity.key) for quantity in (nll, EPOCH_SECONDS))
     drawn: dict[str, tuple[pd.DataFrame, Callable[[], Figure]]] = {
         "loss_variance": (variance, lambda: plot_curves([(spread, variance)], data, log=True)),
+        "loss_noise": (removable, lambda: plot_curves([(noise, removable)], data, log=True)),
         "learning_curves": (curves[0][1] if curves else variance.head(0), lambda: plot_curves(curves, data)),
         "final_nll": (final, lambda: plot_final(usable, final, nll, data)),
         "cost": (cost, lambda: plot_cost(cost, EPOCH_SECONDS, data)),

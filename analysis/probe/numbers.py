@@ -6,6 +6,7 @@ not finite stay in the averages. All results are about the weights that a cell's
 """
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,18 +16,23 @@ from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.intervals import t_quantile
 from analysis.store import EPOCH, SEED, B, K
 from src import schema
-from src.variance import OptimalSamples, VarianceComponents, components
+from src.variance import OptimalSamples, VarianceComponents, components, errors
+from src.variance.errors import LogErrors
 
-PART = "part"
+# The part of the model or the layer, and how its weights count: each by 1 (a trace), or in the optimizer's metric.
+PART, NORM = "part", "norm"
+TRACE, SCALED = "trace", "optimizer"
 # What one observation of the probe is, as it was recorded: the draws in it, and whether they are independent.
 SET_SIZE, INDEPENDENT = "set_size", "independent"
 OBSERVATION = {schema.PROBE_SET_SIZE.key: SET_SIZE, schema.PROBE_INDEPENDENT.key: INDEPENDENT}
 # The columns that identify a row of components_by_point().
-POINT = [*CELL_OF, EPOCH, PART, INDEPENDENT, SET_SIZE]
+POINT = [*CELL_OF, EPOCH, PART, NORM, INDEPENDENT, SET_SIZE]
 COMPONENTS = ("var_data", "var_mc", "square_mean")
-# What ratios() finds. STEP_MC is in schema.PROBE_UNITS of the part, K* and its best integer in draws per image.
+# What ratios() finds. STEP_MC is in the unit of the variances, K* and its best integer in draws per image.
 STEP_MC, SHARE, SHARE_SINGLE, CEILING = "step_mc", "mc_share", "mc_share_single", "ceiling"
 BEST_K, BEST_INTEGER = "best_mc_samples", "best_mc_samples_integer"
+LOG_ERRORS = ["mc_ratio_log_sem", "snr_log_sem"]
+UNCERTAIN = [SHARE, SHARE_SINGLE, CEILING, "snr", "b_eq", BEST_K]
 RATIOS = [STEP_MC, SHARE, SHARE_SINGLE, CEILING, "snr", "noise_scale", "b_eq", BEST_K, BEST_INTEGER]
 
 
@@ -40,19 +46,22 @@ def probed(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per finished run, probed epoch and part. Probes without a record of what an observation is are left out.
+    """One row per finished run, probed epoch, part or layer, and norm. Probes without a record of what an observation
+    is are left out.
 
     Returns:
-        run_id, POINT, seed, schema.PROBE_QUANTITIES, step_mc (schema.PROBE_UNITS of the part) and mc_share.
+        run_id, POINT, seed, schema.PROBE_QUANTITIES, step_mc (in the unit of the variances) and mc_share.
     """
     rows = probed(history, runs).dropna(subset=list(OBSERVATION)).rename(columns=OBSERVATION)
     rows = rows.astype({SET_SIZE: "int64", INDEPENDENT: "bool"})
-    names = ["run_id", *(name for name in POINT if name != PART), SEED, *schema.PROBE_QUANTITIES]
+    names = ["run_id", *(name for name in POINT if name not in (PART, NORM)), SEED, *schema.PROBE_QUANTITIES]
     tables = []
-    for part in schema.PROBE_PARTS:
-        keys = {schema.probe_key(part, name): name for name in schema.PROBE_QUANTITIES}
-        tables.append(rows.rename(columns=keys)[names].assign(**{PART: part}))
-    table = pd.concat(tables).sort_values([*POINT, SEED], ignore_index=True)
+    for part, norm in product([*schema.PROBE_PARTS, *sorted(schema.probed_layers(rows.columns))], (TRACE, SCALED)):
+        keys = {schema.probe_key(part, name, norm == SCALED): name for name in schema.PROBE_QUANTITIES}
+        table = rows.rename(columns=keys).reindex(columns=names).assign(**{PART: part, NORM: norm})
+        always = part in schema.PROBE_PARTS and norm == TRACE
+        tables.append(table if always else table.dropna(how="all", subset=list(COMPONENTS)))
+    table = pd.concat([tables[0], *filter(len, tables[1:])]).sort_values([*POINT, SEED], ignore_index=True)
     table[STEP_MC] = table["var_mc"] * table[SET_SIZE] / table[K]
     table[SHARE] = [share(*pair) for pair in zip(table[STEP_MC], table["var_data"], strict=True)]
     return table
@@ -63,12 +72,14 @@ def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFr
     and the marked runs behind them.
 
     Returns:
-        POINT, n (seeds); of each of COMPONENTS NAME_mean, NAME_sd, NAME_ci_low, NAME_ci_high (t-interval over seeds;
-        schema.PROBE_UNITS of the part) and of the variances NAME_sem, the mean standard error of one probe over images
-        and draws, which further seeds do not reduce as they share the images; and ratios() of the means.
+        POINT, n (seeds), mc_ratio_log_sem and snr_log_sem of seed_errors(); of each of COMPONENTS NAME_mean, NAME_sd,
+        NAME_ci_low, NAME_ci_high (t-interval over seeds; the unit of the part) and of the variances NAME_sem, the mean
+        standard error of one probe over images and draws, which further seeds do not reduce as they share the images;
+        and ratios() of the means with their uncertainty().
     """
     groups = observed.groupby(POINT)
-    table = groups.size().rename("n").to_frame()
+    logs = [(len(group), *seed_errors(group)) for _, group in groups]
+    table = pd.DataFrame(logs, columns=["n", *LOG_ERRORS], index=groups.size().index)
     half = t_quantile(table["n"]) / np.sqrt(table["n"])
     with np.errstate(invalid="ignore"):
         for name in COMPONENTS:
@@ -81,7 +92,46 @@ def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFr
             table = table.assign(**{f"{name}_{end}": column for end, column in columns.items()})
     table = table.reset_index().merge(cost_lines(runs), "left", [SETTING, B])
     derived = [ratios(point) for point in table.to_dict("records")]
-    return table.join(pd.DataFrame(derived, columns=RATIOS, index=table.index))
+    table = table.join(pd.DataFrame(derived, columns=RATIOS, index=table.index))
+    around = [uncertainty(point) for point in table.to_dict("records")]
+    ends = [f"{name}_{end}" for name in UNCERTAIN for end in ("sem", "ci_low", "ci_high")]
+    return table.join(pd.DataFrame(around, columns=ends, index=table.index))
+
+
+@np.errstate(invalid="ignore")
+def seed_errors(group: pd.DataFrame) -> LogErrors:
+    """The standard errors of log(var_mc / var_data) and of log SNR of some seeds' mean components: of one seed those of
+    its probe over images and draws, of several a jackknife over seeds.
+    """
+    first, values = group.iloc[0], group[list(COMPONENTS)].to_numpy(dtype=float).T
+    if len(group) == 1:
+        return LogErrors(*first[LOG_ERRORS])
+    left_out = (values.sum(axis=1, keepdims=True) - values) / (len(group) - 1)
+    return errors.log_errors(left_out, first[K] / first[SET_SIZE])
+
+
+def uncertainty(point: Row) -> dict[str, float]:
+    """Of UNCERTAIN, by the delta method on logarithms: at one seed NAME_sem, else the t-interval NAME_ci_low,
+    NAME_ci_high. The errors of ratios() are these of log(var_mc / var_data), but for that of the SNR.
+    """
+    error, sets, n = point["mc_ratio_log_sem"], point[K] / point[SET_SIZE], point["n"]
+    found = {}
+    with np.errstate(all="ignore"):
+        ratio = np.float64(point["var_mc_mean"]) / point["var_data_mean"]
+        of_logs = {
+            SHARE: errors.share_error(ratio / sets, error) / point[SHARE],
+            SHARE_SINGLE: errors.share_error(ratio, error) / point[SHARE_SINGLE],
+            CEILING: errors.ceiling_log_error(ratio, error),
+            "snr": point["snr_log_sem"],
+            "b_eq": errors.b_eq_log_error(ratio, sets, error),
+            BEST_K: errors.best_samples_log_error(error),
+        }
+        for name, log_error in of_logs.items():
+            half, highest = t_quantile(n) * log_error, 1.0 if name in (SHARE, SHARE_SINGLE) else math.inf
+            found[f"{name}_sem"] = point[name] * log_error if n == 1 else math.nan
+            found[f"{name}_ci_low"] = point[name] * np.exp(-half)
+            found[f"{name}_ci_high"] = np.minimum(point[name] * np.exp(half), highest)
+    return found
 
 
 def ratios(point: Row) -> dict[str, float]:
@@ -141,8 +191,13 @@ def last_probe(points: pd.DataFrame) -> pd.DataFrame:
     return points[points[EPOCH] == points.groupby(CELL_OF)[EPOCH].transform("max")]
 
 
-def step_noise(points: pd.DataFrame) -> dict[tuple[int, int], float]:
-    """Monte Carlo sd of a minibatch's loss at the last probe, sqrt(V_mc / (B K)), nats/image, by (B, K)."""
-    losses = last_probe(points)[lambda table: table[PART] == "loss"]
-    noise = np.sqrt(losses[STEP_MC] / losses[B])
-    return dict(zip(zip(losses[B], losses[K], strict=True), noise, strict=True))
+def of_parts(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the parts of the model, without those of its layers."""
+    return points[points[PART].isin(schema.PROBE_PARTS)]
+
+
+def headline(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the loss and of the parts, in the optimizer's metric where that was recorded, else as traces."""
+    norm = SCALED if (points[NORM] == SCALED).any() else TRACE
+    parts = of_parts(points)
+    return parts[(parts[NORM] == norm) | (parts[PART] == "loss")]

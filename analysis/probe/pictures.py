@@ -15,11 +15,10 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from analysis import style
 from analysis.display import seed_count
-from analysis.probe.numbers import PART, SHARE, STEP_MC
-from analysis.probe.words import PARTS, single
+from analysis.probe.numbers import NORM, PART, SHARE, STEP_MC, headline
+from analysis.probe.words import NORMS, PARTS, single, unit
 from analysis.store import EPOCH, B, K
 from analysis.style import Picture
-from src import schema
 
 DASHED = (0, (3, 1.6))
 LINEAR_EPOCHS = 12  # up to here an axis of epochs is linear; probes beyond are spaced geometrically
@@ -39,10 +38,12 @@ SHARES = (
 
 def pictures(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> list[Picture]:
     """The variance components and the share of Monte Carlo noise."""
-    components = COMPONENTS + ("" if single(points) else OF_SET)
+    points, observed = headline(points), headline(observed)
+    norm = f" Gradients {NORMS[points[NORM].min()]}." if len(points) else ""  # "optimizer" sorts first
+    components = COMPONENTS + ("" if single(points) else OF_SET) + norm
     return [
         Picture("probe_components", points, lambda: plot_components(points, observed, data), components),
-        Picture("probe_share", points, lambda: plot_share(points, observed, data), SHARES),
+        Picture("probe_share", points, lambda: plot_share(points, observed, data), SHARES + norm),
     ]
 
 
@@ -52,7 +53,7 @@ def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> 
     """
     name = "V_mc/K" if single(points) else "V_mc of a set of K"
     kinds: Kinds = {STEP_MC: ("-", f"{name}: Monte Carlo"), "var_data": (DASHED, "V_data: between images")}
-    titles = {part: f"{PARTS[part]}\n[{schema.PROBE_UNITS[part]}]" for part in PARTS}
+    titles = {part: f"{PARTS[part]}\n[{unit(part, points[NORM].min())}]" for part in PARTS}
     points = points.assign(var_data=points["var_data_mean"])
     figure = _plot(points, observed, kinds, titles, "variance per image", "Where the noise comes from", data)
     for ax in figure.axes:

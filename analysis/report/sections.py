@@ -93,9 +93,9 @@ def section(found: Findings) -> Section:
         ],
         "tables": [
             curves.cell_table(found.cells, kind),
-            stability.stability_table(found.stability, probe.step_noise(points), kind),
+            stability.stability_table(found.stability, kind),
             stability.threshold_table(found.stability, kind, found.question.threshold is not None),
-            probe.probe_table(probe.last_probe(points), probe.caption(points)),
+            probe.probe_table(probe.of_parts(probe.last_probe(points)), probe.caption(points)),
         ],
         "drawings": [(picture, drawn(picture)) for picture in pictures if len(picture.table)],
         "absent": [
@@ -104,7 +104,7 @@ def section(found: Findings) -> Section:
             *probe.left_out(found.history, runs),
         ],
         "details": [
-            probe.probe_table(points, "The probe at every epoch"),
+            probe.probe_table(points, "The probe at every epoch, by layer and head too"),
             _text("Run ids behind each cell", runs, ["start_time"], ["status", "run_id", "run_name"]),
             parameter_table(runs),
         ],

@@ -27,6 +27,11 @@ SPIKES = Quantity("stability/spikes", "steps", "spikes of the minibatch loss")
 SPIKE_RATE = Quantity("stability/spike_rate", "1/1000 judged steps", "spikes of the minibatch loss")
 OF_RUN = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN, SPIKES, SPIKE_RATE)
 LOSS_SD = Quantity("train/loss_sd_detrended", "nats/image", "sd of minibatch losses around their trend")
+LOSS_SD_MC = Quantity("train/loss_sd_mc", "nats/image", "its Monte Carlo part, what K removes")
+SDS = {LOSS_SD: schema.TRAIN_LOSS_VARIANCE_DETRENDED, LOSS_SD_MC: schema.TRAIN_LOSS_VARIANCE_MC}
+# The path of the test NLL is noisy, and its first value below a threshold comes early; so many in a row come when its
+# mean is there.
+IN_A_ROW = 3
 
 THRESHOLD = Quantity("threshold/test_nll", "nats/image", "threshold of the test NLL")
 TO_EPOCHS = Quantity("threshold/epochs", "", "epochs")
@@ -45,19 +50,18 @@ def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: floa
 
     Returns:
         CELL_OF; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest; and the columns of
-        divergence(), seed_sd(), train/loss_sd_detrended (last epoch, root of the mean variance), time_to_threshold().
+        divergence(), seed_sd(), SDS (last epoch, roots of the mean variances), time_to_threshold().
     """
-    thresholds = default_thresholds(runs) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
+    thresholds = default_thresholds(runs, history) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
     measured, usable = per_run(runs, history, thresholds), finished(runs)
     ended = measured[measured[ENDED]]
-    variance = intervals.t_intervals(usable, CELL_OF, schema.TRAIN_LOSS_VARIANCE_DETRENDED.key)
     result = measured[CELL_OF].drop_duplicates().sort_values(CELL_OF, ignore_index=True)
     for table in (
         *(spread(ended, quantity.key) for quantity in OF_RUN),
         spread(usable, schema.FINAL_ACTIVE_UNITS.key),
         divergence(ended),
         seed_sd(usable),
-        variance[CELL_OF].assign(**{LOSS_SD.key: np.sqrt(variance["mean"])}),
+        *(root_mean(usable, *pair) for pair in SDS.items()),
         time_to_threshold(measured),
     ):
         result = result.merge(table, "left", CELL_OF)
@@ -125,11 +129,11 @@ def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
 
 def divergence(ended: pd.DataFrame) -> pd.DataFrame:
     """Of the runs that finished or diverged (ended_n), those that diverged, with or without being stopped for it:
-    diverged_n, diverged_rate, and its Wilson interval diverged_ci_low, diverged_ci_high.
+    diverged_n, diverged_rate, and its exact interval diverged_ci_low, diverged_ci_high.
     """
     found = ended.groupby(CELL_OF)[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
     rate = found["diverged_n"] / found["ended_n"]
-    ends = [intervals.wilson(*pair) for pair in zip(found["diverged_n"], found["ended_n"], strict=True)]
+    ends = [intervals.clopper_pearson(*pair) for pair in zip(found["diverged_n"], found["ended_n"], strict=True)]
     low, high = np.reshape(ends, (-1, 2)).T
     return found.assign(diverged_rate=rate, diverged_ci_low=low, diverged_ci_high=high)
 
@@ -147,25 +151,37 @@ def seed_sd(usable: pd.DataFrame) -> pd.DataFrame:
     return found.set_index(CELL_OF).add_prefix(f"{FINAL}_").reset_index()
 
 
-def default_thresholds(runs: pd.DataFrame) -> dict[int, float]:
-    """Per setting the worst cell's median test NLL at the last epoch, over finished seeds, rounded up to 0.01.
+def root_mean(usable: pd.DataFrame, sd: Quantity, variance: Quantity) -> pd.DataFrame:
+    """The root of the mean variance over the seeds of each cell."""
+    found = intervals.t_intervals(usable, CELL_OF, variance.key)
+    return found[CELL_OF].assign(**{sd.key: np.sqrt(found["mean"])})
+
+
+def default_thresholds(runs: pd.DataFrame, history: pd.DataFrame) -> dict[int, float]:
+    """Per setting the worst cell's median over finished seeds, rounded up to 0.01, of the highest test NLL of a run's
+    last IN_A_ROW epochs.
 
     At least half of every cell's finished runs reach it, so every cell has a median time unless runs of it diverge.
     It is chosen after seeing the runs. In nats/image; no entry for a setting without a finite median.
     """
-    medians = finished(runs).reindex(columns=[*CELL_OF, NLL]).groupby(CELL_OF)[NLL].median()
+    epochs = history[history[EPOCH] >= 1].reindex(columns=["run_id", EPOCH, NLL]).sort_values(EPOCH)
+    last = epochs.groupby("run_id")[NLL].agg(
+        lambda nll: np.max(nll.to_numpy(dtype=float)[-IN_A_ROW:]) if len(nll) >= IN_A_ROW else math.nan
+    )
+    medians = finished(runs).merge(last.rename("highest"), on="run_id").groupby(CELL_OF)["highest"].median()
     worst = medians[np.isfinite(medians)].groupby(SETTING).max()
     # To 0.01, as it is printed; the small term keeps a value that is already so in binary rounding.
     return {int(setting): math.ceil(value * 100 - 1e-9) / 100 for setting, value in worst.items()}
 
 
 def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold: float) -> dict[str, float]:
-    """AXES up to the first epoch whose test NLL is at most the threshold, and whether there was one (REACHED).
+    """AXES up to the first of IN_A_ROW epochs whose test NLL is at most the threshold, and whether there was (REACHED).
 
-    Where there was none, the run's whole length, at which it is censored; infinite where it diverged, as it will never
+    Where there were none, the run's whole length, at which it is censored; infinite where it diverged, as it will never
     arrive. evaluations are those of the decoder in an epoch, N K; threshold is in nats/image, nan for none.
     """
-    hits = np.flatnonzero(epochs[NLL].to_numpy(dtype=float) <= threshold)
+    below = (epochs[NLL].astype(float) <= threshold).rolling(IN_A_ROW).sum()
+    hits = np.flatnonzero(below == IN_A_ROW) - (IN_A_ROW - 1)
     passed = epochs.iloc[: hits[0] + 1 if hits.size else len(epochs)]
     last = float(passed[EPOCH].max()) if len(passed) else 0.0
     lengths = [last, float(passed[SECONDS].sum(skipna=False)), last * evaluations]

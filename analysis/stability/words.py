@@ -8,8 +8,8 @@ import pandas as pd
 from analysis import display
 from analysis.display import Columns, Row, Table, decimals, labelled, significant, spread, whole
 from analysis.stability import numbers
-from analysis.stability.numbers import AT_RISK, AXES, CUT_SHORT, REACHED, THRESHOLD, TO_EPOCHS, TO_SECONDS
-from analysis.store import B, K
+from analysis.stability.numbers import AT_RISK, AXES, CUT_SHORT, IN_A_ROW, REACHED, THRESHOLD, TO_EPOCHS, TO_SECONDS
+from analysis.store import K
 from src import schema
 from src.schema import Quantity
 
@@ -18,17 +18,14 @@ STABILITY = (
     "Stability: the path of the {} from epoch to epoch and the losses within epochs. Medians over the runs that "
     "finished or diverged, lowest and highest in brackets; standard deviations and active units are of finished runs."
 )
-TIMES = "Time to threshold: training until the {} after an epoch is at most {} {}, {}."
+TIMES = "Time to threshold: training until the first of {} epochs in a row after which the {} is at most {} {}, {}."
 CHOSEN = "set on the command line"
-DERIVED = "chosen from these runs: the worst cell's median at the end, which half of each cell's finished runs reach"
+DERIVED = "chosen from these runs: the worst cell's median of the highest of the last of them, so half of each reach it"
 
 
-def stability_table(cells: pd.DataFrame, noise: dict[tuple[int, int], float], kind: str) -> Table:
-    """stability_by_cell() of one setting, and the Monte Carlo noise of a minibatch's loss at the last probe: its sd by
-    (B, K), nats/image.
-    """
+def stability_table(cells: pd.DataFrame, kind: str) -> Table:
+    """stability_by_cell() of one setting."""
     final, active = labelled(schema.FINAL_TEST_NLL, kind), schema.FINAL_ACTIVE_UNITS
-    part = "its Monte Carlo part √(V_mc/(B K)), last probe"
     columns = {
         "diverged, of the runs that ended (95 % interval)": diverged,
         numbers.WORST_STEP.axis: spread(numbers.WORST_STEP.key),
@@ -37,8 +34,7 @@ def stability_table(cells: pd.DataFrame, noise: dict[tuple[int, int], float], ki
         numbers.DRAWDOWN.axis: spread(numbers.DRAWDOWN.key),
         numbers.SPIKES.label: spread(numbers.SPIKES.key, whole),
         "the same per 1,000 judged steps": spread(numbers.SPIKE_RATE.key),
-        f"{numbers.LOSS_SD.axis}, last epoch": display.number(numbers.LOSS_SD.key, significant),
-        **({part: lambda cell: significant(noise.get((cell[B], cell[K]), math.nan))} if noise else {}),
+        **{f"{sd.axis}, last epoch": display.number(sd.key, significant) for sd in numbers.SDS},
         f"sd of the {final.label} over seeds [{final.unit}] (95 % interval)": seed_sd,
         active.axis: spread(active.key, whole),
     }
@@ -64,7 +60,9 @@ def threshold_table(cells: pd.DataFrame, kind: str, chosen: bool) -> Table:
     columns: Columns = {"runs that reached it": arrivals}
     columns |= {f"median {axis.axis}": length(axis, "median") for axis in AXES}
     columns |= {f"earliest run, {axis.axis}": length(axis, "first") for axis in (TO_EPOCHS, TO_SECONDS)}
-    return display.table(TIMES.format(test.label, value, test.unit, CHOSEN if chosen else DERIVED), cells, columns)
+    return display.table(
+        TIMES.format(IN_A_ROW, test.label, value, test.unit, CHOSEN if chosen else DERIVED), cells, columns
+    )
 
 
 def arrivals(cell: Row, noun: str = "") -> str:

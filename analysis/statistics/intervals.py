@@ -39,16 +39,16 @@ def t_intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = Fals
     return result.assign(sd=values.groupby(groups).std(ddof=1)).reset_index()
 
 
-def t_quantile(n: pd.Series) -> np.ndarray:
+def t_quantile(n: pd.Series | int) -> np.ndarray:
     """Student's t at (1 + CONFIDENCE) / 2 with n - 1 degrees of freedom; nan where n < 2."""
     return stats.t.ppf((1 + CONFIDENCE) / 2, np.where(n > 1, n - 1, np.nan))
 
 
-def wilson(count: int, n: int) -> tuple[float, float]:
-    """Wilson's score interval of a rate, count of n; nan for n = 0."""
+def clopper_pearson(count: int, n: int) -> tuple[float, float]:
+    """The exact interval of a rate, count of n, by Clopper and Pearson: never too short; nan for n = 0."""
     if n == 0:
         return math.nan, math.nan
-    low, high = stats.binomtest(int(count), int(n)).proportion_ci(CONFIDENCE, method="wilson")
+    low, high = stats.binomtest(int(count), int(n)).proportion_ci(CONFIDENCE, method="exact")
     return float(low), float(high)
 
 

@@ -14,6 +14,7 @@ The ledgers are the only truth: a grid is planned, continued and summed up from 
 
 import json
 import logging
+import math
 import os
 import time
 import uuid
@@ -132,11 +133,11 @@ class Ledger:
         return {key: value for event in self.of(METRICS) for key, value in event["metrics"].items()}
 
     def history(self, keys: Sequence[str]) -> list[dict[str, float]]:
-        """The named metrics of every epoch that has them all, one row each, by epoch."""
+        """The named metrics of every epoch that has any, one row each, by epoch; nan for one that it has not."""
         return [
-            {schema.EPOCH.key: event["step"], **{key: event["metrics"][key] for key in keys}}
+            {schema.EPOCH.key: event["step"], **{key: event["metrics"].get(key, math.nan) for key in keys}}
             for event in self.of(METRICS)
-            if event["metrics"].keys() >= set(keys)
+            if event["metrics"].keys() & set(keys)
         ]
 
 

@@ -128,11 +128,14 @@ def untrained(config: Config, dataset: Dataset) -> VAE:
 
 
 def probed(probe: Probe, epoch: int, config: Config) -> dict[str, float]:
-    """The probe's metrics where it is due after this epoch, with its time; the first one compiles."""
+    """The probe's metrics where it is due after this epoch, with its time; the first one compiles. After every epoch
+    the Monte Carlo part of the variance of the minibatch losses, unless there are no probes.
+    """
+    found = probe.loss_noise(epoch) if epoch and config.probe.epochs else {}
     if not is_due(epoch, config):
-        return {}
+        return found
     started = time.perf_counter()
-    return {**probe(epoch), schema.PROBE_SECONDS.key: time.perf_counter() - started}
+    return {**found, **probe(epoch), schema.PROBE_SECONDS.key: time.perf_counter() - started}
 
 
 def cost_metrics(config: Config, recorder: Recorder) -> dict[str, float]:

@@ -1,16 +1,7 @@
-"""The probe: variance components of loss and gradient at frozen weights, between images and of the Monte Carlo draws.
-
-The gradients of all images and draws would take gigabytes. The gradient of a linear layer is an outer product of its
-input a and the derivative d by its output,
-
-    <g_ik, g_il> = (1 + <a_ik, a_il>) <d_ik, d_il>   (1 for the bias),
-
-so squared norms, also of sums over draws, need arrays of at most [images, draws, draws] and one gradient of the set.
-"""
+"""The probe: variance components of loss and gradient at frozen weights, between images and of Monte Carlo draws."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,45 +11,36 @@ from keras import ops
 from src import data, schema, seeds
 from src.config import Config
 from src.data import Dataset
+from src.vae import squares
 from src.vae.draws import SAMPLERS
 from src.vae.gradients import Estimator, terms_for
-from src.vae.model import VAE, Posterior, reparameterize
-from src.variance import DatumSquares, components
+from src.vae.model import VAE, Posterior, Terms, reparameterize
+from src.variance import DatumSquares, components, errors
+
+
+class Forward(NamedTuple):
+    """What a forward pass found: inputs and outputs of the linear layers of encoder and decoder, and what follows.
+
+    Attributes:
+        losses: minus the bound of every set, [images x sets].
+    """
+
+    encoder: tuple[list[Any], list[Any]]
+    decoder: tuple[list[Any], list[Any]]
+    z: Any
+    terms: Terms
+    losses: Any
+
+
+def dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    """The linear layers of a model, in order."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
 
 
 def linear_layers(model: keras.Model) -> keras.Model:
     """A model of the same input that returns the inputs and the outputs of the linear layers, two lists in order."""
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    layers = dense_layers(model)
     return keras.Model(model.inputs, [[layer.input for layer in layers], [layer.output for layer in layers]])
-
-
-def squares(layers: Iterable[tuple[Any, Any]], images: int, sets: int) -> tuple[Any, ...]:
-    """DatumSquares of the joint gradient of some linear layers, float64, three of [images].
-
-    Args:
-        layers: the input, [M, in], and the derivative of the loss by the output, [M, out], of each. The input is None
-            for a parameter that is not in a layer: its gradient is the derivative. A row is one draw, in the order
-            image, set, draw of the set. The gradient of a set is the sum over its rows.
-    """
-
-    def rows(values: Any) -> Any:
-        return ops.reshape(ops.cast(values, "float64"), (images, -1, values.shape[-1]))
-
-    total = [ops.zeros(images, "float64")] * 3
-    for x, derivative in layers:
-        derivative = rows(derivative)
-        gram = ops.einsum("bti,bsi->bts", derivative, derivative)
-        inner = ops.einsum("bto,o->b", derivative, ops.sum(derivative, axis=(0, 1)))
-        if x is not None:
-            x = rows(x)
-            gram = gram * (1.0 + ops.einsum("bti,bsi->bts", x, x))
-            kernel = ops.einsum("bti,bto->io", x, derivative)
-            inner = inner + ops.sum(ops.einsum("bti,io->bto", x, kernel) * derivative, axis=(1, 2))
-        own = ops.reshape(gram, (images, sets, gram.shape[1] // sets, sets, -1))
-        total[0] += ops.einsum("brsru->b", own) / sets
-        total[1] += ops.sum(gram, axis=(1, 2)) / sets**2
-        total[2] += inner / (images * sets**2)
-    return tuple(total)
 
 
 class Probe:
@@ -79,7 +61,9 @@ class Probe:
         self.images = self.probe_set(dataset, config.probe.images)
         self.key = seeds.stream_key(config.seed, "probe")
         self.encoder, self.decoder = linear_layers(vae.encoder), linear_layers(vae.decoder)
-        self.compiled = tf.function(self.measure, autograph=False, jit_compile=True)
+        self.size = squares.Size(len(self.images), self.sets, self.set_size)
+        self.measured = tf.function(self.measure, autograph=False, jit_compile=True)
+        self.losses = tf.function(lambda *at: self.forward(*at).losses, autograph=False, jit_compile=True)
 
     @staticmethod
     def probe_set(dataset: Dataset, count: int) -> np.ndarray:
@@ -100,59 +84,96 @@ class Probe:
         eps = self.sampler.draw(self.key, counter, len(self.images) * self.sets, self.set_size, dim)
         return ops.reshape(eps, (-1, 1, dim))
 
-    def measure(self, images: Any, counter: Any) -> tuple[Any, ...]:
-        """Losses, [images, sets], and DatumSquares of encoder and decoder, at the draws of a counter.
+    def forward(self, images: Any, counter: Any, tape: Any = None) -> Forward:
+        """One pass at the draws of a counter, recorded by the tape where there is one.
 
         The images are an argument because XLA evaluates operations on constants at compile time, which is slow.
         """
         x = ops.repeat(images, self.sets * self.set_size, axis=0)
         eps = self.draws(counter)
-        with tf.GradientTape(persistent=True) as tape:
-            encoder_inputs, encoder_outputs = self.encoder(x)
-            q = Posterior(*encoder_outputs[-2:])
-            z = reparameterize(q, eps)
-            decoder_inputs, decoder_outputs = self.decoder(z)
-            log_var = ops.zeros((x.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
+        encoder_inputs, encoder_outputs = self.encoder(x)
+        q = Posterior(*encoder_outputs[-2:])
+        z = reparameterize(q, eps)
+        decoder_inputs, decoder_outputs = self.decoder(z)
+        log_var = ops.zeros((x.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
+        if tape is not None:
             tape.watch(log_var)
-            terms = terms_for(self.estimator, self.vae, x, q, z, eps, decoder_outputs[-1], log_var)
-            terms = terms.grouped(self.set_size)
-            losses = -self.estimator.objective.bound(terms)
-            total = ops.sum(losses)
+        terms = terms_for(self.estimator, self.vae, x, q, z, eps, decoder_outputs[-1], log_var)
+        terms = terms.grouped(self.set_size)
         if self.vae.log_var is not None:
             decoder_inputs, decoder_outputs = [*decoder_inputs, None], [*decoder_outputs, log_var]
-        sources = encoder_outputs, decoder_outputs
-        found = self.estimator.gradient.backward(self.estimator.objective, tape, total, z, terms, *sources)
-        encoding = zip(encoder_inputs, found[: len(encoder_inputs)], strict=True)
-        decoding = zip(decoder_inputs, found[len(encoder_inputs) :], strict=True)
-        size = len(self.images), self.sets
-        return ops.reshape(losses, size), squares(encoding, *size), squares(decoding, *size)
+        losses = -self.estimator.objective.bound(terms)
+        return Forward((encoder_inputs, encoder_outputs), (decoder_inputs, decoder_outputs), z, terms, losses)
+
+    def measure(self, images: Any, counter: Any) -> tuple[Any, Any, Any]:
+        """Losses, and DatumSquares of every layer, plain and in the optimizer's metric, both [layers, 3, images]."""
+        with tf.GradientTape(persistent=True) as tape:
+            found = self.forward(images, counter, tape)
+            total = ops.sum(found.losses)
+        (encoder_inputs, encoder_outputs), (decoder_inputs, decoder_outputs) = found.encoder, found.decoder
+        objective, outputs = self.estimator.objective, (encoder_outputs, decoder_outputs)
+        derivatives = self.estimator.gradient.backward(objective, tape, total, found.z, found.terms, *outputs)
+        shared = [True] * len(encoder_inputs) + [x is None for x in decoder_inputs]
+        layers = [*map(squares.Layer, [*encoder_inputs, *decoder_inputs], derivatives, shared)]
+        metric = squares.METRICS[self.config.optimizer], self.config.batch_size, self.config.mc_samples
+        plain = [squares.plain(layer, self.size) for layer in layers]
+        scaled = [squares.scaled(layer, self.size, *metric) for layer in layers]
+        return found.losses, ops.stack(plain), ops.stack(scaled)
+
+    def loss_noise(self, epoch: int) -> dict[str, float]:
+        """The Monte Carlo part of the variance of a minibatch loss after an epoch, var_mc set_size / (K B)."""
+        found = components.datum_squares(self.by_image(self.losses(*self.at(epoch))))
+        split = components.variance_components(found, self.sets, self.set_size)
+        variance = components.mc_variance(split, self.config.mc_samples) / self.config.batch_size
+        return {schema.TRAIN_LOSS_VARIANCE_MC.key: variance}
+
+    def at(self, epoch: int) -> tuple[Any, Any]:
+        """The arguments of a compiled pass after an epoch, whose number is the counter of the draws."""
+        return tf.constant(self.images), tf.constant(epoch, tf.int64)
+
+    def by_image(self, losses: Any) -> np.ndarray:
+        """Losses of sets as [images, sets]."""
+        return np.reshape(losses, (len(self.images), self.sets))
 
     def __call__(self, epoch: int) -> dict[str, float]:
-        """Probe after an epoch. By schema key: what one observation is, and `quantities` of every part."""
-        losses, *gradients = self.compiled(tf.constant(self.images), tf.constant(epoch, tf.int64))
-        encoder, decoder = (DatumSquares(*map(np.asarray, found)) for found in gradients)
-        both = DatumSquares(*map(np.add, encoder, decoder))
+        """Probe after an epoch. By schema key: what one observation is, and `quantities` of every part and layer."""
+        losses, plain, scaled = self.measured(*self.at(epoch))
         found = {schema.PROBE_SET_SIZE.key: float(self.set_size), schema.PROBE_INDEPENDENT.key: float(self.independent)}
-        parts = components.datum_squares(losses), encoder, decoder, both
-        for part, of_part in zip(schema.PROBE_PARTS, parts, strict=True):
-            found |= {schema.probe_key(part, name): value for name, value in self.quantities(of_part).items()}
+        found |= self.quantities("loss", False, components.datum_squares(self.by_image(losses)))
+        for layers, in_metric in ((plain, False), (scaled, True)):
+            for part, of_part in self.parts(np.asarray(layers, np.float64)).items():
+                found |= self.quantities(part, in_metric, DatumSquares(*of_part))
         return found
 
-    def quantities(self, found: DatumSquares) -> dict[str, float]:
-        """schema.PROBE_QUANTITIES of one part: components, their standard errors, and ratios at the run's K and B."""
+    def parts(self, layers: np.ndarray) -> dict[str, np.ndarray]:
+        """The squares of encoder, decoder and both, sums over layers, and of every layer by its name, [3, images]."""
+        names = [layer.name for model in (self.vae.encoder, self.vae.decoder) for layer in dense_layers(model)]
+        names += [] if self.vae.log_var is None else ["log_var"]
+        cut = len(dense_layers(self.vae.encoder))
+        encoder, decoder = layers[:cut].sum(axis=0), layers[cut:].sum(axis=0)
+        both = dict(zip(schema.PROBE_PARTS[1:], (encoder, decoder, encoder + decoder), strict=True))
+        return both | dict(zip(names, layers, strict=True))
+
+    def quantities(self, part: str, in_metric: bool, found: DatumSquares) -> dict[str, float]:
+        """schema.probe_quantities of one part by key: components, their errors, and ratios at the run's K and B."""
         split = components.variance_components(found, self.sets, self.set_size)
-        errors = components.component_errors(found, self.sets)
+        sem = errors.component_errors(found, self.sets)
         batch_size, mc_samples = self.config.batch_size, self.config.mc_samples
-        return {
+        log_sem = errors.log_errors(errors.without_one(found, self.sets), mc_samples / self.set_size)
+        values = {
             "var_data": split.var_data,
-            "var_data_sem": errors.var_data,
+            "var_data_sem": sem.var_data,
             "var_mc": split.var_mc,
-            "var_mc_sem": errors.var_mc,
+            "var_mc_sem": sem.var_mc,
             "square_mean": split.square_mean,
+            "mc_ratio_log_sem": log_sem.mc_ratio,
+            "snr_log_sem": log_sem.snr,
             "snr": components.snr(split, batch_size, mc_samples),
             "b_eq": components.equivalent_batch_size(split, batch_size, mc_samples),
             "noise_scale": components.noise_scale(split, mc_samples),
         }
+        recorded = schema.probe_quantities(part, in_metric)
+        return {schema.probe_key(part, name, in_metric): values[name] for name in recorded}
 
 
 def is_due(epoch: int, config: Config) -> bool:

@@ -38,14 +38,6 @@ class VarianceComponents(NamedTuple):
     set_size: int = 1
 
 
-class ComponentErrors(NamedTuple):
-    """Standard errors of the components with the same names."""
-
-    var_data: float
-    var_mc: float
-    square_mean: float
-
-
 class DatumSquares(NamedTuple):
     """Squares of the values g_ik of datum i and draw k, [B] each: what an analysis of variance needs of them.
 
@@ -60,7 +52,7 @@ class DatumSquares(NamedTuple):
     inner: Array
 
 
-def _estimates(mean_squares: Iterable[Any], data: int, draws: int) -> tuple[Any, ...]:
+def estimates(mean_squares: Iterable[Any], data: int, draws: int) -> tuple[Any, ...]:
     """(var_data, var_mc, |G|^2) from the means of DatumSquares. Differences of these are negative by rounding only."""
     square_draws, square_means, square_grand_mean = mean_squares
     within = draws / (draws - 1) * np.maximum(square_draws - square_means, 0.0)
@@ -89,7 +81,7 @@ def variance_components(squares: DatumSquares, draws: int, set_size: int = 1) ->
             f"{data=}, {draws=}, {set_size=}. Probe with more data or draws, whatever mc_samples is."
         )
     means = (float(np.mean(square)) for square in squares)
-    var_data, var_mc, square_mean = map(float, _estimates(means, data, draws))
+    var_data, var_mc, square_mean = map(float, estimates(means, data, draws))
     return VarianceComponents(var_data, var_mc, square_mean, data, draws, set_size)
 
 
@@ -103,31 +95,7 @@ def datum_squares(values: ArrayLike) -> DatumSquares:
     return DatumSquares(square_draws, np.einsum("bp,bp->b", means, means), means @ means.mean(axis=0))
 
 
-@np.errstate(invalid="ignore", over="ignore")
-def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
-    """Delete-one-datum jackknife, se^2 = (B-1)/B sum_i (estimate without i - their mean)^2, over new data and new eps.
-
-    For var_mc se^2 is unbiased. For var_data and Gaussian data it is too large by a factor of at most (B-1)/(B-2). For
-    heavy-tailed data it is too small where the sample lacks the tail.
-
-    Raises:
-        ValueError: fewer than three data or two draws.
-    Source: Efron and Stein (1981), Annals of Statistics 9, 586.
-    """
-    data = len(squares.inner)
-    if data < 3 or draws < 2:
-        raise ValueError(
-            f"The jackknife needs at least three data and two draws. Received: {data=}, {draws=}. Probe with more."
-        )
-    left = data - 1
-    square_draws, square_means, inner = squares
-    square_grand_mean = (data**2 * inner.mean() - 2 * data * inner + square_means) / left**2
-    draws_left, means_left = ((square.sum() - square) / left for square in (square_draws, square_means))
-    estimates = np.stack(_estimates((draws_left, means_left, square_grand_mean), left, draws))
-    return ComponentErrors(*(float(error) for error in np.sqrt(left * estimates.var(axis=1))))
-
-
-def _mc_variance(c: VarianceComponents, mc_samples: int) -> float:
+def mc_variance(c: VarianceComponents, mc_samples: int) -> float:
     """Monte Carlo variance of the mean over mc_samples draws of one datum."""
     if mc_samples < 1 or mc_samples % c.set_size:
         raise ValueError(
@@ -157,7 +125,7 @@ def variance_of_mean(c: VarianceComponents, batch_size: int, mc_samples: int, po
             f"batch_size must be positive and at most the population. Received: {batch_size=}, {population=}. "
             "Leave population out for data drawn with replacement."
         )
-    return ((1 - batch_size / population) * c.var_data + _mc_variance(c, mc_samples)) / batch_size
+    return ((1 - batch_size / population) * c.var_data + mc_variance(c, mc_samples)) / batch_size
 
 
 def snr(c: VarianceComponents, batch_size: int, mc_samples: int) -> float:
@@ -170,7 +138,7 @@ def noise_scale(c: VarianceComponents, mc_samples: int) -> float:
 
     Source: McCandlish et al. (2018), B_simple.
     """
-    return _ratio(c.var_data + _mc_variance(c, mc_samples), c.square_mean)
+    return _ratio(c.var_data + mc_variance(c, mc_samples), c.square_mean)
 
 
 def equivalent_batch_size(c: VarianceComponents, batch_size: int, mc_samples: int) -> float:
@@ -181,7 +149,7 @@ def equivalent_batch_size(c: VarianceComponents, batch_size: int, mc_samples: in
     """
     if c.var_data < 0 or c.set_size != 1:
         return math.nan
-    return batch_size * _ratio(c.var_data + c.var_mc, c.var_data + _mc_variance(c, mc_samples))
+    return batch_size * _ratio(c.var_data + c.var_mc, c.var_data + mc_variance(c, mc_samples))
 
 
 def ceiling(c: VarianceComponents) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.variance.components import VarianceComponents, component_errors, datum_squares, variance_of_mean
+from src.variance.components import VarianceComponents, datum_squares, variance_of_mean
+from src.variance.errors import component_errors
 from tests.oracles.components import components_of
 from tests.oracles.linear_gaussian import LinearGaussianVAE, components
 from tests.statistics import Z, agrees

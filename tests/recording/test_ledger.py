@@ -1,6 +1,7 @@
 """A run's own file: what survives a crash in the middle of a line, and who may go on with it."""
 
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -102,12 +103,15 @@ def test_the_time_between_a_crash_and_its_resume_does_not_count(runs, monkeypatc
     assert written.seconds() == 14
 
 
-def test_history_has_one_row_for_each_epoch_with_all_the_metrics(runs):
+def test_history_has_one_row_for_each_epoch_with_any_of_the_metrics(runs):
     written = begin(runs)
     written.append(ledger.METRICS, step=0, metrics={"probe/all/snr": 1.0})
     written.append(ledger.METRICS, step=1, metrics={"a": 1.0, "b": 2.0, "probe/all/snr": 3.0})
     written.append(ledger.METRICS, step=2, metrics={"a": 4.0, "b": 5.0})
     assert written.history(["a", "b"]) == [{"epoch": 1, "a": 1.0, "b": 2.0}, {"epoch": 2, "a": 4.0, "b": 5.0}]
+    [first, second] = written.history(["a", "probe/all/snr"])[1:]
+    assert (first["probe/all/snr"], second["a"]) == (3.0, 4.0)
+    assert math.isnan(second["probe/all/snr"])
 
 
 def test_the_last_value_of_every_metric(runs):

@@ -24,3 +24,9 @@ def test_a_cell_that_is_being_run_elsewhere_is_waited_for_and_that_is_said(tmp_p
     waiting.join(600)
     assert not waiting.is_alive()
     assert "K=1 B=100 seed=0 was finished by another process meanwhile" in caplog.text
+
+
+def test_without_probes_the_noise_of_a_minibatch_loss_is_not_measured_either():
+    config = small()
+    config.probe.epochs = []
+    assert cell.probed(None, 1, config) == {}

@@ -109,7 +109,12 @@ def test_metrics_are_exactly_the_designs(grid):
     per_epoch = {(metric.key, epoch) for metric in schema.EPOCH_METRICS for epoch in (1, 2)}
     final = {(metric.key, 2) for metric in (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE)}
     once = (schema.PROBE_SET_SIZE, schema.PROBE_INDEPENDENT, schema.PROBE_SECONDS)
-    names = [schema.probe_key(part, name) for part in schema.PROBE_PARTS for name in schema.PROBE_QUANTITIES]
+    layers = ("encoder_0", "q_mean", "q_log_var", "decoder_0", "output")
+    parts = [(part, False) for part in schema.PROBE_PARTS] + [(part, True) for part in schema.PROBE_PARTS[1:]]
+    parts += [(layer, scaled) for layer in layers for scaled in (False, True)]
+    names = [
+        schema.probe_key(*at) for part, s in parts for at in ((part, q, s) for q in schema.probe_quantities(part, s))
+    ]
     probed = {(key, epoch) for key in (*names, *(quantity.key for quantity in once)) for epoch in (0, 1, 2)}
     assert set(history) == per_epoch | final | probed
     assert history[schema.FINAL_TEST_NLL.key, 2] == history[schema.FINAL_TEST_NLL_QUADRATURE.key, 2]

@@ -68,6 +68,72 @@ def test_the_probe_is_what_single_gradients_give(digits, name):
             assert found[schema.probe_key(part, quantity)] == pytest.approx(expected, abs=tolerance), (part, quantity)
 
 
+def metric_weights(values: np.ndarray, config: Config, set_size: int) -> np.ndarray:
+    """1 over the second moment of a minibatch gradient and RMSprop's epsilon, by coordinate of [images, sets, p]."""
+    images, sets = values.shape[:2]
+    within, between = values.var(axis=1, ddof=1).mean(axis=0), values.mean(axis=1).var(axis=0, ddof=1)
+    noise = np.maximum(between - within / sets, 0) + within * set_size / config.mc_samples
+    signal = np.maximum(values.mean(axis=(0, 1)) ** 2 - between / images, 0)
+    return 1 / (signal + noise / config.batch_size + 1e-7)
+
+
+def of_layers(vae: VAE, gradient: np.ndarray) -> dict[str, np.ndarray]:
+    """The coordinates of each layer, a kernel and a bias, and of log_var."""
+    layers = [layer for model in (vae.encoder, vae.decoder) for layer in model.layers if layer.trainable_variables]
+    sizes = [sum(int(np.prod(value.shape)) for value in layer.trainable_variables) for layer in layers]
+    pieces = np.split(gradient, np.cumsum(sizes), axis=-1)
+    return {layer.name: piece for layer, piece in zip(layers, pieces, strict=False)} | (
+        {"log_var": pieces[-1]} if pieces[-1].size else {}
+    )
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_layers_and_the_optimizers_metric_are_what_single_gradients_give(digits, name):
+    config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7, 6], latent_dim=3, activation="tanh"))
+    config.probe = ProbeConfig(images=5, draws=3)
+    vae = VAE.from_settings(config, 784)
+    probe = Probe(vae, digits, config)
+    found = probe(epoch=4)
+    _, (encoder, decoder) = one_by_one(probe, vae, epoch=4)
+    both = np.concatenate([encoder, decoder], axis=-1)
+    parts = {"encoder": encoder, "decoder": decoder, "all": both} | of_layers(vae, both)
+    assert schema.probed_layers(found) == set(parts) - set(schema.PROBE_PARTS)
+    for part, values in parts.items():
+        weights = metric_weights(values, config, probe.set_size)
+        for scaled, weighted in ((False, values), (True, values * np.sqrt(weights))):
+            split = components_of(weighted, probe.set_size)
+            scale = max(abs(split.var_data), split.var_mc, abs(split.square_mean))
+            for quantity in ("var_data", "var_mc", "square_mean"):
+                key = schema.probe_key(part, quantity, scaled)
+                assert found[key] == pytest.approx(getattr(split, quantity), abs=2e-3 * scale), key
+        wrong = components_of(values * weights**0.25, probe.set_size)  # power: 1 over the root of the second moment
+        assert found[schema.probe_key(part, "var_mc", True)] != pytest.approx(wrong.var_mc, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["elbo", "iwae", "antithetic"])
+def test_with_equal_weights_the_metric_is_the_trace(digits, name):
+    config = small(**SETTINGS[name], optimizer="sgd", model=ModelConfig(hidden_dims=[7], latent_dim=2))
+    config.probe = ProbeConfig(images=5, draws=3)
+    found = Probe(VAE.from_settings(config, 784), digits, config)(epoch=1)
+    for part in {"encoder", "decoder", "all"} | schema.probed_layers(found):
+        for quantity in schema.PROBE_COMPONENTS:
+            plain, scaled = (found[schema.probe_key(part, quantity, scaled)] for scaled in (False, True))
+            scale = abs(found[schema.probe_key(part, "var_data")]) + found[schema.probe_key(part, "var_mc")]
+            tolerance = 1e-2 * abs(plain) if "log" in quantity else 1e-3 * scale
+            assert scaled == pytest.approx(plain, abs=tolerance, nan_ok=True), (part, quantity)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_noise_of_a_minibatch_loss_is_the_probes(digits, name):
+    config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7], latent_dim=2), batch_size=50)
+    config.probe = ProbeConfig(images=40, draws=6)
+    probe = Probe(VAE.from_settings(config, 784), digits, config)
+    noise = [probe.loss_noise(epoch)[schema.TRAIN_LOSS_VARIANCE_MC.key] for epoch in (1, 2)]
+    assert noise[0] != noise[1]  # other draws
+    var_mc = probe(1)[schema.probe_key("loss", "var_mc")]
+    assert noise[0] == pytest.approx(var_mc * probe.set_size / (config.mc_samples * 50), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "set_size", "independent"),
     [("elbo", 1, 1), ("sampled", 1, 1), ("iwae", 3, 0), ("antithetic", 4, 0), ("sobol", 4, 0)],

@@ -12,7 +12,6 @@ from src.variance.components import (
     DatumSquares,
     VarianceComponents,
     ceiling,
-    component_errors,
     datum_squares,
     equivalent_batch_size,
     noise_scale,
@@ -21,8 +20,9 @@ from src.variance.components import (
     variance_components,
     variance_of_mean,
 )
+from src.variance.errors import component_errors
 from tests.oracles.components import components_of
-from tests.statistics import Z, agrees
+from tests.statistics import agrees
 
 B, K, VAR_DATA, VAR_MC, MEAN = 8, 4, 2.0, 5.0, 1.5
 REPLICATES = 4000
@@ -129,33 +129,6 @@ def test_sets_that_are_not_iid_are_one_observation():
     assert math.isnan(equivalent_batch_size(pairs[0], B, 6))
     with pytest.raises(ValueError, match=r"positive multiple of the 2 draws.*mc_samples=3"):
         variance_of_mean(pairs[0], B, 3)
-
-
-def test_the_jackknife_leaves_out_each_datum():
-    values = np.random.default_rng(9).normal(size=(B, K, 3)) + np.arange(B)[:, None, None]
-    left_out = np.array([components_of(np.delete(values, i, axis=0))[:3] for i in range(B)])
-    expected = np.sqrt((B - 1) / B * np.sum((left_out - left_out.mean(axis=0)) ** 2, axis=0))
-    np.testing.assert_allclose(component_errors(datum_squares(values), K), expected, rtol=1e-9)
-
-
-def test_the_jackknife_gives_the_variance_of_the_estimates():
-    values = layouts(np.random.default_rng(10))
-    errors = np.array([component_errors(datum_squares(value), K)[:2] for value in values]) ** 2
-    mc = 2 * VAR_MC**2 / (B * (K - 1))
-    between = 2 * (K * VAR_DATA + VAR_MC) ** 2 / (B - 1)
-    assert agrees(errors[:, 1], mc)
-    assert agrees(errors[:, 0], ((B - 1) / (B - 2) * between + mc) / K**2)
-    assert not agrees(errors[:, 1] / (B - 1) ** 2, mc)  # the variance of the leave-one-out estimates, not scaled up
-    assert not agrees(np.sqrt(errors[:, 1]), mc)
-
-
-def test_estimates_lie_within_their_own_errors():
-    values = layouts(np.random.default_rng(11), replicates=1, data=200)[0]
-    found, error = components_of(values), component_errors(datum_squares(values), K)
-    assert abs(found.var_data - VAR_DATA) < Z * error.var_data
-    assert abs(found.var_mc - VAR_MC) < Z * error.var_mc
-    assert abs(found.square_mean - MEAN**2) < Z * error.square_mean
-    assert abs(found.var_data + found.var_mc / K - VAR_DATA) > Z * error.var_mc / K  # MSB / K would not
 
 
 @given(parts, parts, st.integers(1, 500), st.integers(1, 50))

@@ -14,18 +14,22 @@ from analysis.probe import (
     left_out,
     noise_sentences,
     observations,
+    of_parts,
     probe_table,
-    step_noise,
 )
 from analysis.probe.numbers import (
     CEILING,
     INDEPENDENT,
+    NORM,
     PART,
+    SCALED,
     SET_SIZE,
     SHARE,
     SHARE_SINGLE,
     STEP_MC,
+    TRACE,
     cost_lines,
+    headline,
     ratios,
 )
 from analysis.probe.pictures import plot_components
@@ -59,7 +63,7 @@ def store(tmp_path_factory) -> Store:
 def test_an_observation_is_a_row_per_run_epoch_and_part(store):
     runs, observed, _ = read(store)
     assert len(observed) == 9 * 3 * len(schema.PROBE_PARTS)
-    assert not observed.duplicated(["run_id", EPOCH, PART]).any()
+    assert not observed.duplicated(["run_id", EPOCH, PART, NORM]).any()
     assert set(observed[EPOCH]) == {0, 1, 3}
     assert (observed[SET_SIZE] == 1).all()
     row = observed[(observed[K] == 5) & (observed["seed"] == 1) & (observed[EPOCH] == 3)].set_index(PART).loc["encoder"]
@@ -157,7 +161,7 @@ def test_of_a_set_the_variance_is_not_divided_again(tmp_path):
     assert "a whole set of K draws" in table.caption
     assert "a step's variance is (V_data + V_mc)/B" in table.caption
     [sentence] = noise_sentences(points)
-    assert "of the variance of a gradient from a set of 2 draws, Monte Carlo noise is 10 % at the encoder" in sentence
+    assert "of the variance of a gradient from a set of 2 draws by the trace" in sentence
 
 
 def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameters(tmp_path):
@@ -221,9 +225,10 @@ def test_the_answer_is_about_the_last_probe_and_the_smallest_k(store):
     _, _, points = read(store)
     [sentence] = noise_sentences(points)
     assert sentence == (
-        "B = 100, probe at epoch 3 (3 seeds trained at K = 1): of the variance of a K = 1 gradient, Monte Carlo noise "
-        "is 10 % at the encoder (no K can reduce that variance by more than a factor 1.11; least variance × time at "
-        "K = 1) and 10 % at the decoder (at most a factor 1.11; least variance × time at K = 1)."
+        "B = 100, probe at epoch 3 (3 seeds trained at K = 1): of the variance of a K = 1 gradient by the trace, in "
+        "which every weight counts the same, Monte Carlo noise is 10 % (10 % to 10 %) at the encoder (no K can reduce "
+        "that variance by more than a factor 1.11 (1.11 to 1.11); least variance × time at K = 1) and 10 % (10 % to "
+        "10 %) at the decoder (at most a factor 1.11 (1.11 to 1.11); least variance × time at K = 1)."
     )
 
 
@@ -242,14 +247,80 @@ def test_runs_without_probes_have_no_points():
     assert observed.empty
     assert points.empty
     assert noise_sentences(points) == []
-    assert step_noise(points) == {}
     assert len(cost_lines(runs)) == 2
 
 
-def test_step_noise_is_the_monte_carlo_sd_of_a_minibatch_loss(store):
-    noise = step_noise(read(store)[2])
-    assert noise[100, 5] == pytest.approx((10 / (100 * 5)) ** 0.5)
-    assert set(noise) == {(100, 1), (100, 5), (100, 25)}
+LAYERS = ("encoder_0", "q_mean", "q_log_var", "decoder_0", "output")
+
+
+def test_the_errors_of_ratios_at_one_seed_are_the_delta_methods_of_its_probe(tmp_path):
+    _, _, points = read(probed(tmp_path, (1, 5, 25), 1))
+    five = point(points, 5, 3)
+    r, error = 10 / 90, 0.1
+    share = r / 5 / (1 + r / 5)
+    assert five[f"{SHARE}_sem"] == pytest.approx(share * (1 - share) * error)
+    assert five[f"{CEILING}_sem"] == pytest.approx(r * error)
+    assert five["b_eq_sem"] == pytest.approx(five["b_eq"] * (r / (1 + r) - share) * error)
+    assert five["best_mc_samples_sem"] == pytest.approx(five["best_mc_samples"] * error / 2)
+    assert five["snr_sem"] == pytest.approx(five["snr"] * 0.2)
+    assert five[[f"{SHARE}_ci_low", f"{CEILING}_ci_high"]].isna().all()
+    table = probe_table(last_probe(points), "")
+    row = dict(zip(table.heads, table.rows[0], strict=True))
+    assert row["the same at K = 1"] == "10 % ± 0.90 %"
+    assert row["ceiling 1 + V_mc/V_data"] == "1.11 ± 0.0111"
+
+
+def test_the_intervals_of_ratios_over_seeds_are_a_jackknife_of_logarithms(tmp_path):
+    store = Store(tmp_path)
+    var_mc = (3.0, 5.0, 4.0, 8.0)
+    for seed, value in enumerate(var_mc):
+        parts = {("probe/loss/var_data", 1): 10.0, ("probe/loss/var_mc", 1): value}
+        store.record(1, 100, seed, more=probe(1, 100, seed, 1) | parts)
+    row = point(read(store)[2], 1, 1)
+    logs = np.log([(20.0 - value) / 3 for value in var_mc])
+    error = math.sqrt(3 * logs.var())
+    share = 1 / 3
+    assert row["mc_ratio_log_sem"] == pytest.approx(error)
+    assert row[SHARE] == pytest.approx(share)
+    assert row[f"{SHARE}_ci_high"] == pytest.approx(share * math.exp(3.1824 * (1 - share) * error), rel=1e-4)
+    assert row[f"{CEILING}_ci_low"] == pytest.approx(1.5 * math.exp(-3.1824 * share * error), rel=1e-4)
+    assert math.isnan(row[f"{SHARE}_sem"])
+
+
+def test_both_norms_and_the_layers_have_rows_and_the_headline_is_in_the_optimizers(tmp_path):
+    _, observed, points = read(probed(tmp_path, layers=LAYERS))
+    last = last_probe(points)
+    table = probe_table(last[last[K] == 5], "")
+    rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    whole = ["encoder's gradient", "decoder's gradient", "whole gradient"]
+    both = [(part, norm) for part in [*whole, *LAYERS] for norm in ("optimizer", "trace")]
+    assert [(row["part"], row["norm"]) for row in rows] == [("loss", "–"), *both]
+    assert {row["unit of V_data and V_mc"] for row in rows if row["norm"] == "optimizer"} == {"1"}
+    assert set(of_parts(points)[PART]) == set(schema.PROBE_PARTS)
+    shown = headline(points)
+    assert set(zip(shown[PART], shown[NORM], strict=True)) == {
+        ("loss", TRACE), *((part, SCALED) for part in ("encoder", "decoder", "all")),
+    }  # fmt: skip
+    assert len(headline(observed)) == 9 * 3 * 4
+    [sentence] = noise_sentences(points)
+    assert "gradient in the optimizer's metric" in sentence
+    assert sentence.endswith(" The trace says 10 % (10 % to 10 %) and 10 % (10 % to 10 %).")
+    assert "36 % (36 % to 36 %) at the encoder" in sentence  # 50 of 140
+
+
+def test_runs_without_the_metric_and_the_errors_are_still_reported(tmp_path):
+    store = Store(tmp_path / "store")
+    old = {key: value for key, value in probe(1, 100, 0, 1).items() if "log_sem" not in key[0]}
+    store.record(1, 100, 0, more=old)
+    _, _, points = read(store)
+    assert set(points[NORM]) == {TRACE}
+    table = probe_table(points, caption(points))
+    row = dict(zip(table.heads, table.rows[0], strict=True))
+    assert row["ceiling 1 + V_mc/V_data"] == "1.11"
+    [sentence] = noise_sentences(points)
+    assert "by the trace" in sentence
+    assert "The trace says" not in sentence
+    assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
 
 
 def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):

@@ -20,7 +20,7 @@ from analysis.stability.numbers import (
     spikes,
 )
 from analysis.statistics import CELL_OF, SETTING
-from analysis.statistics.intervals import wilson
+from analysis.statistics.intervals import clopper_pearson
 from analysis.store import B, K
 from src import schema
 from tests.analysis.marked import marked
@@ -114,6 +114,7 @@ def spiky(tmp_path) -> Store:
         metrics = {key: nll, schema.TRAIN_SPIKES.key: [1.0 * seed, 2.0, 0.0]}
         metrics |= {schema.TRAIN_IMAGES_PER_SECOND.key: [STEPS * 100.0] * 3, schema.TRAIN_SECONDS.key: [1.0] * 3}
         metrics |= {schema.TRAIN_LOSS.key: [150.0, 140.0, 160.0]} if seed == 2 else {}
+        metrics[schema.TRAIN_LOSS_VARIANCE_MC.key] = [1.0, 1.0, (0.04, 0.05, 0.09)[seed]]
         store.record(5, 100, seed, metrics=metrics, more={(schema.FINAL_ACTIVE_UNITS.key, 3): 2.0 - (seed == 1)})
     store.record(5, 100, 3, schema.DIVERGED, metrics={key: [120.0]})
     store.record(5, 100, 4, schema.FAILED, metrics={key: [999.0, 9999.0]})
@@ -123,7 +124,7 @@ def spiky(tmp_path) -> Store:
 def test_a_diverged_run_counts_as_the_worst_and_a_failed_one_not_at_all(tmp_path):
     cell = cells(spiky(tmp_path)).loc[(1, 5, 100)]
     assert (cell["ended_n"], cell["diverged_n"], cell["diverged_rate"]) == (4, 2, 0.5)
-    low, high = wilson(2, 4)
+    low, high = clopper_pearson(2, 4)
     assert (cell["diverged_ci_low"], cell["diverged_ci_high"]) == (pytest.approx(low), pytest.approx(high))
     spread = [cell[f"{WORST_STEP.key}_{end}"] for end in ("n", "lowest", "median", "highest")]
     assert spread == [4, -5.0, pytest.approx((2.0 + 30.0) / 2), INF]  # -5, 2, 30, infinite
@@ -167,18 +168,24 @@ def test_epochs_too_short_to_judge_are_no_epochs_without_spikes(tmp_path):
 
 def test_the_table_says_what_was_counted(tmp_path):
     runs, history = marked(spiky(tmp_path))
-    table = stability_table(stability_by_cell(runs, history), {(100, 5): 0.25}, schema.PSEUDO_NLL)
+    table = stability_table(stability_by_cell(runs, history), schema.PSEUDO_NLL)
     [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
-    assert row["diverged, of the runs that ended (95 % interval)"] == "2 of 4 (15 % to 85 %)"
+    assert row["diverged, of the runs that ended (95 % interval)"] == "2 of 4 (6.8 % to 93 %)"
     assert row["worst step between epochs [nats/image]"] == "16.00 (−5.00 to ∞)"
     assert row["spikes of the minibatch loss"] == "3 (2 to 4)"
     assert row["the same per 1,000 judged steps"] == "34.48 (22.99 to 45.98)"
     assert row["active latent units [units]"] == "2 (1 to 2)"
-    assert row["its Monte Carlo part √(V_mc/(B K)), last probe"] == "0.250"
+    assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "0.245"  # root of 0.06
     assert "BCE pseudo-NLL" in table.caption
     assert any("sd of the final test BCE pseudo-NLL over seeds" in head for head in table.heads)
-    without = stability_table(stability_by_cell(runs, history), {}, schema.TRUE_NLL)
-    assert not any("V_mc" in head for head in without.heads)
+
+
+def test_runs_that_did_not_measure_the_monte_carlo_part_have_a_dash(tmp_path):
+    store = Store(tmp_path)
+    store.record(5, 100, 0)
+    table = stability_table(stability_by_cell(*marked(store)), schema.TRUE_NLL)
+    [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "–"
 
 
 def test_the_study_has_a_row_for_every_cell_that_was_started():

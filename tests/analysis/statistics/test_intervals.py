@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from analysis.statistics.intervals import kaplan_meier_median, t_intervals, wilson
+from analysis.statistics.intervals import clopper_pearson, kaplan_meier_median, t_intervals
 from src import schema
 
 SEED = schema.SEED.key
@@ -75,27 +76,28 @@ def test_a_column_that_nobody_recorded_has_no_rows():
     assert t_intervals(table([1.0], cell=0), ["cell"], "other").empty
 
 
-@pytest.mark.parametrize(("n", "high"), [(5, 0.43), (10, 0.28), (20, 0.16)])
-def test_wilsons_interval_of_none_is_the_known_one(n, high):
-    low, up = wilson(0, n)
-    assert (low, up) == (0, pytest.approx(high, abs=0.005))
-    assert wilson(n, n) == (pytest.approx(1 - up), 1)
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_the_exact_interval_of_none_is_the_known_one(n):
+    low, up = clopper_pearson(0, n)
+    assert (low, up) == (0, pytest.approx(1 - 0.025 ** (1 / n)))
+    assert clopper_pearson(n, n) == (pytest.approx(1 - up), 1)
+    assert np.isnan(clopper_pearson(0, 0)).all()
 
 
-def test_wilsons_interval_by_hand_and_unlike_the_normal_one():
-    low, high = wilson(3, 10)
-    # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) at p = 0.3, n = 10, z^2 = 3.8415
-    assert (low, high) == (pytest.approx(0.1078, abs=1e-4), pytest.approx(0.6032, abs=1e-4))
-    assert low != pytest.approx(0.3 - 1.96 * (0.21 / 10) ** 0.5, abs=0.05)
-    assert np.isnan(wilson(0, 0)).all()
+def test_the_exact_interval_is_where_both_tails_are_rare():
+    low, high = clopper_pearson(3, 10)
+    assert stats.binom.sf(2, 10, low) == pytest.approx(0.025)
+    assert stats.binom.cdf(3, 10, high) == pytest.approx(0.025)
 
 
-def test_wilsons_interval_covers_a_rate_about_as_often_as_it_says():
-    counts = np.random.default_rng(0).binomial(10, 0.2, size=20000)
-    low, high = np.array([wilson(count, 10) for count in range(11)])[counts].T
-    assert 0.93 < ((low <= 0.2) & (high >= 0.2)).mean() < 0.985
-    half = 1.96 * np.sqrt(counts / 10 * (1 - counts / 10) / 10)
-    assert (np.abs(counts / 10 - 0.2) <= half).mean() < 0.93  # the normal interval
+def test_the_exact_interval_covers_every_rate_as_often_as_it_says():
+    """Power: Wilson's interval covers some rates less often."""
+    low, high = np.array([clopper_pearson(count, 10) for count in range(11)]).T
+    wilson = np.array([stats.binomtest(count, 10).proportion_ci(0.95, method="wilson") for count in range(11)]).T
+    rates = np.linspace(0.001, 0.999, 999)[:, None]
+    chances = stats.binom.pmf(np.arange(11), 10, rates)
+    assert (chances * ((low <= rates) & (high >= rates))).sum(axis=1).min() >= 0.95
+    assert (chances * ((wilson[0] <= rates) & (wilson[1] >= rates))).sum(axis=1).min() < 0.9
 
 
 @pytest.mark.parametrize(
