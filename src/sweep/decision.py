@@ -15,6 +15,7 @@ from src import schema
 from src.config import Config, ConfigError, StudyConfig, clock, identifying, refusal
 from src.inference import Contrast, Design, Run, contrasts, opponents, plain
 from src.recording import Ledger, Runs, held
+from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
 from src.sweep.words import counted
 
@@ -101,13 +102,6 @@ def as_run(cell: Cell, ledger: Ledger | None) -> Run:
         return Run(settings, cell.config.seed, "", {})
     machine = ", ".join(ledger.tags.get(tag, "") for tag in (schema.CPU, schema.THREADS))
     return Run(settings, cell.config.seed, ledger.status, ledger.latest(), machine)
-
-
-def representative(cell: Cell, runs: Runs) -> Ledger | None:
-    """The attempt that stands for a cell: the latest that finished, else the latest; None where there is none."""
-    attempts = runs.attempts(runs.home(cell.config, cell.fingerprint))
-    done = (each for each in reversed(attempts) if each.status == schema.FINISHED)
-    return next(done, attempts[-1] if attempts else None)
 
 
 def judged(cells: Iterable[Cell], runs: Runs, design: Design) -> list[Contrast]:

@@ -7,14 +7,13 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import psutil
-from filelock import Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -35,9 +34,9 @@ from src.sweep.decision import (
     next_wave,
     price,
     record_design,
-    representative,
     seeds_of_study,
 )
+from src.sweep.ledgers import outcome, representative
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
@@ -210,30 +209,6 @@ class StudySweeper(Sweeper):
         lost = {cell.fingerprint: v for cell, v in zip(cells, values, strict=False) if isinstance(v, CellLost)}
         late = [cell for cell in cells if isinstance(lost.get(cell.fingerprint), TimeLimitExceeded)]
         return [outcome(cell, runs, started, lost.get(cell.fingerprint)) for cell in cells], late
-
-
-def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outcome:
-    """How a cell ended that has just been launched, from its ledger.
-
-    Args:
-        cell: the cell.
-        runs: the ledgers.
-        since: when the study began, in seconds since the Unix epoch; earlier attempts say nothing of it.
-        lost: why its worker ended before the cell did; None where it did not.
-    """
-    home = runs.home(cell.config, cell.fingerprint)
-    # The lock is held where another study works on the cell, which then writes its ledger.
-    with suppress(Timeout), recording.held(home, timeout=0):
-        for left in runs.attempts(home)[-1:]:
-            if lost and left.status in (schema.RUNNING, schema.KILLED):
-                recording.close_as_killed(left, runs, f"{lost}")
-    for ledger in runs.attempts(home)[-1:]:
-        if ledger.events[-1]["time"] >= since * 1000:
-            if ledger.status != schema.RUNNING:
-                return Outcome(cell, ledger.status, ledger.run_id, ledger.note)
-            note = f"{lost or 'it had not ended when its launcher had'}"
-            return Outcome(cell, schema.KILLED, ledger.run_id, note)
-    return Outcome(cell, schema.KILLED, "", f"{lost or 'it has no ledger: its worker ended early or never began'}")
 
 
 def conclude(every: Sequence[Outcome]) -> None:
