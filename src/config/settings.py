@@ -152,7 +152,12 @@ class StudyConfig:
         identity=False,
     )
     seeds: int = setting(10, "seeds at most, with study.until=decided", at_least(4, "Use 10."), identity=False)
-    metric: str = setting("final/test_nll", "metric that is compared, of which less is better", identity=False)
+    metric: str = setting(
+        "final/test_nll",
+        "metric that is compared, of which less is better",
+        Domain("a metric with its group", lambda name: "/" in name, "For example final/test_nll or test/nll."),
+        identity=False,
+    )
     factor: str = setting("mc_samples", "setting whose values are compared; all others are equal", identity=False)
     covarying: list[str] = setting([], "settings that may vary with study.factor, such as [epochs]", identity=False)
     reference: str = setting(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from src import schema
 from src.inference.design import Design
-from src.inference.pairs import paired
+from src.inference.pairs import discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
 
 # Draws are too few where a fifth of them moves a difference by more than this share of the margin.
@@ -169,8 +169,12 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
     a, b = ([score[place] for score in scores] for place in (1, 2))
     judgement = judge(paired(a, b, design.diverged), design)
     obstacle = "" if axis else too_few_draws(pairs, design)
-    if any(map(math.isinf, a + b)) and design.diverged is None:
-        obstacle = f"{sum(map(math.isinf, a))} and {sum(map(math.isinf, b))} of the runs diverged, which have no score"
+    lost = [sum(map(math.isinf, side)) for side in (a, b)]
+    if any(lost) and design.diverged is None:
+        chance = discordance(judgement.pairs.only_a, judgement.pairs.only_b)
+        obstacle = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
+    elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (judgement.pairs.n or axis):
+        obstacle = f"the runs have no {design.metric}"
     if obstacle:
         judgement = replace(judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None)
     free = {design.factor, design.tune, *design.covarying}

@@ -15,6 +15,9 @@ Examples:
   python -m src.train -m mc_samples=1,5 batch_size=30,100 'seed=range(0,5)' hydra/launcher=pool
   python -m src.train -m mc_samples=1,5 study.plan_only=true
   python -m src.train +sweep=quick                       a named study of sweeps/
+  python -m src.train -m mc_samples=1,5,25 fork.epochs=1 study.until=decided study.margin=0.25
+      adds seeds until each K is decided against the largest. Forked runs of a seed share their first epochs, so they
+      differ by what K does after the fork; what it does before, such as divergence or the choice of a basin, is left out
 
 Finished cells are known from the ledgers in runs/ (tracking.runs): without them a cell runs again, whatever MLflow
 has.

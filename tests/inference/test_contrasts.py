@@ -78,7 +78,7 @@ def test_a_diverged_run_stays_in_its_pair_and_no_seed_can_decide_any_more():
     (found,) = contrasts(runs, DESIGN)
     assert found.judgement.pairs.n == 6
     assert found.judgement.pairs.only_a == 1
-    assert found.obstacle == "1 and 0 of the runs diverged, which have no score"
+    assert found.obstacle == "1 and 0 of the runs diverged, which have no score (exact p = 1)"
     assert (found.undecided, found.open, found.judgement.pairs_needed) == (True, False, None)
 
 
@@ -100,6 +100,14 @@ def test_no_verdict_where_a_fifth_of_the_draws_moves_the_difference_by_a_fifth_o
     assert (Verdict.EQUIVALENT in found.judgement.verdicts) is decided
     assert ("raise evaluation.final_iw_samples" in found.obstacle) is not decided
     assert not found.open
+
+
+def test_a_metric_that_no_run_has_stands_in_the_way_instead_of_more_seeds():
+    (found,) = contrasts(cells({1: 0.0, 5: 0.0}), Design(0.5, "final/no_such"))
+    assert (found.obstacle, found.open) == ("the runs have no final/no_such", False)
+    planned = [run(seed, 0.0, status="", mc_samples=k) for k in (1, 5) for seed in range(6)]
+    (found,) = contrasts(planned, Design(0.5, "final/no_such"))
+    assert (found.obstacle, found.open) == ("", True)
 
 
 def test_pairs_beyond_the_last_look_are_not_used():

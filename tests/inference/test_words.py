@@ -83,7 +83,7 @@ def test_a_diverged_run_is_named_as_what_stands_in_the_way():
     some = runs({1: 0.0, 25: 0.0})
     some[0] = Run(some[0].settings, 0, schema.DIVERGED, {})
     _, second = said(contrasts(some, Design(0.5, NLL)))
-    assert "More seeds cannot decide: 1 and 0 of the runs diverged, which have no score." in second
+    assert "More seeds cannot decide: 1 and 0 of the runs diverged, which have no score (exact p = 1)." in second
 
 
 def test_groups_have_two_lines_each_and_a_fork_is_said():
