@@ -17,7 +17,7 @@ Examples:
   python -m src.train +sweep=quick                       a named study of sweeps/
   python -m src.train -m mc_samples=1,5,25 fork.epochs=1 study.until=decided study.margin=0.25
       adds seeds until each K is decided against the largest. Forked runs of a seed share their first epochs, so they
-      differ by what K does after the fork; what it does before, such as divergence or the choice of a basin, is left out
+      differ by what K does after the fork. What it does before is left out: divergence, the choice of a basin.
 
 Finished cells are known from the ledgers in runs/ (tracking.runs): without them a cell runs again, whatever MLflow
 has.
