@@ -1,10 +1,14 @@
 """The decision, as the report writes it."""
 
 from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
 
 from analysis.decision.numbers import Decision
 from analysis.display import Table
-from src.inference import Contrast, answer, table
+from analysis.store import SEED
+from src.inference import Contrast, answer, command, table
 from src.schema import Quantity
 
 ERRORS = (
@@ -17,13 +21,15 @@ MATCHED = (
 )
 
 
-def answers(decision: Decision, name: str) -> list[str]:
-    """The answer, two lines for each group, as in the terminal. name: the overrides of the latest grid, if any."""
-
-    def again(seeds: int) -> str:
-        return f"python -m src.train -m {name or '...'} 'seed=range(0,{seeds})'"
-
-    return answer(decision.contrasts, again)
+def answers(decision: Decision, runs: pd.DataFrame) -> list[str]:
+    """The answer, two lines for each group, as in the terminal. Its commands repeat the latest grid of the runs."""
+    if not decision.contrasts:
+        return []
+    grids = runs.sort_values("start_time")["parent_name"].dropna()
+    design, first = decision.contrasts[0].judgement.design, int(runs[SEED].min())
+    return answer(
+        decision.contrasts, partial(command, grids.iloc[-1].split() if len(grids) else ["..."], design, first)
+    )
 
 
 def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:

@@ -151,11 +151,11 @@ def _text(caption: str, rows: pd.DataFrame, order: list[str], columns: list[str]
 
 def verdicts(findings: Findings) -> tuple[list[str], list[Table]]:
     """The answer over all settings, and the tables that it rests on."""
-    found, names = findings.decision, findings.runs["parent_name"].dropna()
+    found = findings.decision
     tables = [decision.verdict_table(found.contrasts, "The decision"), decision.matched_table(found.matched)]
     if found.untuned:
         tables.append(decision.verdict_table(found.untuned, "The same without tuning"))
-    return decision.answers(found, names.iloc[-1] if len(names) else ""), tables
+    return decision.answers(found, findings.runs), tables
 
 
 def totals(runs: pd.DataFrame) -> str:

@@ -6,4 +6,4 @@ from src.inference.design import Design
 from src.inference.intervals import Interval, holm, t_interval, t_sequence, tost, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
-from src.inference.words import answer, table
+from src.inference.words import answer, command, table

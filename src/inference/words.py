@@ -1,10 +1,12 @@
 """The answer in words: which value of the factor is enough, within which margin, at which price; or what it takes."""
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 
 from src import schema
 from src.inference.contrasts import Contrast, naming
+from src.inference.design import Design
 from src.inference.intervals import Interval, tost_pairs
 from src.inference.verdict import Verdict
 
@@ -51,6 +53,17 @@ def needed(each: Contrast) -> str:
         return ""
     more = each.judgement.pairs_needed
     return "too wide for the last look" if more is None else f"about {more} more at this spread"
+
+
+def command(overrides: Sequence[str], design: Design, first: int, seeds: int) -> str:
+    """The command that runs a grid with so many seeds from the first one; new seeds where its design has no more."""
+    keys = [key for key in overrides if not key.startswith(("seed=", "hydra.mode="))]
+    if design.n_max is None:
+        keys.append(f"seed=range({first},{first + seeds})")
+    elif seeds > design.n_max:
+        keys = [key for key in keys if not key.startswith("study.seeds=")]
+        keys += [f"seed={first + design.n_max}", f"study.seeds={seeds}"]
+    return f"python -m src.train -m {shlex.join(keys)}"
 
 
 def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: int = 1) -> list[str]:

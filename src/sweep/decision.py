@@ -2,14 +2,11 @@
 
 import json
 import math
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from src import schema
 from src.config import Config, ConfigError, StudyConfig, clock, identifying, refusal
@@ -19,8 +16,6 @@ from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
 from src.sweep.words import counted
 
-# What a command that repeats a study sets by itself.
-OWN = ("seed=", "hydra.mode=")
 # The keys of study.* that a design fixes.
 FIXED = {"margin": "margin", "metric": "metric", "n_max": "seeds", "factor": "factor", "covarying": "covarying",
          "reference": "reference", "tune": "tune"}  # fmt: skip
@@ -82,17 +77,6 @@ def seeds_of_study(configs: Sequence[Config]) -> str:
         received = ",".join(map(str, given))
         raise ConfigError(refusal("seed", "one number with study.until=decided, the first seed", received, remedy))
     return f"range({given[0]},{given[0] + configs[0].study.seeds})"
-
-
-def command(cfg: DictConfig, seeds: int) -> str:
-    """The command that runs a grid with so many seeds; new seeds where its design has no more."""
-    keys = [key for key in (*cfg.hydra.overrides.task, *cfg.hydra.overrides.hydra) if not key.startswith(OWN)]
-    if cfg.study.until is None:
-        keys.append(f"seed=range(0,{seeds})")
-    elif seeds > cfg.study.seeds:
-        keys = [key for key in keys if not key.startswith("study.seeds=")]
-        keys += [f"seed={cfg.seed + cfg.study.seeds}", f"study.seeds={seeds}"]
-    return f"python -m src.train -m {shlex.join(keys)}"
 
 
 def as_run(cell: Cell, ledger: Ledger | None) -> Run:

@@ -24,11 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Design, answer, table
+from src.inference import Design, answer, command, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep.compose import check, composer, expand
 from src.sweep.decision import (
-    command,
     design_of,
     judged,
     next_wave,
@@ -97,7 +96,9 @@ class StudySweeper(Sweeper):
         ended = self.run(plan, cells, design, runs)
         log.info("%s", summary(plan, ended, time.time() - started))
         found = judged(cells, runs, design)
-        log.info("%s", "\n".join(answer(found, partial(command, self.config), plan.workers)))
+        given = self.config.hydra.overrides
+        again = partial(command, [*given.task, *given.hydra], design, cells[0].config.seed)
+        log.info("%s", "\n".join(answer(found, again, plan.workers)))
         conclude([*plan.settled, *ended])
         return ended
 

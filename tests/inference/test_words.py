@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, answer, contrasts, table
+from src.inference import Design, Run, answer, command, contrasts, table
 
 NLL = schema.FINAL_TEST_NLL.key
 TIMES = {schema.TRAIN_SECONDS.key: {1: 1.0, 5: 3.0, 25: 13.0}, schema.RUN_SECONDS.key: {1: 30.0, 5: 60.0, 25: 180.0}}
@@ -105,3 +105,17 @@ def test_the_table_has_a_row_per_contrast_and_names_its_level():
     assert rows[0][3] == pytest.approx("2.00", abs=0) or rows[0][3].startswith("2.0")
     assert math.isclose(float(rows[1][3]), 0.1, abs_tol=0.02)
     assert table([])[0][0] == "runs"
+
+
+@pytest.mark.parametrize(
+    ("n_max", "seeds", "expected"),
+    [
+        (None, 12, "mc_samples=1,5 study.seeds=10 'seed=range(3,15)'"),
+        (10, 10, "mc_samples=1,5 study.seeds=10"),
+        (10, 25, "mc_samples=1,5 seed=13 study.seeds=25"),
+    ],
+)
+def test_the_command_for_more_seeds(n_max, seeds, expected):
+    """At any time, within a design, and beyond it, where only new seeds keep the errors what they are."""
+    overrides = ["mc_samples=1,5", "seed=range(0,3)", "study.seeds=10", "hydra.mode=MULTIRUN"]
+    assert command(overrides, Design(0.5, NLL, n_max), 3, seeds) == f"python -m src.train -m {expected}"

@@ -13,7 +13,7 @@ from src import schema
 from src.config import Config, ConfigError, StudyConfig, identifying
 from src.inference import Design, Verdict, contrasts, critical_values
 from src.recording.cost import CALIBRATED, Cost
-from src.sweep.decision import as_run, command, design_of, next_wave, price, record_design, seeds_of_study
+from src.sweep.decision import as_run, design_of, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 from tests.statistics import Z
@@ -175,24 +175,6 @@ def test_seeds_are_the_studys_own():
     assert seeds_of_study([Config(seed=3, study=STUDY)] * 2) == "range(3,13)"
     with pytest.raises(ConfigError, match=r"seed must be one number .* Received: seed=0,1. Leave seed out"):
         seeds_of_study([Config(seed=0, study=STUDY), Config(seed=1, study=STUDY)])
-
-
-@pytest.mark.parametrize(
-    ("until", "seeds", "expected"),
-    [
-        (None, 12, "python -m src.train -m mc_samples=1,5 'seed=range(0,12)'"),
-        ("decided", 10, "python -m src.train -m mc_samples=1,5"),
-        ("decided", 25, "python -m src.train -m mc_samples=1,5 seed=10 study.seeds=25"),
-    ],
-)
-def test_the_command_for_more_seeds(until, seeds, expected):
-    task = ["mc_samples=1,5", "seed=range(0,3)", "study.seeds=10"] if until == "decided" and seeds > 10 else [
-        "mc_samples=1,5", "seed=0"]  # fmt: skip
-    overrides = SimpleNamespace(task=task, hydra=["hydra.mode=MULTIRUN"])
-    cfg = SimpleNamespace(
-        hydra=SimpleNamespace(overrides=overrides), study=SimpleNamespace(until=until, seeds=10), seed=0
-    )
-    assert command(cfg, seeds) == expected
 
 
 DECIDED = ("-m", "mc_samples=1,5", "study.until=decided", "study.margin=60", "study.seeds=5", *BRIEF)

@@ -90,8 +90,9 @@ def test_paths_are_compared_at_equal_amounts(tmp_path):
 
 
 def test_tables_and_answer_say_what_was_found(tmp_path):
-    found = decide(*store(tmp_path, params=STUDY), {})
-    lines = answers(found, "mc_samples=1,5,25")
+    runs, history = store(tmp_path, params=STUDY)
+    found = decide(runs, history, {})
+    lines = answers(found, runs)
     assert lines[0].startswith(
         "B=100: K=5 is the smallest that is not worse than K=25 by 2 nats/image. K=1 - K=25 = +9"
     )
@@ -108,18 +109,20 @@ def test_tables_and_answer_say_what_was_found(tmp_path):
 
 def test_too_few_seeds_are_said_with_the_command_that_adds_them(tmp_path):
     made = Store(tmp_path)
+    parent = made.parent("mc_samples=1,5 seed=range(0,2)")
     for k in (1, 5):
         for seed in range(2):
-            made.record(k, 100, seed)
-    lines = answers(decide(*marked(made), {}), "mc_samples=1,5")
+            made.record(k, 100, seed, parent=parent)
+    runs, history = marked(made)
+    lines = answers(decide(runs, history, {}), runs)
     assert "undecided against K=5 at a margin of 0.25 nats/image" in lines[0]
     assert "python -m src.train -m mc_samples=1,5 'seed=range(0," in lines[1]
 
 
 def test_nothing_to_compare_is_no_error(tmp_path):
-    found = decide(*store(tmp_path, ks=(1,)), {})
-    assert found.contrasts == []
-    assert answers(found, "") == []
+    runs, history = store(tmp_path, ks=(1,))
+    found = decide(runs, history, {})
+    assert found.contrasts == answers(found, runs) == []
     assert verdict_table(found.contrasts, "The decision").rows == matched_table(found.matched).rows == []
 
 
