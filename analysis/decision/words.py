@@ -6,14 +6,14 @@ from functools import partial
 import pandas as pd
 
 from analysis.decision.numbers import Decision
-from analysis.display import Table
+from analysis.display import Table, counted
 from analysis.store import SEED
 from src.inference import Contrast, answer, command, table
 from src.schema import Quantity
 
 ERRORS = (
     "{what}: each value against the reference, seed by seed. A false equivalence has probability at most {alpha:g} "
-    "over all {m} comparisons and {looks}, a false direction {half:g} a side; intervals hold at all looks at once."
+    "over {m} and {looks}, a false direction {half:g} a side; intervals hold at all looks at once."
 )
 MATCHED = (
     "The same at equal amounts: the test NLL after an epoch, of few draws, interpolated at the largest amount that "
@@ -38,7 +38,12 @@ def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:
         return Table(what, [], [])
     design = contrasts[0].judgement.design
     looks = f"up to {design.n_max} seeds" if design.n_max else "any number of seeds"
-    numbers = {"alpha": design.alpha, "half": design.alpha / 2, "m": design.comparisons, "looks": looks}
+    numbers = {
+        "alpha": design.alpha,
+        "half": design.alpha / 2,
+        "m": counted(design.comparisons, "comparison"),
+        "looks": looks,
+    }
     heads, *rows = table(contrasts)
     return Table(ERRORS.format(what=what, **numbers), list(heads), [list(row) for row in rows])
 

@@ -16,7 +16,7 @@ from analysis.store import SEED, STATUSES, B, K
 from analysis.style import Picture
 from src import schema
 
-# Of one setting: heading, kind (of NLL), answers (sentences), tables, drawings (each picture with its files by suffix),
+# Of one setting: heading, kind (of NLL), finished (runs), answers (sentences), tables, drawings (each picture with its files by suffix),
 # absent (what could not be shown, and why) and details (further tables), as the page's template takes them.
 Section = dict[str, Any]
 
@@ -87,6 +87,7 @@ def section(found: Findings) -> Section:
     return {
         "heading": data,
         "kind": kind,
+        "finished": len(finished(runs)),
         "answers": [
             *stability.threshold_sentences(found.stability, kind),
             *probe.noise_sentences(points),

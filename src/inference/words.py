@@ -44,7 +44,8 @@ def row(each: Contrast, among: Sequence[Contrast]) -> tuple[str, ...]:
     judged, pairs = each.judgement, each.judgement.pairs
     notes = "; ".join(filter(None, [*stated(judged.verdicts), each.obstacle, each.unpaired, needed(each)]))
     spread = ends(judged.interval), ends(judged.directional)
-    return group_name(each, among), versus(each), str(pairs.n), f"{pairs.mean:.3f}", f"{pairs.sd:.3f}", *spread, notes
+    moments = ("–" if math.isnan(value) else f"{value:.3f}" for value in (pairs.mean, pairs.sd))
+    return group_name(each, among), versus(each), str(pairs.n), *moments, *spread, notes
 
 
 def needed(each: Contrast) -> str:
@@ -129,8 +130,8 @@ def evidence(each: Contrast) -> str:
     directional = proves(each, Verdict.BETTER) or proves(each, Verdict.WORSE)
     interval = judged.directional if directional else judged.interval
     said = ", ".join(filter(None, [*stated(judged.verdicts), each.obstacle]))
-    mean = judged.pairs.mean
-    return f"{versus(each)} = {mean:+.2f} ({ends(interval)}; n={judged.pairs.n} pairs): {said}"
+    found = "unknown" if math.isnan(judged.pairs.mean) else f"{judged.pairs.mean:+.2f}"
+    return f"{versus(each)} = {found} ({ends(interval)}; n={judged.pairs.n} pairs): {said}"
 
 
 def price(group: Sequence[Contrast]) -> str:
@@ -138,7 +139,8 @@ def price(group: Sequence[Contrast]) -> str:
     factor = group[0].judgement.design.factor
     known = {each.level: each.epoch_seconds[0] for each in group}
     known[group[0].reference] = group[0].epoch_seconds[1]
-    return "seconds per epoch: " + ", ".join(f"{seconds:.2g} at {named(factor, k)}" for k, seconds in known.items())
+    told = [f"{seconds:.2g} at {named(factor, k)}" for k, seconds in known.items() if seconds > 0]
+    return f"seconds per epoch: {', '.join(told) or 'unknown'}"
 
 
 def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: int) -> str:

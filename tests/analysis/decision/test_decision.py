@@ -98,7 +98,7 @@ def test_tables_and_answer_say_what_was_found(tmp_path):
     )
     assert lines[1].startswith("  seconds per epoch: 1.3 at K=1, 1.7 at K=5, 3.7 at K=25")
     table = verdict_table(found.contrasts, "The decision")
-    assert "over all 2 comparisons and up to 8 seeds" in table.caption
+    assert "over 2 comparisons and up to 8 seeds" in table.caption
     assert [row[1] for row in table.rows] == ["K=1 - K=25", "K=5 - K=25"]
     assert [row[0] for row in matched_table(found.matched).rows][:2] == ["equal epochs", "equal epochs"]
     frame = differences(found.contrasts)
