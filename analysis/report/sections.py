@@ -16,8 +16,8 @@ from analysis.store import SEED, STATUSES, B, K
 from analysis.style import Picture
 from src import schema
 
-# Of one setting: heading, kind (of NLL), finished (runs), answers (sentences), tables, drawings (each picture with its files by suffix),
-# absent (what could not be shown, and why) and details (further tables), as the page's template takes them.
+# Of one setting: heading, kind (of NLL), finished (runs), answers (sentences), tables, drawings (each picture with its
+# files by suffix), absent (what could not be shown, and why), details (further tables), as the page's template has it.
 Section = dict[str, Any]
 
 
