@@ -92,18 +92,15 @@ def two_lines(name: str, group: Sequence[Contrast], again: Callable[[int], str],
     reference, proof = named(design.factor, group[0].reference), "; ".join(map(evidence, group))
     enough = [each for each in group if proves(each, Verdict.NOT_WORSE)]
     doubtful = [each for each in (group[: group.index(enough[0])] if enough else group) if each.undecided]
+    levels = [named(design.factor, each.level) for each in enough]
     if enough and design.reference == "max":
-        found = (
-            f"{named(design.factor, enough[0].level)} is the smallest that is not worse than {reference} by {within}"
-        )
+        found = f"{levels[0]} is the smallest that is not worse than {reference} by {within}"
     elif enough:
-        found = (
-            ", ".join(named(design.factor, each.level) for each in enough) + f" not worse than {reference} by {within}"
-        )
+        found = f"{', '.join(levels)} not worse than {reference} by {within}"
     elif doubtful:
         found = f"undecided against {reference} at a margin of {within}"
     else:
-        found = f"none is within {within} of {reference}"
+        found = f"none is shown to be within {within} of {reference}"
     lines = [f"{place}: {found}. {proof}.", f"  {price(group)}."]
     if doubtful:
         lines[1] += f" {remedy(doubtful, again, workers)}"
@@ -154,13 +151,13 @@ def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: 
     if not spread > 0:
         return f"{so_far}The first verdicts come at {design.n0} pairs: {again(design.n_max or design.n0)}"
     more = [each.judgement.pairs_needed for each in open_ones]
-    if None in more:
-        total = tost_pairs(spread, design.margin, design.alpha / design.comparisons)
-        text = f"A fixed design with 80 % power takes about {total} pairs at this spread (sd {spread:.2f})"
+    if None in more:  # beyond the last look: new seeds, whose number is fixed beforehand
+        pairs = total = max(tost_pairs(spread, design.margin, design.alpha / design.comparisons), have + 1)
+        text = f"A new study of about {pairs} pairs"
     else:
-        total = have + max(number for number in more if number is not None)
-        text = f"About {total - have} more pairs at this spread (sd {spread:.2f})"
+        pairs = max(number for number in more if number is not None)
+        total, text = have + pairs, f"About {pairs} more pairs"
     once = sum(each.run_seconds[0] for each in open_ones) + open_ones[0].run_seconds[1]
-    seconds = once * (total - have) / workers
+    seconds = once * pairs / workers
     minutes = f", {seconds / 60:.0f} minutes" if math.isfinite(seconds) else ""
-    return f"{so_far}{text}{minutes}: {again(total)}"
+    return f"{so_far}{text} at this spread (sd {spread:.2f}){minutes}: {again(total)}"

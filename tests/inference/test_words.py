@@ -43,7 +43,7 @@ def test_the_smallest_that_is_not_worse_with_its_evidence_and_price():
 
 def test_none_is_within_the_margin():
     first, _ = said(judged({1: 2.0, 5: 1.0, 25: 0.0}))
-    assert first.startswith("B=100: none is within 0.5 nats/image of K=25. ")
+    assert first.startswith("B=100: none is shown to be within 0.5 nats/image of K=25. ")
 
 
 def test_undecided_names_pairs_minutes_and_the_command():
@@ -58,11 +58,12 @@ def test_undecided_names_pairs_minutes_and_the_command():
     assert f"Shown so far: within {found[0].judgement.provable_margin:.2f}. " in second
 
 
-def test_what_the_last_look_cannot_decide_says_what_a_fixed_design_takes():
+def test_what_the_last_look_cannot_decide_says_what_a_new_study_takes():
     found = judged({1: 0.0, 25: 0.0}, seeds=10, sd=3.0)
     _, second = said(found)
     assert found[0].judgement.pairs_needed is None
-    assert "A fixed design with 80 % power takes about " in second
+    assert "A new study of about " in second
+    assert " pairs at this spread (sd " in second
     assert "seconds per epoch: 1 at K=1, 13 at K=25" in second
 
 
@@ -76,7 +77,7 @@ def test_a_smaller_value_that_is_open_is_not_forgotten():
     first, second = said(contrasts(mixed, Design(0.5, NLL, comparisons=2)))
     assert "K=5 is the smallest that is not worse" in first
     assert "undecided" in first
-    assert "more pairs" in second or "fixed design" in second
+    assert " pairs at this spread" in second
 
 
 def test_a_diverged_run_is_named_as_what_stands_in_the_way():
