@@ -85,7 +85,9 @@ def test_a_grid_is_a_parent_run_with_its_cells_as_children(grid):
     (parent, *cells) = place.runs()
     assert [status for _, status in (parent, *cells)] == ["FINISHED"] * 3
     cells.reverse()  # the longest was run first
-    assert place.pairs("params", parent[0]) == {}
+    params = place.pairs("params", parent[0])
+    assert {key.partition(".")[0] for key in params} == {"design"}
+    assert (params["design.margin"], params["design.n_max"], params["design.comparisons"]) == ("0.25", "None", "1")
     assert place.pairs("tags", parent[0])[schema.STATUS] == schema.FINISHED
     for (run_id, _), mc_samples in zip(cells, ("1", "3"), strict=True):
         tags = place.pairs("tags", run_id)
