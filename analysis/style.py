@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -24,6 +25,7 @@ SEED_LINE = "#b4bcc2"
 PAGE = 10.5
 PANEL_WIDTH = (2.5, 3.6)
 PANEL_HEIGHT = 2.9
+LABEL_WIDTH = 46  # characters that fit beside a panel
 BAND_OPACITY = 0.18
 LINE_WIDTHS = (2.6, 1.4)  # of the smallest and the largest K
 # Lightness falls along each, so the order survives in grey; the two are told apart by hue.
@@ -85,7 +87,7 @@ def panels(
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, **shared)
     for ax, label in zip(axes[:, 0], rows, strict=True):
-        ax.set_ylabel(label)
+        ax.set_ylabel("\n".join(line for part in label.splitlines() for line in wrap(part, LABEL_WIDTH)))
     for ax, name in zip(axes[0], columns, strict=True):
         ax.set_title(name)
     figure.suptitle(title, x=0.01, ha="left")

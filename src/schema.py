@@ -38,9 +38,7 @@ TRAIN_LOSS_VARIANCE = Quantity("train/loss_variance", "(nats/image)^2", "varianc
 TRAIN_LOSS_VARIANCE_DETRENDED = Quantity(
     "train/loss_variance_detrended", "(nats/image)^2", "variance of minibatch losses around their trend"
 )
-TRAIN_LOSS_VARIANCE_MC = Quantity(
-    "train/loss_variance_mc", "(nats/image)^2", "Monte Carlo part of the variance of minibatch losses"
-)
+TRAIN_LOSS_VARIANCE_MC = Quantity("train/loss_variance_mc", "(nats/image)^2", "Monte Carlo part of the loss variance")
 TRAIN_SPIKES = Quantity("train/spikes", "steps", "spikes of the minibatch loss")
 TRAIN_NLL = Quantity("train/nll", "nats/image", "training reconstruction term")
 TRAIN_KL = Quantity("train/kl", "nats/image", "training KL")
