@@ -29,10 +29,11 @@ def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
     last = {} if study.until else {"n_max": None}
     design = Design(**{name: getattr(study, key) for name, key in FIXED.items()} | last)
     known = identifying(cells[0].config)
-    for name in filter(None, (design.factor, design.tune, *design.covarying)):
-        if name not in known:
-            expected = "settings of a run, such as mc_samples or learning_rate"
-            raise ConfigError(refusal("study.factor, covarying and tune", expected, name, "See --help."))
+    named = [("factor", design.factor), ("tune", design.tune), *(("covarying", name) for name in design.covarying)]
+    for key, name in named:
+        if name is not None and name not in known:
+            expected = "a setting of a run, such as mc_samples or learning_rate"
+            raise ConfigError(refusal(f"study.{key}", expected, name, "--help lists them."))
     if study.tune and not all(cell.config.data.validation_size for cell in cells):
         raise ConfigError(refusal("data.validation_size", "positive with study.tune", 0, "For example 5000."))
     count = len(opponents([as_run(cell, None) for cell in cells], design))

@@ -91,8 +91,6 @@ class StudySweeper(Sweeper):
             log.info("%s", price(plan, design, judged(cells, runs, design)))
         if study.plan_only:
             return []
-        if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
-            log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")
         ended = self.run(plan, cells, design, runs)
         log.info("%s", summary(plan, ended, time.time() - started))
         found = judged(cells, runs, design)
@@ -113,6 +111,8 @@ class StudySweeper(Sweeper):
             return next_wave(plan, [each.cell for each in ended], judged(cells, runs, design), left)
 
         launched = wave()
+        if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
+            log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")
         if not launched:
             if any(runs.unsent_ledgers()):
                 recording.open_and_catch_up(runs)

@@ -150,7 +150,7 @@ def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
     assert design_of(StudyConfig(), grid()).n_max is None
     for study, message in (
         (StudyConfig(until="decided", reference="7"), r"study.reference must be a value of mc_samples .* Received"),
-        (StudyConfig(until="decided", factor="sampler"), r"factor, covarying and tune must be settings .*=sampler"),
+        (StudyConfig(until="decided", factor="sampler"), r"study.factor must be a setting of a run, .*=sampler"),
         (StudyConfig(until="decided", tune="learning_rate"), r"data.validation_size must be positive with study.tune"),
         (StudyConfig(until="decided", factor="objective"), r"study.reference must be a value of objective"),
     ):
