@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Design, answer, command, table
+from src.inference import Contrast, Design, answer, command, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep.compose import check, composer, expand
 from src.sweep.decision import (
@@ -86,44 +86,29 @@ class StudySweeper(Sweeper):
             data.ensure(cell.config.data)
         runs, started = Runs(cells[0].config.tracking), time.time()
         design, plan = design_of(study, cells), self.plan(cells, runs, study)
+        look = partial(judged, cells, runs, design)
         log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
         if study.until:
-            log.info("%s", price(plan, design, judged(cells, runs, design)))
+            log.info("%s", price(plan, design, look()))
         if study.plan_only:
             return []
-        ended = self.run(plan, cells, design, runs)
-        log.info("%s", summary(plan, ended, time.time() - started))
-        found = judged(cells, runs, design)
-        given = self.config.hydra.overrides
-        again = partial(command, [*given.task, *given.hydra], design, cells[0].config.seed)
-        log.info("%s", "\n".join(answer(found, again, plan.workers)))
-        conclude([*plan.settled, *ended])
-        return ended
-
-    def run(self, plan: Plan, cells: Sequence[Cell], design: Design, runs: Runs) -> list[Outcome]:
-        """Launch the cells of a plan: all at once, or whole seeds until every comparison of the design is decided."""
-        study, started, ended = cells[0].config.study, time.time(), list[Outcome]()
-
-        def wave() -> list[Planned]:
-            if not study.until:
-                return [] if ended else plan.launch
-            left = started + duration(study.budget) - time.time() if study.budget else math.inf
-            return next_wave(plan, [each.cell for each in ended], judged(cells, runs, design), left)
-
-        launched = wave()
+        launched = next_launch(plan, [], study, started, look)
         if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
             log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")
+        given = self.config.hydra.overrides
+        again = partial(command, [*given.task, *given.hydra], design, cells[0].config.seed)
         if not launched:
             if any(runs.unsent_ledgers()):
                 recording.open_and_catch_up(runs)
-            return []
+            return conclude(plan, [], started, answer(look(), again))
+        ended = list[Outcome]()
         with self.parent(runs, design) as ledger:
             while launched:
                 ended += self.launch_with_retry(launched, ledger, runs)
                 if study.until:
-                    log.info("%s", "\n".join(aligned(table(judged(cells, runs, design)))))
-                launched = wave()
-        return ended
+                    log.info("%s", "\n".join(aligned(table(look()))))
+                launched = next_launch(plan, ended, study, started, look)
+            return conclude(plan, ended, started, answer(look(), again, plan.workers))
 
     def cells(self, arguments: list[str]) -> list[Cell]:
         """The checked cells of the grid, in its order, each once. Raises ConfigError for the grid as a whole."""
@@ -212,11 +197,23 @@ class StudySweeper(Sweeper):
         return [outcome(cell, runs, started, lost.get(cell.fingerprint)) for cell in cells], late
 
 
-def conclude(every: Sequence[Outcome]) -> None:
-    """Raises UnfinishedError where some cells of a study are not finished."""
-    unfinished = sum(each.status in UNFINISHED for each in every)
+def next_launch(
+    plan: Plan, ended: list[Outcome], study: StudyConfig, started: float, look: Callable[[], list[Contrast]]
+) -> list[Planned]:
+    """The cells to launch next: all at once, or whole seeds until every comparison is decided or time is over."""
+    if not study.until:
+        return [] if ended else plan.launch
+    left = started + duration(study.budget) - time.time() if study.budget else math.inf
+    return next_wave(plan, [each.cell for each in ended], look(), left)
+
+
+def conclude(plan: Plan, ended: list[Outcome], started: float, lines: list[str]) -> list[Outcome]:
+    """Report how a grid went, its answer last. Raises UnfinishedError where some of its cells are not finished."""
+    log.info("%s", "\n".join([summary(plan, ended, time.time() - started), *lines]))
+    unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
     if unfinished:
         raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")
+    return ended
 
 
 def workers_and_threads(launcher: DictConfig) -> tuple[int, str]:
