@@ -104,6 +104,8 @@ def two_lines(name: str, group: Sequence[Contrast], again: Callable[[int], str],
     lines = [f"{place}: {found}. {proof}.", f"  {price(group)}."]
     if doubtful:
         lines[1] += f" {remedy(doubtful, again, workers)}"
+    if doubtful and not fork and not any(each.obstacle for each in doubtful):
+        lines[1] += " (forked, with fork.epochs=1, seeds differ less)"
     return lines
 
 

@@ -69,7 +69,10 @@ def test_what_the_last_look_cannot_decide_says_what_a_new_study_takes():
 
 def test_before_the_first_look_it_says_when_it_comes():
     _, second = said(judged({1: 0.0, 25: 0.0}, seeds=1, n_max=None))
-    assert second.endswith("The first verdicts come at 4 pairs: train seed=range(0,4)")
+    hint = " (forked, with fork.epochs=1, seeds differ less)"
+    assert second.endswith(f"The first verdicts come at 4 pairs: train seed=range(0,4){hint}")
+    _, forked = said(judged({1: 0.0, 25: 0.0}, seeds=1, n_max=None, **{"fork.epochs": 1}))
+    assert forked.endswith("train seed=range(0,4)")
 
 
 def test_a_smaller_value_that_is_open_is_not_forgotten():

@@ -90,8 +90,15 @@ def simulate(monkeypatch):
 
 
 def cache_by_id(function):
+    """The function with its results kept, and its arguments with them: an id is unique as long as its object lives."""
     known = {}
-    return lambda value: known[id(value)] if id(value) in known else known.setdefault(id(value), function(value))
+
+    def cached(value):
+        if id(value) not in known:
+            known[id(value)] = value, function(value)
+        return known[id(value)][1]
+
+    return cached
 
 
 def simulated(rng, mean, sd=1.0):
