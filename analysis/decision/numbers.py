@@ -44,12 +44,12 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
     of_runs, design = as_runs(ended, history), design_of(ended, given)
     check(of_runs, design)
     design = counted(of_runs, design)
-    along = counted(of_runs, replace(design, metric=schema.TEST_NLL.key))
-    apart = counted(of_runs, replace(design, tune=None))
+    along = replace(design, metric=schema.TEST_NLL.key)
+    apart = counted(of_runs, replace(design, tune=None)) if design.tune else None
     return Decision(
         inference.contrasts(of_runs, design),
         {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES},
-        inference.contrasts(of_runs, apart) if design.tune else [],
+        inference.contrasts(of_runs, apart) if apart else [],
     )
 
 

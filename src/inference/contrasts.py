@@ -87,12 +87,17 @@ class Contrast(NamedTuple):
         return self.undecided and not self.obstacle and (last is None or self.judgement.pairs.n < last)
 
 
-def grouped(runs: Sequence[Run], design: Design) -> dict[Hashable, list[Run]]:
-    """The runs by what they share: all settings but the factor, what may vary with it, and what is tuned."""
+def shared(run: Run, design: Design) -> dict[str, Any]:
+    """What the runs of a group have in common: all settings but the factor, what may vary with it and what is tuned."""
     free = {design.factor, design.tune, *design.covarying}
+    return {key: value for key, value in run.settings.items() if key not in free}
+
+
+def grouped(runs: Sequence[Run], design: Design) -> dict[Hashable, list[Run]]:
+    """The runs by what they share."""
     groups = defaultdict[Hashable, list[Run]](list)
     for run in runs:
-        groups[tuple(sorted((key, str(value)) for key, value in run.settings.items() if key not in free))].append(run)
+        groups[tuple(sorted((key, str(value)) for key, value in shared(run, design).items()))].append(run)
     return groups
 
 
@@ -177,9 +182,8 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
         obstacle = f"the runs have no {design.metric}"
     if obstacle:
         judgement = replace(judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None)
-    free = {design.factor, design.tune, *design.covarying}
     return Contrast(
-        {key: value for key, value in level[0].settings.items() if key not in free},
+        shared(level[0], design),
         plain(level[0].settings[design.factor]),
         plain(reference[0].settings[design.factor]),
         judgement,

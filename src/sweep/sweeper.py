@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -92,7 +92,8 @@ class StudySweeper(Sweeper):
             log.info("%s", price(plan, design, look()))
         if study.plan_only:
             return []
-        launched = next_launch(plan, [], study, started, look)
+        ended, found = list[Outcome](), look()
+        launched = next_launch(plan, ended, study, started, found)
         if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
             log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")
         given = self.config.hydra.overrides
@@ -100,15 +101,15 @@ class StudySweeper(Sweeper):
         if not launched:
             if any(runs.unsent_ledgers()):
                 recording.open_and_catch_up(runs)
-            return conclude(plan, [], started, answer(look(), again))
-        ended = list[Outcome]()
+            return conclude(plan, ended, started, answer(found, again))
         with self.parent(runs, design) as ledger:
             while launched:
                 ended += self.launch_with_retry(launched, ledger, runs)
+                found = look()
                 if study.until:
-                    log.info("%s", "\n".join(aligned(table(look()))))
-                launched = next_launch(plan, ended, study, started, look)
-            return conclude(plan, ended, started, answer(look(), again, plan.workers))
+                    log.info("%s", "\n".join(aligned(table(found))))
+                launched = next_launch(plan, ended, study, started, found)
+            return conclude(plan, ended, started, answer(found, again, plan.workers))
 
     def cells(self, arguments: list[str]) -> list[Cell]:
         """The checked cells of the grid, in its order, each once. Raises ConfigError for the grid as a whole."""
@@ -198,13 +199,13 @@ class StudySweeper(Sweeper):
 
 
 def next_launch(
-    plan: Plan, ended: list[Outcome], study: StudyConfig, started: float, look: Callable[[], list[Contrast]]
+    plan: Plan, ended: list[Outcome], study: StudyConfig, started: float, found: list[Contrast]
 ) -> list[Planned]:
     """The cells to launch next: all at once, or whole seeds until every comparison is decided or time is over."""
     if not study.until:
         return [] if ended else plan.launch
     left = started + duration(study.budget) - time.time() if study.budget else math.inf
-    return next_wave(plan, [each.cell for each in ended], look(), left)
+    return next_wave(plan, [each.cell for each in ended], found, left)
 
 
 def conclude(plan: Plan, ended: list[Outcome], started: float, lines: list[str]) -> list[Outcome]:

@@ -47,12 +47,17 @@ def one_by_one(probe: Probe, vae: VAE, epoch: int) -> tuple[np.ndarray, list[np.
     return np.reshape(losses, shape[:2]), [np.reshape(part, shape) for part in parts]
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_the_probe_is_what_single_gradients_give(digits, name):
+def deep(digits, name: str) -> tuple[VAE, Probe]:
+    """A model with two hidden layers a side and three latents, and its probe of few images and draws."""
     config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7, 6], latent_dim=3, activation="tanh"))
     config.probe = ProbeConfig(images=5, draws=3)
     vae = VAE.from_settings(config, 784)
-    probe = Probe(vae, digits, config)
+    return vae, Probe(vae, digits, config)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_probe_is_what_single_gradients_give(digits, name):
+    vae, probe = deep(digits, name)
     found = probe(epoch=4)
     losses, (encoder, decoder) = one_by_one(probe, vae, epoch=4)
     values = (losses[..., None], encoder, decoder, np.concatenate([encoder, decoder], axis=-1))
@@ -89,10 +94,8 @@ def of_layers(vae: VAE, gradient: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_layers_and_the_optimizers_metric_are_what_single_gradients_give(digits, name):
-    config = small(**SETTINGS[name], model=ModelConfig(hidden_dims=[7, 6], latent_dim=3, activation="tanh"))
-    config.probe = ProbeConfig(images=5, draws=3)
-    vae = VAE.from_settings(config, 784)
-    probe = Probe(vae, digits, config)
+    vae, probe = deep(digits, name)
+    config = probe.config
     found = probe(epoch=4)
     _, (encoder, decoder) = one_by_one(probe, vae, epoch=4)
     both = np.concatenate([encoder, decoder], axis=-1)
