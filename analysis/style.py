@@ -25,6 +25,7 @@ SEED_LINE = "#b4bcc2"
 PAGE = 10.5
 PANEL_WIDTH = (2.5, 3.6)
 PANEL_HEIGHT = 2.9
+PANELS_PER_ROW = 3
 LABEL_WIDTH = 46  # characters that fit beside a panel
 BAND_OPACITY = 0.18
 LINE_WIDTHS = (2.6, 1.4)  # of the smallest and the largest K
@@ -49,12 +50,13 @@ SETTINGS = sns.axes_style("whitegrid") | {
 
 
 class Picture(NamedTuple):
-    """A figure to draw: the stem of its file names, the table behind it, how to draw it, and its caption."""
+    """A figure: the stem of its file names, the table behind it, how to draw it, its caption, and what the page shows."""
 
     stem: str
     table: pd.DataFrame
     draw: Callable[[], Figure]
     caption: str
+    chart: Any = None  # a charts.Chart where the page has an interactive one
 
 
 def applied() -> AbstractContextManager[None]:
@@ -62,9 +64,10 @@ def applied() -> AbstractContextManager[None]:
     return mpl.rc_context(SETTINGS)
 
 
-def sequential(levels: Iterable[int], stops: Sequence[str] = K_STOPS) -> Colours:
+def sequential(levels: Iterable[Any], stops: Sequence[str] = K_STOPS) -> Colours:
     """A colour per level of an ordered quantity, light to dark; the lightest is still readable on white."""
-    ordered = sorted(set(levels))
+    ordered = list(dict.fromkeys(levels))  # words keep their order
+    ordered = ordered if any(isinstance(level, str) for level in ordered) else sorted(ordered)
     return dict(zip(ordered, sns.blend_palette(stops, len(ordered)), strict=True))
 
 
@@ -75,9 +78,44 @@ def lines(ax: Axes, table: pd.DataFrame, value: str, colours: Colours, **look: A
         ax.plot(line[EPOCH], line[value], color=colours[k], linewidth=widths[k], **look)
 
 
-def handles(colours: Colours, prefix: str) -> list[Line2D]:
+def bands(ax: Axes, table: pd.DataFrame, x: str, hue: str, colours: Colours) -> None:
+    """Means as lines, their intervals in the columns ci_low and ci_high as bands."""
+    for level, line in table.sort_values(x).groupby(hue, sort=False):
+        ax.plot(line[x], line["mean"], color=colours[level], linewidth=1.6)
+        ax.fill_between(line[x], line["ci_low"], line["ci_high"], color=colours[level], alpha=BAND_OPACITY, linewidth=0)
+
+
+def margin_band(ax: Axes, margin: float) -> None:
+    """The margin on both sides of 0, and a line there."""
+    ax.axhspan(-margin, margin, color=MUTED, alpha=0.15, linewidth=0)
+    ax.axhline(0, color=MUTED, linewidth=0.8)
+
+
+def handles(colours: Colours, prefix: str = "") -> list[Line2D]:
     """What a legend shows of the colours."""
-    return [Line2D([], [], color=colour, label=f"{prefix} = {level}") for level, colour in colours.items()]
+    return [Line2D([], [], color=colour, label=f"{prefix}{level}") for level, colour in colours.items()]
+
+
+def marker(shape: str, label: str, colour: str = MUTED) -> Line2D:
+    """What a legend shows of the shape of points."""
+    return Line2D([], [], color=colour, marker=shape, linestyle="", label=label)
+
+
+def facet_size(columns: int, rows: int) -> tuple[float, float]:
+    """The size in inches of a figure of so many panels."""
+    return float(np.clip(PAGE / columns, *PANEL_WIDTH)) * max(columns, 1.4) + 1, PANEL_HEIGHT * rows + 0.7
+
+
+def wrapped(names: Sequence[str], label: str, title: str, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """Empty axes for each name, PANELS_PER_ROW side by side, with one scale and a label at the left."""
+    columns = min(len(names), PANELS_PER_ROW)
+    rows = -(-len(names) // columns)
+    figure, axes = panels([label] * rows, [""] * columns, facet_size(columns, rows), title, sharey=sharey)
+    for ax, name in zip(axes.flat, names, strict=False):
+        ax.set_title(name)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    return figure, list(axes.flat[: len(names)])
 
 
 def panels(

@@ -1,174 +1,159 @@
-"""Curves, final values, costs and reconstructions: each plot_*() returns a figure and saves nothing.
+"""What training costs and reaches, and what the models make: prices, curves and pictures. Nothing is saved here.
 
-Lines and points are means over seeds. Bands and bars are t-intervals, drawn where there are at least two seeds.
-`data` is what the runs were trained on, for the title. Draw inside analysis.style.applied().
+Lines and points are means over seeds, bands and bars t-intervals, drawn where there are at least two seeds. `data` is
+what the runs were trained on, for the title. Draw inside analysis.style.applied().
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
-import numpy as np
+import altair as alt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
-from analysis import style
-from analysis.curves.numbers import by_epoch
-from analysis.curves.words import seeds
-from analysis.display import labelled, seed_count
-from analysis.statistics import EPOCH_SECONDS, finished, intervals, pairs
-from analysis.store import CELL, EPOCH, SEED, B, K
+from analysis import charts, style
+from analysis.charts import AXIS, HUE, PANEL, Chart
+from analysis.curves.numbers import by_amount, prices
+from analysis.display import counted, labelled
+from analysis.statistics import AXES, EPOCH_SECONDS, SETTING, finished
+from analysis.statistics.amounts import EPOCHS, EVALUATIONS, SECONDS
+from analysis.statistics.completeness import cost_lines
+from analysis.store import SEED, B, K
 from analysis.style import Colours, Picture
 from src import schema
 from src.schema import Quantity
 
-MARKED_EPOCHS = 15  # up to here every epoch gets a marker; more would hide the line
-PANELS_PER_ROW = 3
-LARGE_FACTOR = 5
-CAPTIONS = {
-    "loss_variance": "Stability: variance of the minibatch losses of an epoch, images and draws; geometric means, {n}.",
-    "loss_noise": "Stability: the Monte Carlo part of that variance, which is what K removes, after each epoch on the "
-    "probe's images; the rest, on MNIST over 99 % of it, is the choice of images. Geometric means, {n}.",
-    "learning_curves": "Training loss over an epoch's moving weights, {test} at its end and paired differences; {n}.",
-    "final_nll": "The {final} by K and B, {n}. Grey lines join the runs of one seed: compare along them.",
-    "cost": "Cost: median seconds of an epoch, without compilation, which comes before the first epoch, tests and "
-    "probes; {n}. Runs that shared a machine slowed each other down.",
-    "reconstructions": "One test digit and its K sampled reconstructions at a run's end; one run per K (n = 1).",
-}
+PRICE = (
+    "Price: the {nll} at the end against what the whole training took, means over seeds. The line joins the cells that no "
+    "other beats at its price. Right: median seconds of an epoch with a line in K by least squares. Runs that shared a "
+    "machine slowed each other down."
+)
+PATHS = (
+    "The {nll} after each epoch, which takes few draws, against the training up to there, from the fork on where there is "
+    "one. Bands are 95 % t-intervals over seeds, which differ from each other by more than pairs do."
+)
+MADE = (
+    "What one run per K has made of it (n = 1): a test digit with its K sampled reconstructions, the test images in the "
+    "latent space, and the decoder's means over a grid of it."
+)
+MARKERS = "osD^v"
+COSTS = (SECONDS, EVALUATIONS)
 
 
 def pictures(
-    runs: pd.DataFrame, history: pd.DataFrame, cells: pd.DataFrame, images: pd.DataFrame, kind: str, data: str
+    runs: pd.DataFrame, history: pd.DataFrame, images: Mapping[str, pd.DataFrame], kind: str, data: str
 ) -> list[Picture]:
-    """The pictures of one setting, none drawn yet, of its marked runs, their history, their results_by_cell() and their
-    store.reconstructions(). kind says what the NLL is.
+    """The pictures of one setting, none drawn yet, of its marked runs, their history and their store.pictures() by the
+    name of the file. kind says what the NLL is.
     """
     usable = finished(runs)
-    history = history.merge(usable.reindex(columns=["run_id", *pairs.MACHINE]), on="run_id")
-    spread, loss, test = schema.TRAIN_LOSS_VARIANCE, schema.TRAIN_LOSS, labelled(schema.TEST_NLL, kind)
-    nll, gap = labelled(schema.FINAL_TEST_NLL, kind), f"{test.label}\nminus that at the smallest K"
-    noise, removable = schema.TRAIN_LOSS_VARIANCE_MC, by_epoch(history, schema.TRAIN_LOSS_VARIANCE_MC, log=True)
-    variance = by_epoch(history, spread, log=True)
-    curves = [(quantity, by_epoch(history, quantity)) for quantity in (loss, test)]
-    curves.append((test._replace(label=gap), pairs.paired(history, [B, EPOCH], test)))
-    curves = [(quantity, table) for quantity, table in curves if len(table)]
-    final, cost = (intervals.t_intervals(usable, CELL, quantity.key) for quantity in (nll, EPOCH_SECONDS))
-    drawn: dict[str, tuple[pd.DataFrame, Callable[[], Figure]]] = {
-        "loss_variance": (variance, lambda: plot_curves([(spread, variance)], data, log=True)),
-        "loss_noise": (removable, lambda: plot_curves([(noise, removable)], data, log=True)),
-        "learning_curves": (curves[0][1] if curves else variance.head(0), lambda: plot_curves(curves, data)),
-        "final_nll": (final, lambda: plot_final(usable, final, nll, data)),
-        "cost": (cost, lambda: plot_cost(cost, EPOCH_SECONDS, data)),
-        "reconstructions": (images, lambda: plot_reconstructions(images, data)),
-    }
-    words = {"n": seeds(cells), "test": test.label, "final": nll.label}
-    return [Picture(stem, *what, CAPTIONS[stem].format(**words)) for stem, what in drawn.items()]
+    history = history[history["run_id"].isin(usable["run_id"])]
+    final, test = labelled(schema.FINAL_TEST_NLL, kind), labelled(schema.TEST_NLL, kind)
+    cells, paths, rates = prices(usable, history), by_amount(history), cost_lines(usable)
+    colours = style.sequential(usable[K])
+    legend = charts.hexed(colours, "K = ")
+    seconds = usable.groupby([B, K])[EPOCH_SECONDS.key].median().reset_index()
+    priced = Chart(lambda: price_layers(cells, legend, final), [""], legend, {AXIS: [axis.label for axis in COSTS]})
+    panels, axes = [f"B = {b}" for b in sorted(paths[B].unique())], {AXIS: [axis.label for axis in AXES]}
+    drawn = Chart(lambda: path_layers(paths, legend, test), panels, legend, axes)
+    shown = pd.concat(images.values()) if images else pd.DataFrame()
+    return [
+        Picture("price", cells, lambda: plot_price(cells, seconds, rates, colours, final, data), PRICE.format(nll=final.label), priced),
+        Picture("paths", paths, lambda: plot_paths(paths, colours, test, data), PATHS.format(nll=test.label), drawn),
+        Picture("made", shown, lambda: plot_made(images, data), MADE),
+    ]  # fmt: skip
 
 
-def plot_curves(curves: Sequence[tuple[Quantity, pd.DataFrame]], data: str, log: bool = False) -> Figure:
-    """Quantities, each with its by_epoch() or its paired differences by B and epoch: a line per K, a row per quantity,
-    a column per B; with log on a logarithmic axis where they differ by a large factor.
-    """
-    quantities, everything = [quantity for quantity, _ in curves], pd.concat([table for _, table in curves])
-    title = " and ".join(quantity.label for quantity in quantities[:2])
-    figure, axes = _facets(everything, quantities, f"By epoch: {title}\n{data}")
-    colours = style.sequential(everything[K])
-    figure.legend(handles=style.handles(colours, "K"), loc="outside right upper")
-    for row, (_, table) in zip(axes, curves, strict=True):
-        for ax, batch_size in zip(row, sorted(everything[B].unique()), strict=True):
-            _curves(ax, table[table[B] == batch_size], colours)
-            if log:
-                _log_if_wide(ax, table["mean"])
+def price_layers(cells: pd.DataFrame, legend: Mapping[str, str], nll: Quantity) -> alt.LayerChart:
+    """Means with their intervals against the cost that the switch names, and the front."""
+    both = [
+        cells.assign(**{PANEL: "", HUE: [f"K = {k}" for k in cells[K]], "x": cells[axis.key], AXIS: axis.label})
+        .assign(front=cells[f"front_{axis.key}"])
+        .drop(columns=[name for name in cells if "/" in name])
+        for axis in COSTS
+    ]
+    rows = charts.base(pd.concat(both), legend, f"datum.{AXIS} == {AXIS}").encode(
+        x=alt.X("x:Q", title=None, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=5))
+    )
+    y = charts.y_axis("mean", nll.axis, charts.domain(cells["mean"], cells["ci_low"], cells["ci_high"]))
+    tips = {HUE: "draws", f"{B}:N": "batch size", "n:N": "seeds", "x:Q": "price", "mean:Q": nll.label}
+    front = rows.transform_filter("datum.front").mark_line(color=style.MUTED, strokeDash=[4, 3], strokeWidth=1.2)
+    known = rows.transform_filter("isValid(datum.ci_low)")
+    return alt.layer(
+        front.encode(y=y, color=alt.value(style.MUTED)),
+        known.mark_rule(strokeWidth=1.8, clip=True).encode(y=charts.of(y, "ci_low"), y2="ci_high:Q"),
+        rows.mark_point(filled=True, size=90, opacity=1).encode(
+            y=y, shape=alt.Shape(f"{B}:N", legend=alt.Legend(title="B")), tooltip=charts.tooltip(tips)
+        ),
+    )
+
+
+def path_layers(paths: pd.DataFrame, legend: Mapping[str, str], nll: Quantity) -> alt.LayerChart:
+    """Means with their bands against the amount of training that the switch names."""
+    few = charts.thinned(paths, schema.EPOCH.key)
+    few = few.assign(**{PANEL: [f"B = {b}" for b in few[B]], HUE: [f"K = {k}" for k in few[K]]})
+    few = few.rename(columns={axis.key: axis.label for axis in AXES}).drop(columns=[K, B, "sd"])
+    y = charts.y_axis("mean", nll.axis, charts.domain(paths["mean"], paths["ci_low"], paths["ci_high"]))
+    x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(format="~s", tickCount=5))
+    tips = {HUE: "draws", "epoch:N": "epoch", "x:Q": "amount", "n:N": "seeds", "mean:Q": nll.label}
+    layers = charts.lines(few, legend, x, y, tips)
+    return alt.layer(*(layer.transform_calculate(x=f"datum[{AXIS}]") for layer in layers))
+
+
+def plot_price(
+    cells: pd.DataFrame, seconds: pd.DataFrame, rates: pd.DataFrame, colours: Colours, nll: Quantity, data: str
+) -> Figure:
+    """prices() against both costs with their fronts, and seconds per epoch against K with cost_lines()."""
+    heads = ["against time", "against decoder evaluations", "time of an epoch"]
+    figure, [[*ends, right]] = style.panels([nll.axis], heads, style.facet_size(3, 1), f"Price\n{data}")
+    marks = dict(zip(sorted(cells[B].unique()), cycle(MARKERS), strict=False))
+    for ax, axis in zip(ends, COSTS, strict=True):
+        front = cells[cells[f"front_{axis.key}"]].sort_values(axis.key)
+        ax.plot(front[axis.key], front["mean"], color=style.MUTED, linestyle="--", linewidth=1)
+        ax.vlines(cells[axis.key], cells["ci_low"], cells["ci_high"], list(cells[K].map(colours)))
+        for b, line in cells.groupby(B):
+            ax.scatter(line[axis.key], line["mean"], s=45, c=list(line[K].map(colours)), marker=marks[b], zorder=3)
+        ax.set(xscale="log", xlabel=axis.axis)
+    for b, line in seconds.groupby(B):
+        right.scatter(line[K], line[EPOCH_SECONDS.key], c=list(line[K].map(colours)), s=45, marker=marks[b], zorder=3)
+        for rate in rates[rates[B] == b].to_dict("records"):
+            drawn = pd.Series([line[K].min(), line[K].max()])
+            right.plot(drawn, rate["seconds_fixed"] + rate["seconds_per_draw"] * drawn, color=style.MUTED, linewidth=1)
+    right.set(xlabel=schema.MC_SAMPLES.axis, ylabel=EPOCH_SECONDS.axis)
+    right.set_ylim(bottom=0)
+    shapes = [style.marker(marks[b], f"B = {b}") for b in marks]
+    figure.legend(handles=[*style.handles(colours, "K = "), *shapes], loc="outside right upper")
     return figure
 
 
-def plot_final(runs: pd.DataFrame, cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
-    """A final value against K, a facet per B: each seed's values in grey, the cells' t_intervals() in colour."""
-    colours = style.sequential(cells[K])
-    figure, axes = _facets(cells, [quantity], f"By K and B: {quantity.label}\n{data}")
-    for ax, (batch_size, facet) in zip(axes[0], cells.groupby(B), strict=True):
-        for _, seed in runs[runs[B] == batch_size].sort_values(K).groupby(SEED):
-            ax.plot(seed[K], seed[quantity.key], "o-", color=style.SEED_LINE, linewidth=0.9, markersize=3.5)
-        _bars(ax, facet, K, colours)
-        ax.scatter(facet[K], facet["mean"], s=50, c=list(facet[K].map(colours)), zorder=4)
-        _k_axis(ax, cells[K])
+def plot_paths(paths: pd.DataFrame, colours: Colours, nll: Quantity, data: str) -> Figure:
+    """by_amount() against epochs and against seconds, a column per B."""
+    levels, axes = sorted(paths[B].unique()), (EPOCHS, SECONDS)
+    size, heads = style.facet_size(len(levels), 2), [f"B = {b}" for b in levels]
+    figure, grid = style.panels([nll.axis] * 2, heads, size, f"{nll.label} along training\n{data}", sharey=True)
+    for row, axis in zip(grid, axes, strict=True):
+        for ax, b in zip(row, levels, strict=True):
+            style.bands(ax, paths[paths[B] == b], axis.key, K, colours)
+            ax.set_xlabel(axis.axis)
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=axis is EPOCHS))
+    figure.legend(handles=style.handles(colours, "K = "), loc="outside right upper")
     return figure
 
 
-def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
-    """A cost against K, a line per B. cells: t_intervals() of the quantity by K and B."""
-    title = f"Against K: {quantity.label}\n{data}"
-    figure, [[ax]] = style.panels([quantity.axis], [seed_count(cells["n"])], (6, 3.4), title)
-    colours = style.sequential(cells[B], style.B_STOPS)
-    for (batch_size, line), marker in zip(cells.groupby(B), cycle("osD^v"), strict=False):
-        ax.plot(line[K], line["mean"], marker=marker, color=colours[batch_size], label=f"B = {batch_size}")
-    _bars(ax, cells, B, colours)
-    _k_axis(ax, cells[K])
-    figure.legend(loc="outside right upper")
-    if not _log_if_wide(ax, cells["mean"]):
-        ax.set_ylim(bottom=0)
+def plot_made(images: Mapping[str, pd.DataFrame], data: str) -> Figure:
+    """A row per kind of picture, a column per K, of the rows of store.pictures()."""
+    kinds = [shown for shown in images.values() if len(shown)]
+    columns = sorted({k for shown in kinds for k in shown[K]})
+    size = (3.2 * len(columns) + 0.4, 2.9 * len(kinds) + 0.7)
+    heads = [f"K = {k}" for k in columns]
+    figure, axes = style.panels([""] * len(kinds), heads, size, f"One run per K (n = 1)\n{data}")
+    for row, shown in zip(axes, kinds, strict=True):
+        found = {image[K]: image for image in shown.to_dict("records")}
+        for ax, k in zip(row, columns, strict=True):
+            ax.set_axis_off()
+            if k in found:
+                ax.imshow(found[k]["image"], cmap="gray_r")
+                ax.text(0, -0.02, f"B = {found[k][B]}, seed {found[k][SEED]}", transform=ax.transAxes, fontsize=7, va="top")
     return figure
-
-
-def plot_reconstructions(images: pd.DataFrame, data: str) -> Figure:
-    """One test digit and its K sampled reconstructions, a panel per row of store.reconstructions()."""
-    columns = min(len(images), PANELS_PER_ROW)
-    rows = -(-len(images) // columns)
-    title = f"A test digit and its K sampled reconstructions, n = 1 run per K\n{data}"
-    figure, axes = style.panels([""] * rows, [""] * columns, (4.4 * columns, 2.7 * rows + 0.6), title)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for ax, image in zip(axes.flat, images.to_dict("records"), strict=False):
-        ax.imshow(image["image"], cmap="gray_r")
-        ax.set_title(f"K = {image[K]}, B = {image[B]}, seed {image[SEED]}")
-    return figure
-
-
-def _facets(table: pd.DataFrame, quantities: Sequence[Quantity], title: str) -> tuple[Figure, np.ndarray]:
-    """Empty axes: a row per quantity and a column per B, titled with the number of seeds."""
-    n = {int(str(b)): seed_count(cells.groupby(K)["n"].max()) for b, cells in table.groupby(B)}
-    width = float(np.clip(style.PAGE / len(n), *style.PANEL_WIDTH))
-    size = (width * max(len(n), 1.4) + 1, style.PANEL_HEIGHT * len(quantities) + 0.7)
-    rows, columns = [quantity.axis for quantity in quantities], [f"B = {b}, {text}" for b, text in n.items()]
-    return style.panels(rows, columns, size, title, sharex=True, sharey="row")
-
-
-def _curves(ax: Axes, facet: pd.DataFrame, colours: Colours) -> None:
-    """Means by epoch and their bands, over the epochs with at least two seeds; for differences the line of zero."""
-    ax.set_xlabel(schema.EPOCH.axis)
-    if facet.empty:
-        ax.text(0.5, 0.5, "fewer than two seeds", transform=ax.transAxes, ha="center", color=style.MUTED)
-        return
-    style.lines(ax, facet, "mean", colours, marker="o" if facet[EPOCH].max() <= MARKED_EPOCHS else None, markersize=4)
-    if "reference" in facet:
-        ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    for k, line in facet[facet["n"] > 1].groupby(K):
-        edges = line[EPOCH], line["ci_low"], line["ci_high"]
-        ax.fill_between(*edges, color=colours[k], alpha=style.BAND_OPACITY, linewidth=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-
-
-def _bars(ax: Axes, cells: pd.DataFrame, hue: str, colours: Colours) -> None:
-    """The intervals of the cells that have at least two seeds."""
-    known = cells[cells["n"] > 1]
-    ax.vlines(known[K], known["ci_low"], known["ci_high"], list(known[hue].map(colours)), zorder=3)
-
-
-def _k_axis(ax: Axes, values: Iterable[int]) -> None:
-    """K on a logarithmic axis with a tick at each value that was run, and nowhere else."""
-    levels = sorted(set(values))
-    ax.set(xscale="log", xlim=(levels[0] / 1.5, levels[-1] * 1.5), xlabel=schema.MC_SAMPLES.axis)
-    ax.set_xticks(levels, [str(k) for k in levels])
-    ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _log_if_wide(ax: Axes, values: pd.Series) -> bool:
-    """A logarithmic y axis, with plain numbers at 1, 2, 5 of each decade, for values that differ by a large factor."""
-    wide = bool(values.max() >= LARGE_FACTOR * values.min())
-    if wide:
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(ScalarFormatter())
-        ax.yaxis.set_minor_formatter(NullFormatter())
-    return wide

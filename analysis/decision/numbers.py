@@ -1,5 +1,6 @@
 """Runs of the tables as the comparison sees them, its design, and its contrasts, at the end and at equal cost."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -7,21 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import COUNTED
+from analysis.statistics import AXES, COUNTED
+from analysis.statistics.amounts import EPOCHS, amounts
 from analysis.statistics.completeness import setting_params
-from analysis.statistics.pairs import MACHINE
-from analysis.store import EPOCH, RUN, SEED, B, K, ReportError
+from analysis.store import SEED, TAG_PREFIX, B, K, ReportError
 from src import inference, schema
 from src.inference import Contrast, Design, Run
 from src.schema import Quantity
 
 ENDED = (schema.FINISHED, schema.DIVERGED)
-# What runs are compared at equal amounts of, each from the fork on where there is one.
-EPOCHS = Quantity("matched/epochs", "", "epochs")
-UPDATES = Quantity("matched/updates", "", "updates")
-EVALUATIONS = Quantity("matched/decoder_evaluations", "", "decoder evaluations")
-SECONDS = Quantity("matched/seconds", "s", "training time")
-AXES = (EPOCHS, UPDATES, EVALUATIONS, SECONDS)
+# Kind of processor and number of threads. The draws of a seed are the same bit for bit only where both are equal.
+MACHINE = [f"{TAG_PREFIX}{schema.CPU}", f"{TAG_PREFIX}{schema.THREADS}"]
+POINTS = 40  # of a difference along an axis
 
 
 class Decision(NamedTuple):
@@ -31,11 +29,13 @@ class Decision(NamedTuple):
         contrasts: of the metric at the end of the runs.
         matched: by axis, of the test NLL at the largest amount that both runs of a pair reach.
         untuned: the contrasts of every value of the setting that is tuned, apart; empty where none is.
+        along: of the test NLL at every amount that both runs of a pair reach; see differences_along().
     """
 
     contrasts: list[Contrast]
     matched: dict[Quantity, list[Contrast]]
     untuned: list[Contrast]
+    along: pd.DataFrame
 
 
 def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) -> Decision:
@@ -50,6 +50,7 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
         inference.contrasts(of_runs, design),
         {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES},
         inference.contrasts(of_runs, apart) if apart else [],
+        pd.concat([differences_along(of_runs, along, axis) for axis in AXES], ignore_index=True),
     )
 
 
@@ -103,29 +104,43 @@ def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
         settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
         known = {str(name): float(row[name]) for name in metrics if pd.notna(row[name])}
         machine = ", ".join(str(row.get(tag, "")) for tag in MACHINE)
-        made.append(Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {})))
+        made.append(Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {}), row["run_id"]))
     return made
 
 
 def paths(history: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """By run, its test NLL and each of AXES after every epoch that has one, [E]."""
-    seconds, speed, nll = schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key, schema.TEST_NLL.key
-    rows = history.reindex(columns=["run_id", *RUN, EPOCH, seconds, speed, nll]).dropna().sort_values(EPOCH)
-    images = (rows[seconds] * rows[speed]).round()
-    amounts = pd.DataFrame(
-        {
-            EPOCHS.key: images * 0 + 1,
-            UPDATES.key: np.ceil(images / rows[B]),
-            EVALUATIONS.key: images * rows[K],
-            SECONDS.key: rows[seconds],
-        }
-    )
-    by_run = rows[["run_id", nll]].join(amounts.groupby(rows["run_id"]).cumsum())
-    columns = [nll, *amounts]
+    columns = [schema.TEST_NLL.key, *(axis.key for axis in AXES)]
+    rows = amounts(history[history["run_id"].isin(runs["run_id"])])
     return {
-        str(run): {name: group[name].to_numpy(dtype=float) for name in columns}
-        for run, group in by_run[by_run["run_id"].isin(runs["run_id"])].groupby("run_id")
+        str(run): {name: group[name].to_numpy(dtype=float) for name in columns} for run, group in rows.groupby("run_id")
     }
+
+
+def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.DataFrame:
+    """Mean difference of the test NLL from the reference, at amounts that both runs of all pairs reach.
+
+    Returns:
+        place, level, axis (its label), x (in the unit of the axis), n pairs, mean, and the ends ci_low, ci_high of the
+        interval for a direction, which holds at each x, at every look at more seeds; nan before the first look.
+    """
+    found, tables = inference.contrasts(runs, design), []
+    level_of_error = design.alpha / 2 / design.comparisons
+    for each, (level, reference) in zip(found, inference.opponents(runs, design), strict=True):
+        pairs = inference.paired_runs(level, reference)[0][: design.n_max]
+        pairs = [pair for pair in pairs if all(run.paths and math.isfinite(run.score(design.metric)) for run in pair)]
+        first = max((run.paths[axis.key][0] for pair in pairs for run in pair), default=1.0)
+        last = min((run.paths[axis.key][-1] for pair in pairs for run in pair), default=0.0)
+        if first > last:
+            continue
+        x = np.unique(np.linspace(first, last, POINTS).round(0 if axis is EPOCHS else 9))
+        scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
+        d, n = np.subtract(*np.moveaxis(scores, 1, 0)), len(pairs)
+        half = design.bound(n, level_of_error) * d.std(axis=0, ddof=1) / math.sqrt(n) if n >= design.n0 else math.nan
+        ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
+        named = {"place": inference.place(each, found), "level": each.level, "axis": axis.label, "n": n}
+        tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))
+    return pd.concat(tables) if tables else pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"])
 
 
 def differences(contrasts: list[Contrast]) -> pd.DataFrame:

@@ -1,14 +1,18 @@
 """The decision, as the report writes it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from analysis.decision.numbers import Decision
-from analysis.display import Table, counted
+from analysis.display import NONE, Table, counted, decimals, significant
+from analysis.statistics.amounts import SECONDS
 from analysis.store import SEED
-from src.inference import Contrast, answer, command, table
+from src import inference
+from src.inference import Answer, Contrast, at_margin, command, table
 from src.schema import Quantity
 
 ERRORS = (
@@ -19,17 +23,100 @@ MATCHED = (
     "The same at equal amounts: the test NLL after an epoch, of few draws, interpolated at the largest amount that "
     "both runs of a pair reach; from the fork on where there is one."
 )
+FORKED = (
+    "Holds for what {factor} does after the fork, given the trunk. What it does before, and the choice of a basin, are "
+    "not in it: runs from initialisation show these, with wider intervals. "
+)
+WHOLE = "Holds for whole runs, from initialisation on. "
+ELSEWHERE = "Other data, models, optimizers or lengths of training may change it."
+STEPS, REACH = 40, 10  # of the slider: margins up to so many times smaller and larger than that of the design
 
 
-def answers(decision: Decision, runs: pd.DataFrame) -> list[str]:
-    """The answer, two lines for each group, as in the terminal. Its commands repeat the latest grid of the runs."""
-    if not decision.contrasts:
-        return []
+class Line(NamedTuple):
+    """A value of the factor: its difference from the reference and what it proves, at the end and at equal seconds."""
+
+    level: str
+    difference: str
+    interval: str
+    n: str
+    verdict: str
+    at_equal_seconds: str
+    seconds: str
+
+
+class Card(NamedTuple):
+    """The answer for one group: which, what is enough, a line per value of the factor, what it takes to decide."""
+
+    place: str
+    enough: str
+    lines: list[Line]
+    remedy: str
+
+
+def answers(decision: Decision, runs: pd.DataFrame) -> list[Answer]:
+    """The answer for each group. Its commands repeat the latest grid of the runs."""
+    return inference.answer(decision.contrasts, again(decision, runs)) if decision.contrasts else []
+
+
+def again(decision: Decision, runs: pd.DataFrame) -> Callable[[int], str]:
+    """The command that runs the latest grid with so many seeds."""
     grids = runs.sort_values("start_time")["parent_name"].dropna()
     design, first = decision.contrasts[0].judgement.design, int(runs[SEED].min())
-    return answer(
-        decision.contrasts, partial(command, grids.iloc[-1].split() if len(grids) else ["..."], design, first)
-    )
+    return partial(command, grids.iloc[-1].split() if len(grids) else ["..."], design, first)
+
+
+def margins(decision: Decision) -> list[float]:
+    """The margins of the slider: two digits each, and that of the design in the middle."""
+    if not decision.contrasts:
+        return []
+    own = decision.contrasts[0].judgement.design.margin
+    around = [float(f"{own * factor:.2g}") for factor in np.geomspace(1 / REACH, REACH, STEPS + 1)]
+    return sorted({margin for margin in around if margin != own} | {own})
+
+
+def cards(decision: Decision, runs: pd.DataFrame, margin: float) -> list[Card]:
+    """The answer for each group at a margin, in nats/image or what else the metric's unit is."""
+    found = [at_margin(each, margin) for each in decision.contrasts]
+    timed = [at_margin(each, margin) for each in decision.matched[SECONDS]]
+    if not found:
+        return []
+    told, groups = inference.answer(found, again(decision, runs)), inference.by_group(found)
+    same_time = inference.by_group(timed)
+    return [
+        Card(each.place, each.enough, list(lines(groups[each.place], same_time[each.place])), each.remedy)
+        for each in told
+    ]
+
+
+def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line]:
+    """A line per value, the reference last."""
+    for each, at_time in zip(group, timed, strict=True):
+        judged, later = each.judgement, at_time.judgement.pairs.mean
+        mean = NONE if np.isnan(judged.pairs.mean) else signed(judged.pairs.mean)
+        seconds = NONE if np.isnan(later) else f"{signed(later)}: {verdict(at_time)}"
+        level = inference.named(judged.design.factor, each.level)
+        told = inference.ends(inference.telling(each)).replace("-", "−")
+        yield Line(level, mean, told, str(judged.pairs.n), verdict(each), seconds, significant(each.epoch_seconds[0]))
+    level = inference.named(group[0].judgement.design.factor, group[0].reference)
+    yield Line(level, "reference", "", "", "", "", significant(group[0].epoch_seconds[1]))
+
+
+def verdict(each: Contrast) -> str:
+    """What is proven, and what is in the way of more."""
+    return "; ".join(filter(None, [", ".join(inference.stated(each.judgement.verdicts)), each.obstacle]))
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return decimals(value) if value < 0 else f"+{decimals(value)}"
+
+
+def scope(decision: Decision) -> str:
+    """What the answer holds for, and what may change it."""
+    forks = {bool(each.group.get("fork.epochs")) for each in decision.contrasts}
+    factor = decision.contrasts[0].judgement.design.factor if decision.contrasts else ""
+    said = [FORKED.format(factor=inference.named(factor, "").rstrip("="))] if True in forks else []
+    return "".join([*said, *([WHOLE] if False in forks else []), ELSEWHERE])
 
 
 def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.display import Row
-from analysis.statistics import CELL_OF, EPOCH_SECONDS, SETTING, finished
+from analysis.statistics import CELL_OF, SETTING, finished
+from analysis.statistics.completeness import cost_lines
 from analysis.statistics.intervals import t_quantile
 from analysis.store import EPOCH, SEED, B, K
 from src import schema
@@ -169,21 +170,6 @@ def share(var_mc: float, var_data: float) -> float:
     """var_mc / (var_data + var_mc); nan where a variance is estimated below zero, or both are zero."""
     known = var_data >= 0 and var_mc >= 0 and var_data + var_mc > 0
     return var_mc / (var_data + var_mc) if known else math.nan
-
-
-def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
-    """Training time as a line in K, by least squares over the finished runs of a setting and B with three K or more.
-
-    seconds per epoch = seconds_fixed + seconds_per_draw K
-    """
-    usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
-    rows = [
-        [*cell, *np.polyfit(group[K].to_numpy(float), group[EPOCH_SECONDS.key].to_numpy(float), 1)[::-1]]
-        for cell, group in usable.groupby([SETTING, B])
-        if group[K].nunique() >= 3
-    ]
-    table = pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"])
-    return table.astype({SETTING: "int64", B: "int64"})
 
 
 def last_probe(points: pd.DataFrame) -> pd.DataFrame:

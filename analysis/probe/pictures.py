@@ -3,9 +3,11 @@
 Lines are means over seeds, or ratios of them; faint lines are the single seeds. Draw inside analysis.style.applied().
 """
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from analysis import style
+from analysis import charts, style
+from analysis.charts import HUE, PANEL, Chart
 from analysis.display import seed_count
 from analysis.probe.numbers import NORM, PART, SHARE, STEP_MC, headline
 from analysis.probe.words import NORMS, PARTS, single, unit
@@ -30,6 +33,7 @@ COMPONENTS = (
     "lines the single seeds. Estimates below zero are not drawn."
 )
 OF_SET = " Here V_mc is that of a whole set of K draws, not divided again."
+TIPS = {HUE: "draws", f"{EPOCH}:N": "epoch", "n:N": "seeds", "mean:Q": "value"}
 SHARES = (
     "Share of the Monte Carlo noise in a step's variance, by epoch: what a larger K could still take away. Ratios of "
     "means over seeds, faint lines the single seeds."
@@ -37,14 +41,58 @@ SHARES = (
 
 
 def pictures(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> list[Picture]:
-    """The variance components and the share of Monte Carlo noise."""
+    """The share of Monte Carlo noise and the variance components."""
     points, observed = headline(points), headline(observed)
-    norm = f" Gradients {NORMS[points[NORM].min()]}." if len(points) else ""  # "optimizer" sorts first
+    if points.empty:
+        return [Picture(stem, points, Figure, "") for stem in ("probe_share", "probe_components")]
+    norm = f" Gradients {NORMS[points[NORM].min()]}."  # "optimizer" sorts first
     components = COMPONENTS + ("" if single(points) else OF_SET) + norm
+    panels, legend = [f"B = {b}" for b in sorted(points[B].unique())], charts.hexed(style.sequential(points[K]), "K = ")
+    parts = {PART: [PARTS[part] for part in PARTS if part in set(points[PART])]}
+    share = Chart(lambda: share_layers(points, legend), panels, legend, parts)
+    both = Chart(lambda: component_layers(points, legend), panels, legend, parts)
     return [
-        Picture("probe_components", points, lambda: plot_components(points, observed, data), components),
-        Picture("probe_share", points, lambda: plot_share(points, observed, data), SHARES + norm),
+        Picture("probe_share", points, lambda: plot_share(points, observed, data), SHARES + norm, share),
+        Picture("probe_components", points, lambda: plot_components(points, observed, data), components, both),
     ]
+
+
+def share_layers(points: pd.DataFrame, legend: Mapping[str, str]) -> alt.LayerChart:
+    """The share by epoch of the part that the switch names, with its intervals over seeds."""
+    rows = _rows(points, SHARE).rename(columns={f"{SHARE}_ci_low": "ci_low", f"{SHARE}_ci_high": "ci_high"})
+    highest = float(np.nanmax([*rows["mean"], *rows["ci_high"], 0.01]))
+    y = charts.y_axis("mean", "share of Monte Carlo noise", [0.0, 1.05 * highest])
+    y.axis = alt.Axis(format="%", tickCount=6)
+    return alt.layer(*charts.lines(rows, legend, _x(points), y, TIPS, f"datum.{PART} == {PART}"))
+
+
+def component_layers(points: pd.DataFrame, legend: Mapping[str, str]) -> alt.LayerChart:
+    """Both variances by epoch of the part that the switch names; one scale for all B, of its own for each part."""
+    points = points.assign(var_data=points["var_data_mean"])
+    kinds = {STEP_MC: "Monte Carlo", "var_data": "between images"}
+    rows = pd.concat([_rows(points, key).assign(kind=kind) for key, kind in kinds.items()])
+    rows = rows[rows["mean"] > 0].drop(columns=[f"{SHARE}_ci_low", f"{SHARE}_ci_high"])
+    y = alt.Y("mean:Q", title="variance per image", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~g"))
+    kind = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [4, 3]]),
+                          legend=alt.Legend(title=None, orient="top"))  # fmt: skip
+    drawn = charts.base(rows, legend, f"datum.{PART} == {PART}").encode(x=_x(points), y=y)
+    points_to_hover = drawn.mark_point(filled=True, size=28).encode(tooltip=charts.tooltip({"kind:N": "noise", **TIPS}))
+    return alt.layer(drawn.mark_line(strokeWidth=1.8).encode(strokeDash=kind), points_to_hover)
+
+
+def _rows(points: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The rows of a chart of one column."""
+    names = {PART: [PARTS[part] for part in points[PART]], HUE: [f"K = {k}" for k in points[K]]}
+    rows = points.assign(**names, **{PANEL: [f"B = {b}" for b in points[B]]}, mean=points[key])
+    return rows[[PANEL, HUE, PART, EPOCH, "n", "mean", f"{SHARE}_ci_low", f"{SHARE}_ci_high"]]
+
+
+def _x(points: pd.DataFrame) -> alt.X:
+    """Epochs; where late ones are far off, logarithmic from 1 on."""
+    wide = points[EPOCH].max() > LINEAR_EPOCHS
+    scale = alt.Scale(type="symlog" if wide else "linear", constant=1, nice=False) if wide else alt.Scale(nice=False)
+    values = sorted(points[EPOCH].unique())
+    return alt.X(f"{EPOCH}:Q", title="epoch", scale=scale, axis=alt.Axis(values=values, format="d", labelOverlap=True))
 
 
 def plot_components(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> Figure:
@@ -82,7 +130,7 @@ def _plot(
     _epoch_axis(axes[0, 0], points[EPOCH])
     colours = style.sequential(points[K])
     shown = [Line2D([], [], color=style.INK, linestyle=dashes, label=label) for dashes, label in kinds.values()]
-    shown = [*style.handles(colours, "K"), *shown]
+    shown = [*style.handles(colours, "K = "), *shown]
     figure.legend(handles=shown, loc="outside lower left", ncols=len(shown))
     for ax, (level, part) in zip(axes.flat, product(levels, parts), strict=True):
         ax.set_xlabel(EPOCH if level == levels[-1] else "")

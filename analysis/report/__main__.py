@@ -10,14 +10,17 @@ import argparse
 import math
 import os
 import sys
+import time
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import matplotlib
 
 from analysis.curves import cells_as_text
+from analysis.decision import answers
 from analysis.report import Question, compute, draw, write
-from analysis.report.sections import totals, verdicts
+from analysis.report.completeness import totals
 from analysis.report.writing import slug
 from analysis.store import ReportError
 from src import schema
@@ -44,6 +47,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for name, text in DESIGN.items():
         parser.add_argument(f"--{name}", type=nats if name == "margin" else str, metavar=name.upper(), help=text)
     parser.add_argument("--covarying", nargs="*", metavar="KEY", help="settings that may vary with the factor")
+    watch = "rebuild whenever runs have changed, looking every so many seconds (30), until Ctrl-C"
+    parser.add_argument("--watch", nargs="?", type=seconds, const=30.0, metavar="SECONDS", help=watch)
     parser.add_argument("--name", help="folder of the report, else named after the sweep or the experiment")
     parser.add_argument("--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go")
     return parser.parse_args(arguments)
@@ -57,16 +62,26 @@ def nats(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be a finite number of nats per image. Received: {text}. For example 150.")
 
 
+def seconds(text: str) -> float:
+    """A time to wait; anything else than a positive number is an argparse error."""
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be a positive number of seconds. Received: {text}. For example 30.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Write the report. Returns 0 on success, 2 with one message on stderr where there is nothing to report."""
     options = parse(arguments)
     matplotlib.use("Agg")
     folder = options.output / slug(options.name or "-".join(options.sweep) or options.experiment)
+    given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
+    question = Question(options.store, options.experiment, options.sweep, options.threshold, given)
     try:
-        given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
-        findings = compute(Question(options.store, options.experiment, options.sweep, options.threshold, given))
-        sections = draw(findings)
-        written = write(findings, sections, folder)
+        if options.watch:
+            watch(question, folder, options.watch)
+        else:
+            report(question, folder)
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -74,11 +89,39 @@ def main(arguments: list[str] | None = None) -> int:
         text = f"the report cannot be written. Expected a folder to write to. Received: {folder} ({error.strerror})."
         print(f"error: {text} Choose another one with --output FOLDER.", file=sys.stderr)
         return 2
-    for found, section in zip(findings.by_setting(), sections, strict=True):
-        print(f"{section['heading']}\n{cells_as_text(found.cells, section['kind'])}\n")
-    print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
-    print("", *verdicts(findings)[0], sep="\n")
     return 0
+
+
+def report(question: Question, folder: Path) -> None:
+    """Write the report and print what it says in short."""
+    findings = compute(question)
+    shown = draw(findings)
+    written = write(findings, shown, folder)
+    for found, section in zip(findings.by_setting(), shown.sections, strict=True):
+        print(f"{section.heading}\n{cells_as_text(found.cells, section.kind)}\n")
+    print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
+    print("", *(line for each in answers(findings.decision, findings.runs) for line in each.lines), sep="\n")
+
+
+def watch(question: Question, folder: Path, seconds: float) -> None:
+    """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
+    seen, before = None, ""
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                findings = compute(question)
+                state = sha256(findings.runs.to_json().encode()).hexdigest(), len(findings.history)
+                if state != seen:
+                    seen = state
+                    write(findings, draw(findings), folder, refresh=True)
+                    told = [line for each in answers(findings.decision, findings.runs) for line in each.lines]
+                    before = "\n".join([f"{folder / 'report.html'}: {totals(findings.runs)}", *told])
+                    print(before, flush=True)
+            except ReportError as error:  # a sweep that has just begun has no store, or no run in it
+                if str(error) != before:
+                    before = str(error)
+                    print(f"waiting: {error}", flush=True)
+            time.sleep(seconds)
 
 
 if __name__ == "__main__":

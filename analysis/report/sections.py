@@ -7,18 +7,19 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
+from PIL import Image
 
 from analysis import curves, decision, probe, stability, store, style
 from analysis.decision import Decision
 from analysis.display import Table
-from analysis.statistics import COUNTED, SETTING, completeness, finished
-from analysis.store import SEED, STATUSES, B, K
+from analysis.report.completeness import lost_table, picture, text, totals
+from analysis.statistics import SETTING, completeness, finished
+from analysis.store import RUN, K
 from analysis.style import Picture
 from src import schema
 
-# Of one setting: heading, kind (of NLL), finished (runs), answers (sentences), tables, drawings (each picture with its
-# files by suffix), absent (what could not be shown, and why), details (further tables), as the page's template has it.
-Section = dict[str, Any]
+SCREEN_DPI = 100  # of the picture that a page shows where it cannot draw; the files have style.SETTINGS
+MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
 
 class Question(NamedTuple):
@@ -58,6 +59,52 @@ class Findings:
         ]
 
 
+class Drawing(NamedTuple):
+    """A picture drawn: its files by suffix, and its chart as data, None where the page shows a file."""
+
+    picture: Picture
+    files: dict[str, bytes]
+    specification: dict[str, Any] | None
+
+
+class Topic(NamedTuple):
+    """A part of a section: its title, sentences, drawings, and tables, which the page folds."""
+
+    title: str
+    sentences: list[str]
+    drawings: list[Drawing]
+    tables: list[Table]
+
+
+class Section(NamedTuple):
+    """What is shown of one setting: heading, kind of NLL, topics, and what could not be shown and why."""
+
+    heading: str
+    kind: str
+    finished: int
+    topics: list[Topic]
+    absent: list[str]
+
+
+class Shown(NamedTuple):
+    """All that a page shows: the drawings of the decision, a section per setting, and what the grid has and lacks."""
+
+    decision: list[Drawing]
+    sections: list[Section]
+    completeness: Topic
+
+    def drawings(self) -> list[tuple[str, Drawing]]:
+        """Every drawing with the stem of its files."""
+        of_sections = [(n, topic.drawings) for n, each in enumerate(self.sections, start=1) for topic in each.topics]
+        parts = [(0, self.decision), *of_sections, (0, self.completeness.drawings)]
+        return [found for number, drawings in parts for found in self.named(drawings, number)]
+
+    def named(self, drawings: list[Drawing], number: int = 0) -> list[tuple[str, Drawing]]:
+        """Drawings with the stems of their files; number: of their section, 0 for what is about all runs."""
+        prefix = f"setting{number}_" if number and len(self.sections) > 1 else ""
+        return [(f"{prefix}{each.picture.stem}", each) for each in drawings]
+
+
 def compute(question: Question) -> Findings:
     """Read the store and compute every table. Raises ReportError where there is nothing to report."""
     tables = completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
@@ -69,59 +116,64 @@ def compute(question: Question) -> Findings:
     return Findings(question, completeness.varying(runs), decided, runs, history, cells, steadiness, points, observed)
 
 
-def draw(findings: Findings) -> list[Section]:
-    """The sections of all settings, with their figures drawn."""
-    return [section(found) for found in findings.by_setting()]
+def draw(findings: Findings) -> Shown:
+    """Everything that the page shows, with its figures drawn."""
+    runs = findings.runs
+    lost = lost_table(runs)
+    grid = Topic("Completeness", [totals(runs)], drawn([picture(runs)]), [lost] if lost.rows else [])
+    answer = drawn(decision.pictures(findings.decision, commands(runs)))
+    return Shown(answer, [section(found) for found in findings.by_setting()], grid)
 
 
 def section(found: Findings) -> Section:
     """The section of a setting, from its findings."""
-    runs, points = found.runs, found.points
-    images = store.reconstructions(found.question.uri, finished(runs))
-    without = ", ".join(str(k) for k in sorted(set(finished(runs)[K]) - set(images[K]))) if len(images) else ""
-    kind, data = completeness.nll_kind(runs), heading(runs, found.varying)
-    pictures = [
-        *curves.pictures(runs, found.history, found.cells, images, kind, data),
-        *probe.pictures(points, found.observed, data),
+    runs, points, kind = found.runs, found.points, completeness.nll_kind(found.runs)
+    data, usable = heading(runs, found.varying), finished(found.runs)
+    images = {name: store.pictures(found.question.uri, usable, name) for name in MADE}
+    price, paths, made = curves.pictures(runs, found.history, images, kind, data)
+    steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, found.observed, data)
+    last = probe.of_parts(probe.last_probe(points))
+    chosen = found.question.threshold is not None
+    topics = [
+        Topic("Price", stability.threshold_sentences(found.stability, kind), drawn([price, paths]),
+              [curves.cell_table(found.cells, kind), stability.threshold_table(found.stability, kind, chosen)]),
+        Topic("Stability", stability.divergence_sentences(found.stability), drawn(steady),
+              [stability.stability_table(found.stability, kind)]),
+        Topic("Where the noise comes from", probe.noise_sentences(points), drawn(noise),
+              [probe.probe_table(last, probe.caption(points)),
+               probe.probe_table(points, "The probe at every epoch, by layer and head too")]),
+        Topic("What the models make", [], drawn([made]), []),
+        Topic("Runs and parameters", [], [], [run_table(runs), parameter_table(runs)]),
+    ]  # fmt: skip
+    empty = [each.stem for each in (price, paths, *steady, *noise, made) if each.table.empty]
+    absent = [f"{stem}: no finished run recorded what it shows." for stem in empty]
+    without = sorted(set(usable[K]) - set(images[MADE[0]][K])) if len(images[MADE[0]]) else []
+    absent += [f"reconstructions at K = {', '.join(map(str, without))}: the artifact is missing."] if without else []
+    return Section(data, kind, len(usable), topics, [*absent, *probe.left_out(found.history, runs)])
+
+
+def drawn(pictures: list[Picture]) -> list[Drawing]:
+    """The pictures that have something to show, as PNG, SVG, and WebP for a page. The same runs give the same bytes."""
+    return [
+        Drawing(picture, files(picture), picture.chart.specification() if picture.chart else None)
+        for picture in pictures
+        if len(picture.table)
     ]
-    return {
-        "heading": data,
-        "kind": kind,
-        "finished": len(finished(runs)),
-        "answers": [
-            *stability.threshold_sentences(found.stability, kind),
-            *probe.noise_sentences(points),
-        ],
-        "tables": [
-            curves.cell_table(found.cells, kind),
-            stability.stability_table(found.stability, kind),
-            stability.threshold_table(found.stability, kind, found.question.threshold is not None),
-            probe.probe_table(probe.of_parts(probe.last_probe(points)), probe.caption(points)),
-        ],
-        "drawings": [(picture, drawn(picture)) for picture in pictures if len(picture.table)],
-        "absent": [
-            *(f"{p.stem}: no finished run recorded what it shows." for p in pictures if p.table.empty),
-            *([f"reconstructions at K = {without}: the artifact is missing."] if without else []),
-            *probe.left_out(found.history, runs),
-        ],
-        "details": [
-            probe.probe_table(points, "The probe at every epoch, by layer and head too"),
-            _text("Run ids behind each cell", runs, ["start_time"], ["status", "run_id", "run_name"]),
-            parameter_table(runs),
-        ],
-    }
 
 
-def drawn(picture: Picture) -> dict[str, bytes]:
-    """A picture drawn, as PNG and SVG. Without the date the same runs give the same bytes."""
-    png, svg = io.BytesIO(), io.BytesIO()
+def files(picture: Picture) -> dict[str, bytes]:
+    """A picture drawn, by suffix."""
+    png, svg, small = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with style.applied():
         figure = picture.draw()
         figure.savefig(png, format="png")
         # The layout has been computed; computing it again takes as long as drawing.
         figure.set_layout_engine("none")
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
+    with Image.open(png) as image:
+        size = [round(side * SCREEN_DPI / style.SETTINGS["savefig.dpi"]) for side in image.size]
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(small, "webp", quality=70, method=6)
+    return {"png": png.getvalue(), "svg": svg.getvalue(), "webp": small.getvalue()}
 
 
 def heading(runs: pd.DataFrame, varying: list[str]) -> str:
@@ -132,38 +184,31 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
     return "; ".join([data, *(f"{p} = {'none' if pd.isna(first[p]) else first[p]}" for p in others)])
 
 
+def commands(runs: pd.DataFrame) -> dict[str, str]:
+    """By run id the command that repeats a run: the overrides of its grid with the run's own values, K, B and seed."""
+    found = {}
+    for run in runs.to_dict("records"):
+        grid = run["parent_name"].split() if isinstance(run["parent_name"], str) else []
+        keys = [item.split("=")[0] for item in grid if not item.startswith(("study.", "hydra"))]
+        own = {key: run[key] for key in [*keys, *RUN] if key in run and not pd.isna(run[key])}
+        others = [item for item in grid if item.split("=")[0] in keys and item.split("=")[0] not in own]
+        found[run["run_id"]] = " ".join(["python -m src.train", *others, *(f"{key}={own[key]}" for key in own)])
+    return found
+
+
+def run_table(runs: pd.DataFrame) -> Table:
+    """Every run of a setting with its id and what repeats it."""
+    told = runs.assign(command=runs["run_id"].map(commands(runs)))
+    return text("Run ids behind each cell", told, ["start_time"], ["status", "run_id", "command"])
+
+
 def parameter_table(runs: pd.DataFrame) -> Table:
     """The parameters that all runs of a setting share."""
     shared = runs.iloc[0][completeness.setting_params(runs)].dropna().astype(str).reset_index()
     return Table("Parameters shared by every run", ["parameter", "value"], shared.to_numpy().tolist())
 
 
-def lost_table(runs: pd.DataFrame) -> Table:
-    """Every run that is in no mean, and why: not finished, never started, a repeat, or without a test score."""
-    return _text("Runs that are in no mean", completeness.lost(runs), ["run_id"], ["why", "run_id"])
-
-
-def _text(caption: str, rows: pd.DataFrame, order: list[str], columns: list[str]) -> Table:
-    """The named columns after the setting, B, K and seed, as text."""
-    shown = rows.sort_values([SETTING, B, K, SEED, *order])[[SETTING, B, K, SEED, *columns]].fillna("–").astype(str)
-    heads = [SETTING, "B", "K", SEED, *(name.replace("_", " ") for name in columns)]
-    return Table(caption, heads, shown.to_numpy().tolist())
-
-
-def verdicts(findings: Findings) -> tuple[list[str], list[Table]]:
-    """The answer over all settings, and the tables that it rests on."""
-    found = findings.decision
+def verdicts(found: Decision) -> list[Table]:
+    """The tables that the answer rests on."""
     tables = [decision.verdict_table(found.contrasts, "The decision"), decision.matched_table(found.matched)]
-    if found.untuned:
-        tables.append(decision.verdict_table(found.untuned, "The same without tuning"))
-    return decision.answers(found, findings.runs), tables
-
-
-def totals(runs: pd.DataFrame) -> str:
-    """How many runs there are, and what became of them."""
-    counted = runs[runs[COUNTED]]
-    by_status = ", ".join(f"{(counted['status'] == status).sum()} {status}" for status in STATUSES)
-    return (
-        f"{len(runs)} runs recorded, of which {len(runs) - len(counted)} repeat a cell and seed and are set aside. Of "
-        f"the others: {by_status}. Implied by the grids and never started: {len(completeness.missing(runs))}."
-    )
+    return [*tables, *([decision.verdict_table(found.untuned, "The same without tuning")] if found.untuned else [])]

@@ -9,7 +9,8 @@ from analysis import display
 from analysis.display import Columns, Row, Table, decimals, labelled, significant, spread, whole
 from analysis.stability import numbers
 from analysis.stability.numbers import AT_RISK, AXES, CUT_SHORT, IN_A_ROW, REACHED, THRESHOLD, TO_EPOCHS, TO_SECONDS
-from analysis.store import K
+from analysis.statistics.intervals import clopper_pearson
+from analysis.store import B, K
 from src import schema
 from src.schema import Quantity
 
@@ -93,3 +94,16 @@ def threshold_sentences(cells: pd.DataFrame, kind: str) -> list[str]:
         for batch_size, low, high in display.ends(cells[cells[AT_RISK] > 0])
         if low[K] != high[K]
     ]
+
+
+def divergence_sentences(cells: pd.DataFrame) -> list[str]:
+    """How many of the runs that ended diverged, over all cells, and in which."""
+    ended, lost = int(cells["ended_n"].sum()), int(cells["diverged_n"].sum())
+    if not ended:
+        return []
+    low, high = clopper_pearson(lost, ended)
+    where = cells[cells["diverged_n"] > 0].to_dict("records")
+    cases = "; ".join(f"K = {cell[K]}, B = {cell[B]}: {diverged(cell)}" for cell in where)
+    rate = f"{lost} of {display.counted(ended, 'run')} that ended diverged (95 % interval of the rate "
+    rate += f"{display.percent(low)} to {display.percent(high)}, over all cells)."
+    return [f"{rate} {cases}".strip()]

@@ -62,6 +62,21 @@ def epoch_costs(history: pd.DataFrame) -> pd.DataFrame:
     return costs.groupby("run_id")[[EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]].median().reset_index()
 
 
+def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
+    """Training time as a line in K, by least squares over the finished runs of a setting and B with three K or more.
+
+    seconds per epoch = seconds_fixed + seconds_per_draw K
+    """
+    usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
+    rows = [
+        [*cell, *np.polyfit(group[K].to_numpy(float), group[EPOCH_SECONDS.key].to_numpy(float), 1)[::-1]]
+        for cell, group in usable.groupby([SETTING, B])
+        if group[K].nunique() >= 3
+    ]
+    table = pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"])
+    return table.astype({SETTING: "int64", B: "int64"})
+
+
 def setting_params(runs: pd.DataFrame) -> list[str]:
     """The parameters of a setting: all but K, B, seed and what any of the runs names as machinery in its tag."""
     tags = runs[MACHINERY_TAG].dropna().unique() if MACHINERY_TAG in runs else ()

@@ -32,6 +32,7 @@ class Run:
     metrics: the last value of each.
     machine: processor and threads: numbers of a seed are equal bit for bit for one of them only.
     paths: by epoch: test/nll, and the axes of `matched`, all [E]; empty where they are not asked for.
+    name: of the run, for tables.
     """
 
     settings: Mapping[str, Any]
@@ -40,6 +41,7 @@ class Run:
     metrics: Mapping[str, float]
     machine: str = ""
     paths: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    name: str = ""
 
     def score(self, metric: str) -> float:
         """The metric; inf where the run diverged, nan where it has none."""
@@ -53,6 +55,15 @@ class Run:
         return self.machine, self.metrics.get(schema.FORK_DIGEST.key, 0.0)
 
 
+class Pair(NamedTuple):
+    """The scores of two runs of one seed, in the unit of the metric, and the runs' names."""
+
+    seed: int
+    level: float
+    reference: float
+    runs: tuple[str, str]
+
+
 class Contrast(NamedTuple):
     """One value of the factor against the reference.
 
@@ -60,9 +71,10 @@ class Contrast(NamedTuple):
         group: what its runs share; see `naming`.
         level, reference: values of the factor.
         judgement: what the pairs prove.
-        pairs: (seed, score of the level, score of the reference) of each, in the unit of the metric.
+        pairs: the runs that are compared.
         unpaired: why pairs of runs were left out, with their number; empty where none was.
-        obstacle: why more seeds cannot decide; empty where they can.
+        moved: what a fifth of the draws changes of the mean difference, in its unit; nan where the score has no draws.
+        unscored: why the pairs have no difference; empty where they have one.
         epoch_seconds, run_seconds: medians of the last epoch and of a whole run, of the level and of the reference.
     """
 
@@ -70,11 +82,19 @@ class Contrast(NamedTuple):
     level: float | str
     reference: float | str
     judgement: Judgement
-    pairs: tuple[tuple[int, float, float], ...]
+    pairs: tuple[Pair, ...]
     unpaired: str
-    obstacle: str
+    moved: float
+    unscored: str
     epoch_seconds: tuple[float, float]
     run_seconds: tuple[float, float]
+
+    @property
+    def obstacle(self) -> str:
+        """Why more seeds cannot decide; empty where they can."""
+        if self.unscored or not self.moved > DRAWS_SHARE * self.judgement.design.margin:
+            return self.unscored
+        return f"a fifth of the draws moves the difference by {self.moved:.2f}: raise evaluation.final_iw_samples"
 
     @property
     def undecided(self) -> bool:
@@ -165,34 +185,48 @@ def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> l
     return [contrast(*both, design, axis) for both in opponents(runs, design)]
 
 
-def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axis: str | None) -> Contrast:
-    """One contrast, from the runs of both values of the factor."""
+def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tuple[Run, Run]], str]:
+    """The runs of both values of the factor by seed, and why others of one seed are no pairs."""
     others = {run.seed: run for run in reference}
     both = [(run, others[run.seed]) for run in sorted(level, key=lambda run: run.seed) if run.seed in others]
-    pairs = [(a, b) for a, b in both if a.origin == b.origin][: design.n_max]
-    scores = [(a.seed, *scored(a, b, design.metric, axis)) for a, b in pairs]
-    a, b = ([score[place] for score in scores] for place in (1, 2))
-    judgement = judge(paired(a, b, design.diverged), design)
-    obstacle = "" if axis else too_few_draws(pairs, design)
-    lost = [sum(map(math.isinf, side)) for side in (a, b)]
+    return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
+
+
+def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axis: str | None) -> Contrast:
+    """One contrast, from the runs of both values of the factor."""
+    pairs, unpaired = paired_runs(level, reference)
+    pairs = pairs[: design.n_max]
+    scores = [Pair(a.seed, *scored(a, b, design.metric, axis), (a.name, b.name)) for a, b in pairs]
+    a, b = [score.level for score in scores], [score.reference for score in scores]
+    found = paired(a, b, design.diverged)
+    unscored, lost = "", [sum(map(math.isinf, side)) for side in (a, b)]
     if any(lost) and design.diverged is None:
-        chance = discordance(judgement.pairs.only_a, judgement.pairs.only_b)
-        obstacle = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
-    elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (judgement.pairs.n or axis):
-        obstacle = f"the runs have no {design.metric}"
-    if obstacle:
-        judgement = replace(judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None)
-    return Contrast(
+        chance = discordance(found.only_a, found.only_b)
+        unscored = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
+    elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (found.n or axis):
+        unscored = f"the runs have no {design.metric}"
+    made = Contrast(
         shared(level[0], design),
         plain(level[0].settings[design.factor]),
         plain(reference[0].settings[design.factor]),
-        judgement,
-        tuple(score for score in scores if not math.isnan(score[1] + score[2])),
-        apart([pair for pair in both if pair[0].origin != pair[1].origin]),
-        obstacle,
+        judge(found, design),
+        tuple(score for score in scores if not math.isnan(score.level + score.reference)),
+        unpaired,
+        math.nan if axis else moved_by_draws(pairs, design),
+        unscored,
         (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
         (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
     )
+    return at_margin(made, design.margin)
+
+
+def at_margin(found: Contrast, margin: float) -> Contrast:
+    """The same pairs judged at another margin. Intervals hold for all margins at once."""
+    judgement = judge(found.judgement.pairs, replace(found.judgement.design, margin=margin))
+    found = found._replace(judgement=judgement)
+    if found.obstacle:
+        judgement = replace(judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None)
+    return found._replace(judgement=judgement)
 
 
 def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]:
@@ -207,18 +241,15 @@ def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]
     return float(first), float(second)
 
 
-def too_few_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> str:
-    """The reason not to trust a difference of importance-weighted scores; empty where it is settled, or exact."""
-    if design.metric != schema.FINAL_TEST_NLL.key:
-        return ""
+def moved_by_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> float:
+    """What a fifth of the draws changes of the mean difference of importance-weighted scores; nan for other scores."""
 
     def mean(key: str) -> float:
         return paired([a.score(key) for a, _ in pairs], [b.score(key) for _, b in pairs], design.diverged).mean
 
-    moved = abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
-    if not moved > DRAWS_SHARE * design.margin:
-        return ""
-    return f"a fifth of the draws moves the difference by {moved:.2f}: raise evaluation.final_iw_samples"
+    if design.metric != schema.FINAL_TEST_NLL.key:
+        return math.nan
+    return abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
 
 
 def apart(pairs: Sequence[tuple[Run, Run]]) -> str:

@@ -2,7 +2,9 @@
 
 import math
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from src import schema
 from src.inference.contrasts import Contrast, naming
@@ -67,46 +69,71 @@ def command(overrides: Sequence[str], design: Design, first: int, seeds: int) ->
     return f"python -m src.train -m {shlex.join(keys)}"
 
 
-def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: int = 1) -> list[str]:
-    """Two lines for each group: what is enough and what it proves; the price, or what it takes to decide.
+class Answer(NamedTuple):
+    """What is found for one group, in words.
+
+    place: which group; empty for all runs. enough: the smallest value that is not worse, or what is in the way of one.
+    proof: a sentence per contrast. price: seconds per epoch. remedy: what it takes to decide; empty where it is decided.
+    """
+
+    place: str
+    enough: str
+    proof: list[str]
+    price: str
+    remedy: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Two lines for a terminal."""
+        first = f"{self.place or 'all runs'}: {self.enough}. {'; '.join(self.proof)}."
+        return [first, f"  seconds per epoch: {self.price}. {self.remedy}".rstrip()]
+
+
+def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: int = 1) -> list[Answer]:
+    """For each group what is enough, what proves it, its price, and what it takes to decide.
 
     Args:
         contrasts: of one design.
         again: pairs in all -> the command that runs them.
         workers: runs at a time, for the minutes still needed.
     """
-    names = [group_name(each, contrasts) for each in contrasts]
-    return [
-        line
-        for name in dict.fromkeys(names)
-        for line in two_lines(name, [c for c, own in zip(contrasts, names, strict=True) if own == name], again, workers)
-    ]
+    return [found(name, group, again, workers) for name, group in by_group(contrasts).items()]
 
 
-def two_lines(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> list[str]:
+def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
+    """The contrasts of each group, by its name."""
+    groups = defaultdict[str, list[Contrast]](list)
+    for each in contrasts:
+        groups[place(each, contrasts)].append(each)
+    return groups
+
+
+def place(contrast: Contrast, among: Sequence[Contrast]) -> str:
+    """What distinguishes the runs of a contrast, and where they were forked."""
+    fork = contrast.group.get("fork.epochs", 0)
+    return ", ".join(filter(None, [group_name(contrast, among), f"forked after epoch {fork}" if fork else ""]))
+
+
+def found(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> Answer:
     """The answer for one group."""
     design = group[0].judgement.design
-    fork = group[0].group.get("fork.epochs", 0)
-    place = ", ".join(filter(None, [name, f"forked after epoch {fork}" if fork else ""])) or "all runs"
     within = " ".join(filter(None, [f"{design.margin:g}", UNITS.get(design.metric, design.metric)]))
-    reference, proof = named(design.factor, group[0].reference), "; ".join(map(evidence, group))
+    reference = named(design.factor, group[0].reference)
     enough = [each for each in group if proves(each, Verdict.NOT_WORSE)]
     doubtful = [each for each in (group[: group.index(enough[0])] if enough else group) if each.undecided]
     levels = [named(design.factor, each.level) for each in enough]
     if enough and design.reference == "max":
-        found = f"{levels[0]} is the smallest that is not worse than {reference} by {within}"
+        text = f"{levels[0]} is the smallest that is not worse than {reference} by {within}"
     elif enough:
-        found = f"{', '.join(levels)} not worse than {reference} by {within}"
+        text = f"{', '.join(levels)} not worse than {reference} by {within}"
     elif doubtful:
-        found = f"undecided against {reference} at a margin of {within}"
+        text = f"undecided against {reference} at a margin of {within}"
     else:
-        found = f"none is shown to be within {within} of {reference}"
-    lines = [f"{place}: {found}. {proof}.", f"  {price(group)}."]
-    if doubtful:
-        lines[1] += f" {remedy(doubtful, again, workers)}"
-    if doubtful and not fork and not any(each.obstacle for each in doubtful):
-        lines[1] += " (forked, with fork.epochs=1, seeds differ less)"
-    return lines
+        text = f"none is shown to be within {within} of {reference}"
+    cure = remedy(doubtful, again, workers) if doubtful else ""
+    if doubtful and not group[0].group.get("fork.epochs") and not any(each.obstacle for each in doubtful):
+        cure += " (forked, with fork.epochs=1, seeds differ less)"
+    return Answer(name, text, [evidence(each) for each in group], price(group), cure)
 
 
 def proves(each: Contrast, verdict: Verdict) -> bool:
@@ -123,14 +150,18 @@ def stated(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [each for each in verdicts if not implied.get(each, set()).intersection(verdicts)]
 
 
+def telling(each: Contrast) -> Interval:
+    """The interval on which the verdict rests: that for a direction where one is proven."""
+    directional = proves(each, Verdict.BETTER) or proves(each, Verdict.WORSE)
+    return each.judgement.directional if directional else each.judgement.interval
+
+
 def evidence(each: Contrast) -> str:
     """A contrast with its number of pairs, difference, interval and verdicts."""
     judged = each.judgement
-    directional = proves(each, Verdict.BETTER) or proves(each, Verdict.WORSE)
-    interval = judged.directional if directional else judged.interval
     said = ", ".join(filter(None, [*stated(judged.verdicts), each.obstacle]))
     found = "unknown" if math.isnan(judged.pairs.mean) else f"{judged.pairs.mean:+.2f}"
-    return f"{versus(each)} = {found} ({ends(interval)}; n={judged.pairs.n} pairs): {said}"
+    return f"{versus(each)} = {found} ({ends(telling(each))}; n={judged.pairs.n} pairs): {said}"
 
 
 def price(group: Sequence[Contrast]) -> str:
@@ -139,7 +170,7 @@ def price(group: Sequence[Contrast]) -> str:
     known = {each.level: each.epoch_seconds[0] for each in group}
     known[group[0].reference] = group[0].epoch_seconds[1]
     told = [f"{seconds:.2g} at {named(factor, k)}" for k, seconds in known.items() if seconds > 0]
-    return f"seconds per epoch: {', '.join(told) or 'unknown'}"
+    return ", ".join(told) or "unknown"
 
 
 def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: int) -> str:

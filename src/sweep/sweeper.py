@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Contrast, Design, answer, command, table
+from src.inference import Answer, Contrast, Design, answer, command, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep.compose import check, composer, expand
 from src.sweep.decision import (
@@ -208,9 +208,9 @@ def next_launch(
     return next_wave(plan, [each.cell for each in ended], found, left)
 
 
-def conclude(plan: Plan, ended: list[Outcome], started: float, lines: list[str]) -> list[Outcome]:
+def conclude(plan: Plan, ended: list[Outcome], started: float, answers: list[Answer]) -> list[Outcome]:
     """Report how a grid went, its answer last. Raises UnfinishedError where some of its cells are not finished."""
-    log.info("%s", "\n".join([summary(plan, ended, time.time() - started), *lines]))
+    log.info("%s", "\n".join([summary(plan, ended, time.time() - started), *(line for each in answers for line in each.lines)]))
     unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
     if unfinished:
         raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")

@@ -1,12 +1,13 @@
 """What is compared with what, what is left out and why, and what stands in the way of a verdict."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, Verdict, contrasts, opponents
+from src.inference import Design, Run, Verdict, at_margin, contrasts, opponents
 
 NLL, FIFTH, DIGEST = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_FIFTH.key, schema.FORK_DIGEST.key
 DESIGN = Design(0.5, NLL)
@@ -88,7 +89,7 @@ def test_failed_and_unfinished_runs_have_no_score():
     runs[1] = run(1, 99.0, status="", mc_samples=1)
     (found,) = contrasts(runs, DESIGN)
     assert found.judgement.pairs.n == 4
-    assert [seed for seed, _, _ in found.pairs] == [2, 3, 4, 5]
+    assert [pair.seed for pair in found.pairs] == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("moves", "decided"), [(0.09, True), (0.11, False)])
@@ -100,6 +101,20 @@ def test_no_verdict_where_a_fifth_of_the_draws_moves_the_difference_by_a_fifth_o
     assert (Verdict.EQUIVALENT in found.judgement.verdicts) is decided
     assert ("raise evaluation.final_iw_samples" in found.obstacle) is not decided
     assert not found.open
+
+
+def test_at_another_margin_the_pairs_are_judged_as_if_it_had_been_chosen():
+    runs = cells({1: 0.3, 5: 0.0})
+    runs = [run(r.seed, r.score(NLL), metrics={FIFTH: r.score(NLL) + 0.05 * (n < 6)}, **dict(r.settings))
+            for n, r in enumerate(runs)]  # fmt: skip
+    (found,) = contrasts(runs, DESIGN)
+    for margin in (0.2, 0.26, 0.31, 2.0):
+        (chosen,) = contrasts(runs, replace(DESIGN, margin=margin))
+        assert at_margin(found, margin) == chosen
+        assert at_margin(at_margin(found, 0.01), margin) == chosen
+    assert at_margin(found, 0.2).obstacle != ""
+    assert Verdict.EQUIVALENT in at_margin(found, 2.0).judgement.verdicts
+    assert Verdict.EQUIVALENT not in at_margin(found, 0.26).judgement.verdicts
 
 
 def test_a_metric_that_no_run_has_stands_in_the_way_instead_of_more_seeds():
@@ -126,7 +141,7 @@ def tuning(rate, validation, nll):
 def test_each_value_is_tuned_by_its_validation_nll_never_by_the_test_nll():
     runs = tuning(1e-3, 100.0, 90.0) + tuning(1e-4, 101.0, 80.0)
     (found,) = contrasts(runs, Design(0.5, NLL, tune="learning_rate"))
-    assert [score for _, score, _ in found.pairs] == [90.0, 91.0, 92.0, 93.0, 94.0]
+    assert [pair.level for pair in found.pairs] == [90.0, 91.0, 92.0, 93.0, 94.0]
     assert "learning_rate" not in found.group
     assert len(contrasts(runs, DESIGN)) == 2
 
