@@ -23,7 +23,7 @@ MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
 
 class Question(NamedTuple):
-    """What is asked for: a store, an experiment, sweeps (none: all runs), the test NLL to reach, what is compared."""
+    """What is asked for: a place as store.read() has it, an experiment, sweeps (none: all runs), what is compared."""
 
     uri: str
     experiment: str
