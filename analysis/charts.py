@@ -4,6 +4,8 @@ A chart is one specification, drawn once for each panel: the page sets its param
 filtered, so that panels wrap as the screen is wide. Other parameters are set by the page's switches and slider.
 """
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,8 +18,8 @@ from analysis import style
 
 PANEL, HUE, MARGIN, AXIS = "panel", "hue", "margin", "axis"
 HEIGHT = 250
-DIGITS = 6  # significant ones of the data in a page
-MOST_EPOCHS = 50  # points of a line in a page; of more, evenly spaced ones are taken
+DIGITS = 5  # significant ones of the data in a page
+MOST_EPOCHS = 40  # points of a line in a page; of more, evenly spaced ones are taken
 PAD = 0.06  # of the range of values, above and below them
 LOOK = {
     "font": 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',
@@ -98,15 +100,39 @@ def base(table: pd.DataFrame, legend: Mapping[str, str], where: str = "") -> alt
     return alt.Chart(data(table)).transform_filter(kept).encode(color=colour)
 
 
-def y_axis(key: str, title: str, values: Sequence[float], log: bool = False) -> alt.Y:
+def y_axis(title: str, size: Sequence[float]) -> alt.Y:
     """A value axis that all panels share."""
-    scale = alt.Scale(type="log" if log else "linear", domain=list(values), nice=False, zero=False, clamp=log)
-    return alt.Y(f"{key}:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6))
+    scale = alt.Scale(domain=list(size), nice=False, zero=False)
+    return alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6))
+
+
+def switched(title: str, switch: str, sizes: Mapping[str, Sequence[float]], **scale: Any) -> alt.Y:
+    """A value axis that all panels share, with a size for each value of a switch."""
+    low, high = (
+        alt.expr(f"{json.dumps({name: size[end] for name, size in sizes.items()})}[{switch}]") for end in (0, 1)
+    )
+    whole = alt.Scale(domainMin=low, domainMax=high, nice=False, **scale)
+    return alt.Y("mean:Q", title=title, scale=whole, axis=alt.Axis(tickCount=6))
+
+
+def log_y(title: str, size: Sequence[float]) -> alt.Y:
+    """A logarithmic value axis that all panels share, with few lines."""
+    scale = alt.Scale(type="log", domain=list(size), nice=False)
+    return alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(values=log_ticks(*size), format="~g"))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten of a range, and their 2 and 5 times where it has few of them."""
+    steps = (1, 2, 5) if high < 500 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [tick for power in powers for step in steps if low <= (tick := float(f"{step}e{power}")) <= high]
 
 
 def tooltip(fields: Mapping[str, str]) -> list[alt.Tooltip]:
     """What hovering shows: by column, its name; numbers with four digits."""
-    return [alt.Tooltip(key, title=title, **({"format": ".4~r"} if ":Q" in key else {})) for key, title in fields.items()]
+    return [
+        alt.Tooltip(key, title=title, **({"format": ".4~r"} if ":Q" in key else {})) for key, title in fields.items()
+    ]
 
 
 def lines(table: pd.DataFrame, legend: Mapping[str, str], x: alt.X, y: alt.Y, tips: Mapping[str, str], where: str = "",

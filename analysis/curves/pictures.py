@@ -4,19 +4,19 @@ Lines and points are means over seeds, bands and bars t-intervals, drawn where t
 what the runs were trained on, for the title. Draw inside analysis.style.applied().
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 
 import altair as alt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis import charts, style
 from analysis.charts import AXIS, HUE, PANEL, Chart
 from analysis.curves.numbers import by_amount, prices
-from analysis.display import counted, labelled
+from analysis.display import labelled
 from analysis.statistics import AXES, EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.amounts import EPOCHS, EVALUATIONS, SECONDS
 from analysis.statistics.completeness import cost_lines
@@ -26,12 +26,15 @@ from src import schema
 from src.schema import Quantity
 
 PRICE = (
-    "Price: the {nll} at the end against what the whole training took, means over seeds. The line joins the cells that no "
-    "other beats at its price. Right: median seconds of an epoch with a line in K by least squares. Runs that shared a "
-    "machine slowed each other down."
+    "The {nll} at the end against what the whole training took, means over seeds with 95 % t-intervals. The line joins the "
+    "cells that no cheaper one beats."
+)
+COST = (
+    "Median seconds of an epoch against K, with a line by least squares, without compilation, tests and probes. Runs that "
+    "shared a machine slowed each other down."
 )
 PATHS = (
-    "The {nll} after each epoch, which takes few draws, against the training up to there, from the fork on where there is "
+    "The {test} after each epoch, which takes few draws, against the training up to there, from the fork on where there is "
     "one. Bands are 95 % t-intervals over seeds, which differ from each other by more than pairs do."
 )
 MADE = (
@@ -40,6 +43,7 @@ MADE = (
 )
 MARKERS = "osD^v"
 COSTS = (SECONDS, EVALUATIONS)
+ALONE = [""]  # one panel
 
 
 def pictures(
@@ -51,43 +55,67 @@ def pictures(
     usable = finished(runs)
     history = history[history["run_id"].isin(usable["run_id"])]
     final, test = labelled(schema.FINAL_TEST_NLL, kind), labelled(schema.TEST_NLL, kind)
-    cells, paths, rates = prices(usable, history), by_amount(history), cost_lines(usable)
+    cells, paths, seconds = prices(usable, history), by_amount(history), epoch_seconds(usable)
     colours = style.sequential(usable[K])
-    legend = charts.hexed(colours, "K = ")
-    seconds = usable.groupby([B, K])[EPOCH_SECONDS.key].median().reset_index()
-    priced = Chart(lambda: price_layers(cells, legend, final), [""], legend, {AXIS: [axis.label for axis in COSTS]})
-    panels, axes = [f"B = {b}" for b in sorted(paths[B].unique())], {AXIS: [axis.label for axis in AXES]}
+    legend, words = charts.hexed(colours, "K = "), {"nll": final.label, "test": test.label}
+    panels = [f"B = {b}" for b in sorted(paths[B].unique())]
+    costs, axes = ({AXIS: [axis.label for axis in each]} for each in (COSTS, AXES))
+    priced = Chart(lambda: price_layers(cells, legend, final), ALONE, legend, costs)
+    timed = Chart(lambda: cost_layers(seconds, legend), ALONE, legend)
     drawn = Chart(lambda: path_layers(paths, legend, test), panels, legend, axes)
     shown = pd.concat(images.values()) if images else pd.DataFrame()
     return [
-        Picture("price", cells, lambda: plot_price(cells, seconds, rates, colours, final, data), PRICE.format(nll=final.label), priced),
-        Picture("paths", paths, lambda: plot_paths(paths, colours, test, data), PATHS.format(nll=test.label), drawn),
+        Picture("price", cells, lambda: plot_price(cells, colours, final, data), PRICE.format(**words), priced),
+        Picture("cost", seconds, lambda: plot_cost(seconds, colours, data), COST, timed),
+        Picture("paths", paths, lambda: plot_paths(paths, colours, test, data), PATHS.format(**words), drawn),
         Picture("made", shown, lambda: plot_made(images, data), MADE),
-    ]  # fmt: skip
+    ]
+
+
+def epoch_seconds(usable: pd.DataFrame) -> pd.DataFrame:
+    """The median of each K and B with what cost_lines() says of it, column `line`; nan where there is no line."""
+    table = usable.groupby([SETTING, B, K])[EPOCH_SECONDS.key].median().rename("mean").reset_index()
+    table = table.merge(cost_lines(usable), "left", [SETTING, B])
+    return table.assign(line=table["seconds_fixed"] + table["seconds_per_draw"] * table[K])
 
 
 def price_layers(cells: pd.DataFrame, legend: Mapping[str, str], nll: Quantity) -> alt.LayerChart:
     """Means with their intervals against the cost that the switch names, and the front."""
     both = [
-        cells.assign(**{PANEL: "", HUE: [f"K = {k}" for k in cells[K]], "x": cells[axis.key], AXIS: axis.label})
-        .assign(front=cells[f"front_{axis.key}"])
+        cells.assign(x=cells[axis.key], front=cells[f"front_{axis.key}"], **{AXIS: axis.label})
+        .assign(**{PANEL: "", HUE: [f"K = {k}" for k in cells[K]]})
         .drop(columns=[name for name in cells if "/" in name])
         for axis in COSTS
     ]
-    rows = charts.base(pd.concat(both), legend, f"datum.{AXIS} == {AXIS}").encode(
-        x=alt.X("x:Q", title=None, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=5))
+    x = alt.X(
+        "x:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=20), axis=alt.Axis(format="~s", tickCount=4)
     )
-    y = charts.y_axis("mean", nll.axis, charts.domain(cells["mean"], cells["ci_low"], cells["ci_high"]))
+    rows = charts.base(pd.concat(both), legend, f"datum.{AXIS} == {AXIS}").encode(x=x)
+    y = charts.y_axis(nll.axis, charts.domain(cells["mean"], cells["ci_low"], cells["ci_high"]))
     tips = {HUE: "draws", f"{B}:N": "batch size", "n:N": "seeds", "x:Q": "price", "mean:Q": nll.label}
-    front = rows.transform_filter("datum.front").mark_line(color=style.MUTED, strokeDash=[4, 3], strokeWidth=1.2)
-    known = rows.transform_filter("isValid(datum.ci_low)")
+    front = rows.transform_filter("datum.front").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
+    known = rows.transform_filter("isValid(datum.ci_low)").mark_rule(strokeWidth=1.8, clip=True)
     return alt.layer(
         front.encode(y=y, color=alt.value(style.MUTED)),
-        known.mark_rule(strokeWidth=1.8, clip=True).encode(y=charts.of(y, "ci_low"), y2="ci_high:Q"),
-        rows.mark_point(filled=True, size=90, opacity=1).encode(
-            y=y, shape=alt.Shape(f"{B}:N", legend=alt.Legend(title="B")), tooltip=charts.tooltip(tips)
-        ),
+        known.encode(y=charts.of(y, "ci_low"), y2="ci_high:Q"),
+        rows.mark_point(filled=True, size=90, opacity=1).encode(y=y, shape=shape(cells), tooltip=charts.tooltip(tips)),
     )
+
+
+def cost_layers(seconds: pd.DataFrame, legend: Mapping[str, str]) -> alt.LayerChart:
+    """Seconds of an epoch against K, and the lines."""
+    table = seconds.assign(**{PANEL: "", HUE: [f"K = {k}" for k in seconds[K]]})
+    rows = charts.base(table, legend).encode(x=alt.X(f"{K}:Q", title=schema.MC_SAMPLES.label))
+    y = charts.y_axis(EPOCH_SECONDS.axis, [0.0, 1.08 * float(seconds["mean"].max())])
+    tips = {HUE: "draws", f"{B}:N": "batch size", "mean:Q": "seconds per epoch"}
+    line = rows.mark_line(strokeWidth=1.2).encode(y=charts.of(y, "line"), detail=f"{B}:N", color=alt.value(style.MUTED))
+    points = rows.mark_point(filled=True, size=90, opacity=1)
+    return alt.layer(line, points.encode(y=y, shape=shape(seconds), tooltip=charts.tooltip(tips)))
+
+
+def shape(table: pd.DataFrame) -> alt.Shape:
+    """A shape of the points for each B, named where there are several."""
+    return alt.Shape(f"{B}:N", legend=alt.Legend(title="B", orient="top") if table[B].nunique() > 1 else None)
 
 
 def path_layers(paths: pd.DataFrame, legend: Mapping[str, str], nll: Quantity) -> alt.LayerChart:
@@ -95,20 +123,18 @@ def path_layers(paths: pd.DataFrame, legend: Mapping[str, str], nll: Quantity) -
     few = charts.thinned(paths, schema.EPOCH.key)
     few = few.assign(**{PANEL: [f"B = {b}" for b in few[B]], HUE: [f"K = {k}" for k in few[K]]})
     few = few.rename(columns={axis.key: axis.label for axis in AXES}).drop(columns=[K, B, "sd"])
-    y = charts.y_axis("mean", nll.axis, charts.domain(paths["mean"], paths["ci_low"], paths["ci_high"]))
+    y = charts.y_axis(nll.axis, charts.domain(paths["mean"], paths["ci_low"], paths["ci_high"]))
     x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(format="~s", tickCount=5))
     tips = {HUE: "draws", "epoch:N": "epoch", "x:Q": "amount", "n:N": "seeds", "mean:Q": nll.label}
     layers = charts.lines(few, legend, x, y, tips)
     return alt.layer(*(layer.transform_calculate(x=f"datum[{AXIS}]") for layer in layers))
 
 
-def plot_price(
-    cells: pd.DataFrame, seconds: pd.DataFrame, rates: pd.DataFrame, colours: Colours, nll: Quantity, data: str
-) -> Figure:
-    """prices() against both costs with their fronts, and seconds per epoch against K with cost_lines()."""
-    heads = ["against time", "against decoder evaluations", "time of an epoch"]
-    figure, [[*ends, right]] = style.panels([nll.axis], heads, style.facet_size(3, 1), f"Price\n{data}")
-    marks = dict(zip(sorted(cells[B].unique()), cycle(MARKERS), strict=False))
+def plot_price(cells: pd.DataFrame, colours: Colours, nll: Quantity, data: str) -> Figure:
+    """prices() against both costs, with their fronts."""
+    heads = ["against time", "against decoder evaluations"]
+    figure, [ends] = style.panels([nll.axis], heads, style.facet_size(2, 1), f"Price\n{data}", sharey=True)
+    marks = markers(cells)
     for ax, axis in zip(ends, COSTS, strict=True):
         front = cells[cells[f"front_{axis.key}"]].sort_values(axis.key)
         ax.plot(front[axis.key], front["mean"], color=style.MUTED, linestyle="--", linewidth=1)
@@ -116,16 +142,31 @@ def plot_price(
         for b, line in cells.groupby(B):
             ax.scatter(line[axis.key], line["mean"], s=45, c=list(line[K].map(colours)), marker=marks[b], zorder=3)
         ax.set(xscale="log", xlabel=axis.axis)
-    for b, line in seconds.groupby(B):
-        right.scatter(line[K], line[EPOCH_SECONDS.key], c=list(line[K].map(colours)), s=45, marker=marks[b], zorder=3)
-        for rate in rates[rates[B] == b].to_dict("records"):
-            drawn = pd.Series([line[K].min(), line[K].max()])
-            right.plot(drawn, rate["seconds_fixed"] + rate["seconds_per_draw"] * drawn, color=style.MUTED, linewidth=1)
-    right.set(xlabel=schema.MC_SAMPLES.axis, ylabel=EPOCH_SECONDS.axis)
-    right.set_ylim(bottom=0)
-    shapes = [style.marker(marks[b], f"B = {b}") for b in marks]
-    figure.legend(handles=[*style.handles(colours, "K = "), *shapes], loc="outside right upper")
+    figure.legend(handles=both_handles(colours, marks), loc="outside right upper")
     return figure
+
+
+def plot_cost(seconds: pd.DataFrame, colours: Colours, data: str) -> Figure:
+    """epoch_seconds() against K."""
+    figure, [[ax]] = style.panels([EPOCH_SECONDS.axis], [""], (6, 3.4), f"Time of an epoch\n{data}")
+    marks = markers(seconds)
+    for b, line in seconds.groupby(B):
+        ax.plot(line[K], line["line"], color=style.MUTED, linewidth=1)
+        ax.scatter(line[K], line["mean"], c=list(line[K].map(colours)), s=45, marker=marks[b], zorder=3)
+    ax.set_xlabel(schema.MC_SAMPLES.axis)
+    ax.set_ylim(bottom=0)
+    figure.legend(handles=both_handles(colours, marks), loc="outside right upper")
+    return figure
+
+
+def markers(table: pd.DataFrame) -> dict[int, str]:
+    """A shape for each B."""
+    return dict(zip(sorted(table[B].unique()), cycle(MARKERS), strict=False))
+
+
+def both_handles(colours: Colours, marks: Mapping[int, str]) -> list[Line2D]:
+    """What a legend shows of K and B."""
+    return [*style.handles(colours, "K = "), *(style.marker(mark, f"B = {b}") for b, mark in marks.items())]
 
 
 def plot_paths(paths: pd.DataFrame, colours: Colours, nll: Quantity, data: str) -> Figure:
@@ -155,5 +196,7 @@ def plot_made(images: Mapping[str, pd.DataFrame], data: str) -> Figure:
             ax.set_axis_off()
             if k in found:
                 ax.imshow(found[k]["image"], cmap="gray_r")
-                ax.text(0, -0.02, f"B = {found[k][B]}, seed {found[k][SEED]}", transform=ax.transAxes, fontsize=7, va="top")
+                ax.text(
+                    0, -0.02, f"B = {found[k][B]}, seed {found[k][SEED]}", transform=ax.transAxes, fontsize=7, va="top"
+                )
     return figure

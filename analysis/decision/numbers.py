@@ -19,7 +19,7 @@ from src.schema import Quantity
 ENDED = (schema.FINISHED, schema.DIVERGED)
 # Kind of processor and number of threads. The draws of a seed are the same bit for bit only where both are equal.
 MACHINE = [f"{TAG_PREFIX}{schema.CPU}", f"{TAG_PREFIX}{schema.THREADS}"]
-POINTS = 40  # of a difference along an axis
+POINTS = 25  # of a difference along an axis
 
 
 class Decision(NamedTuple):
@@ -104,7 +104,9 @@ def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
         settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
         known = {str(name): float(row[name]) for name in metrics if pd.notna(row[name])}
         machine = ", ".join(str(row.get(tag, "")) for tag in MACHINE)
-        made.append(Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {}), row["run_id"]))
+        made.append(
+            Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {}), row["run_id"])
+        )
     return made
 
 

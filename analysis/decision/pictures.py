@@ -25,6 +25,8 @@ ALONG = (
     "training, from the fork on where there is one. Bands are intervals at each amount alone."
 )
 
+BESIDE = -16  # pixels, of the points of single seeds from their mean
+
 
 def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
     """The difference at the end and along training; none where nothing is compared. commands: by run, what repeats it."""
@@ -32,7 +34,8 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
         return []
     first = decision.contrasts[0]
     margin, reference = first.judgement.design.margin, called(first, first.reference)
-    colours = style.sequential([called(first, level) for level in levels(decision.contrasts)])
+    everything = style.sequential([called(first, level) for level in levels(decision.contrasts)])
+    colours = {label: colour for label, colour in everything.items() if label != reference}
     means, seeds = end_table(decision.contrasts), seed_table(decision.contrasts, commands)
     along = decision.along.assign(**{HUE: [called(first, level) for level in decision.along["level"]]})
     along = along.rename(columns={"place": PANEL})
@@ -47,8 +50,9 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
 
 
 def levels(contrasts: Sequence[Contrast]) -> list[float | str]:
-    """The values that are compared with the reference, each once, in their order."""
-    return sorted({each.level for each in contrasts}, key=lambda level: (isinstance(level, str), level))
+    """The values of the factor, each once, in their order, the reference too: a value has one colour in all figures."""
+    found = {level for each in contrasts for level in (each.level, each.reference)}
+    return sorted(found, key=lambda level: (isinstance(level, str), level))
 
 
 def called(contrast: Contrast, level: float | str) -> str:
@@ -84,15 +88,15 @@ def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd
 def end_layers(means: pd.DataFrame, seeds: pd.DataFrame, legend: Mapping[str, str], reference: str) -> alt.LayerChart:
     """The band of the margin, a point per seed, and means with their intervals."""
     size = charts.domain(means["mean"], means["ci_low"], means["ci_high"], seeds["mean"], pd.Series([0.0]))
-    y = charts.y_axis("mean", f"difference from {reference}", size)
+    y = charts.y_axis(f"difference from {reference}", size)
     x = alt.X(f"{HUE}:N", title=None, sort=list(legend), axis=alt.Axis(labelAngle=0))
     rows, points = charts.base(means, legend), charts.base(seeds, legend)
     tips = {"n:N": "pairs", "mean:Q": "difference", "interval:N": "interval", "verdict:N": "at the study's margin"}
     of_seed = {name: name for name in ("seed", "run", "reference run", "command")} | {"mean:Q": "difference"}
     return alt.layer(
         *charts.band(),
-        points.mark_point(filled=True, size=36, opacity=0.45, clip=True).encode(
-            x=x, y=y, xOffset=alt.XOffset("seed:N", scale=alt.Scale(paddingOuter=6)), tooltip=charts.tooltip(of_seed)
+        points.mark_point(filled=True, size=36, opacity=0.45, clip=True, xOffset=BESIDE).encode(
+            x=x, y=y, tooltip=charts.tooltip(of_seed)
         ),
         rows.mark_rule(strokeWidth=2.5, clip=True).encode(x=x, y=charts.of(y, "ci_low"), y2="ci_high:Q"),
         rows.mark_point(filled=True, size=110, opacity=1, clip=True).encode(x=x, y=y, tooltip=charts.tooltip(tips)),
@@ -101,9 +105,17 @@ def end_layers(means: pd.DataFrame, seeds: pd.DataFrame, legend: Mapping[str, st
 
 def along_layers(along: pd.DataFrame, legend: Mapping[str, str], reference: str) -> alt.LayerChart:
     """The mean difference at equal amounts of what the switch says, with its intervals and the band of the margin."""
-    y = charts.y_axis("mean", f"difference from {reference}", charts.domain(along["mean"], pd.Series([0.0]), pad=0.3))
+    sizes = {axis: charts.domain(rows["mean"], pd.Series([0.0]), pad=0.4) for axis, rows in along.groupby(AXIS)}
+    y = charts.switched(f"difference from {reference}", AXIS, sizes)
     x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(tickCount=5, format="~s"))
-    tips = {HUE: "value", "x:Q": "amount", "n:N": "pairs", "mean:Q": "difference", "ci_low:Q": "from", "ci_high:Q": "to"}
+    tips = {
+        HUE: "value",
+        "x:Q": "amount",
+        "n:N": "pairs",
+        "mean:Q": "difference",
+        "ci_low:Q": "from",
+        "ci_high:Q": "to",
+    }
     return alt.layer(*charts.band(), *charts.lines(along, legend, x, y, tips, f"datum.{AXIS} == {AXIS}"))
 
 

@@ -93,7 +93,8 @@ def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line
     for each, at_time in zip(group, timed, strict=True):
         judged, later = each.judgement, at_time.judgement.pairs.mean
         mean = NONE if np.isnan(judged.pairs.mean) else signed(judged.pairs.mean)
-        seconds = NONE if np.isnan(later) else f"{signed(later)}: {verdict(at_time)}"
+        pairs = f" (n = {at_time.judgement.pairs.n})" if at_time.judgement.pairs.n != judged.pairs.n else ""
+        seconds = NONE if np.isnan(later) else f"{signed(later)}{pairs}: {verdict(at_time)}"
         level = inference.named(judged.design.factor, each.level)
         told = inference.ends(inference.telling(each)).replace("-", "−")
         yield Line(level, mean, told, str(judged.pairs.n), verdict(each), seconds, significant(each.epoch_seconds[0]))

@@ -29,14 +29,14 @@ APART = 4  # the least ratio of two epochs named on it
 Kinds = dict[str, tuple[Any, str]]  # by column: the dashes and the label of its lines
 COMPONENTS = (
     "Where a step's noise comes from, by epoch (0: before training): variance between images (dashed) and of the Monte "
-    "Carlo noise of an image's K draws (solid); divided by B they add up to a step's variance. Means over seeds, faint "
-    "lines the single seeds. Estimates below zero are not drawn."
+    "Carlo noise of an image's K draws (solid); divided by B they add up to a step's variance. Means over seeds. Estimates "
+    "below zero are not drawn."
 )
 OF_SET = " Here V_mc is that of a whole set of K draws, not divided again."
 TIPS = {HUE: "draws", f"{EPOCH}:N": "epoch", "n:N": "seeds", "mean:Q": "value"}
 SHARES = (
     "Share of the Monte Carlo noise in a step's variance, by epoch: what a larger K could still take away. Ratios of "
-    "means over seeds, faint lines the single seeds."
+    "means over seeds, with 95 % intervals."
 )
 
 
@@ -48,7 +48,7 @@ def pictures(points: pd.DataFrame, observed: pd.DataFrame, data: str) -> list[Pi
     norm = f" Gradients {NORMS[points[NORM].min()]}."  # "optimizer" sorts first
     components = COMPONENTS + ("" if single(points) else OF_SET) + norm
     panels, legend = [f"B = {b}" for b in sorted(points[B].unique())], charts.hexed(style.sequential(points[K]), "K = ")
-    parts = {PART: [PARTS[part] for part in PARTS if part in set(points[PART])]}
+    parts = {PART: [PARTS[part] for part in reversed(PARTS) if part in set(points[PART])]}  # the whole gradient first
     share = Chart(lambda: share_layers(points, legend), panels, legend, parts)
     both = Chart(lambda: component_layers(points, legend), panels, legend, parts)
     return [
@@ -61,7 +61,7 @@ def share_layers(points: pd.DataFrame, legend: Mapping[str, str]) -> alt.LayerCh
     """The share by epoch of the part that the switch names, with its intervals over seeds."""
     rows = _rows(points, SHARE).rename(columns={f"{SHARE}_ci_low": "ci_low", f"{SHARE}_ci_high": "ci_high"})
     highest = float(np.nanmax([*rows["mean"], *rows["ci_high"], 0.01]))
-    y = charts.y_axis("mean", "share of Monte Carlo noise", [0.0, 1.05 * highest])
+    y = charts.y_axis("share of Monte Carlo noise", [0.0, 1.05 * highest])
     y.axis = alt.Axis(format="%", tickCount=6)
     return alt.layer(*charts.lines(rows, legend, _x(points), y, TIPS, f"datum.{PART} == {PART}"))
 
@@ -72,7 +72,9 @@ def component_layers(points: pd.DataFrame, legend: Mapping[str, str]) -> alt.Lay
     kinds = {STEP_MC: "Monte Carlo", "var_data": "between images"}
     rows = pd.concat([_rows(points, key).assign(kind=kind) for key, kind in kinds.items()])
     rows = rows[rows["mean"] > 0].drop(columns=[f"{SHARE}_ci_low", f"{SHARE}_ci_high"])
-    y = alt.Y("mean:Q", title="variance per image", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~g"))
+    sizes = {part: charts.log_domain(of_part["mean"]) for part, of_part in rows.groupby(PART)}
+    y = charts.switched("variance per image", PART, sizes, type="log")
+    y.axis = alt.Axis(format="~s", tickCount=3)
     kind = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [4, 3]]),
                           legend=alt.Legend(title=None, orient="top"))  # fmt: skip
     drawn = charts.base(rows, legend, f"datum.{PART} == {PART}").encode(x=_x(points), y=y)

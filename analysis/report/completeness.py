@@ -18,7 +18,9 @@ COLOURS = {
     schema.FINISHED: "#8fbfae", schema.DIVERGED: "#b3261e", schema.FAILED: "#e08a3c", schema.KILLED: "#8f6bb3",
     schema.RUNNING: "#6fa8d6", STATUSES[-1]: "#9aa3aa", MISSING: "#e3e7ea",
 }  # fmt: skip
-CAPTION = "Completeness: what became of every seed of every cell; repeats are left out. Means are of finished runs only."
+CAPTION = (
+    "Completeness: what became of every seed of every cell; repeats are left out. Means are of finished runs only."
+)
 
 
 def status_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -55,13 +57,17 @@ def plot(table: pd.DataFrame, legend: dict[str, str]) -> Figure:
     for ax, name in zip(axes, names, strict=True):
         grid = table[table[PANEL] == name].assign(code=lambda rows: rows[HUE].map(codes))
         grid = grid.pivot(index=SEED, columns=K, values="code")
-        ax.pcolormesh(grid, cmap=ListedColormap(list(legend.values())), vmin=-0.5, vmax=len(codes) - 0.5, edgecolors="w")
+        ax.pcolormesh(
+            grid, cmap=ListedColormap(list(legend.values())), vmin=-0.5, vmax=len(codes) - 0.5, edgecolors="w"
+        )
         ax.set_xticks([place + 0.5 for place in range(len(grid.columns))], [str(k) for k in grid.columns])
         step = -(-len(grid) // 12)
         ax.set_yticks([place + 0.5 for place in range(0, len(grid), step)], [str(s) for s in grid.index[::step]])
         ax.set_xlabel(schema.MC_SAMPLES.label)
         ax.grid(False)
-    figure.legend(handles=[style.marker("s", label, colour) for label, colour in legend.items()], loc="outside right upper")
+    figure.legend(
+        handles=[style.marker("s", label, colour) for label, colour in legend.items()], loc="outside right upper"
+    )
     return figure
 
 

@@ -130,22 +130,22 @@ def section(found: Findings) -> Section:
     runs, points, kind = found.runs, found.points, completeness.nll_kind(found.runs)
     data, usable = heading(runs, found.varying), finished(found.runs)
     images = {name: store.pictures(found.question.uri, usable, name) for name in MADE}
-    price, paths, made = curves.pictures(runs, found.history, images, kind, data)
+    price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
     steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, found.observed, data)
-    last = probe.of_parts(probe.last_probe(points))
+    last = probe.last_probe(points)
     chosen = found.question.threshold is not None
     topics = [
-        Topic("Price", stability.threshold_sentences(found.stability, kind), drawn([price, paths]),
+        Topic("Price", stability.threshold_sentences(found.stability, kind), drawn([price, cost, paths]),
               [curves.cell_table(found.cells, kind), stability.threshold_table(found.stability, kind, chosen)]),
         Topic("Stability", stability.divergence_sentences(found.stability), drawn(steady),
               [stability.stability_table(found.stability, kind)]),
         Topic("Where the noise comes from", probe.noise_sentences(points), drawn(noise),
-              [probe.probe_table(last, probe.caption(points)),
-               probe.probe_table(points, "The probe at every epoch, by layer and head too")]),
+              [probe.probe_table(probe.of_parts(last), probe.caption(points)),
+               probe.probe_table(last, "The same by layer and head: other epochs are in probe.csv")]),
         Topic("What the models make", [], drawn([made]), []),
         Topic("Runs and parameters", [], [], [run_table(runs), parameter_table(runs)]),
     ]  # fmt: skip
-    empty = [each.stem for each in (price, paths, *steady, *noise, made) if each.table.empty]
+    empty = [each.stem for each in (price, cost, paths, *steady, *noise, made) if each.table.empty]
     absent = [f"{stem}: no finished run recorded what it shows." for stem in empty]
     without = sorted(set(usable[K]) - set(images[MADE[0]][K])) if len(images[MADE[0]]) else []
     absent += [f"reconstructions at K = {', '.join(map(str, without))}: the artifact is missing."] if without else []

@@ -85,7 +85,9 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
     return {
         "question": question,
         "period": sorted(set(findings.runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
-        "metric": f"Compared by {metric}, {', '.join(sorted({each.kind for each in shown.sections}))}." if metric else "",
+        "metric": f"Compared by {metric}, {', '.join(sorted({each.kind for each in shown.sections}))}."
+        if metric
+        else "",
         "unit": schema.FINAL_TEST_NLL.unit if metric == schema.FINAL_TEST_NLL.key else "",
         "margins": margins,
         "chosen": at,
@@ -127,18 +129,23 @@ def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
         room[0] -= len(content)
         return Markup(f"data:image/webp;base64,{content}" if room[0] >= 0 else f"figures/{stem}.png")
 
-    return environment(autoescape=True).get_template("page.html.j2").render(
-        words(findings, shown),
-        tables=verdicts(findings.decision),
-        methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
-        pseudo_nll=schema.PSEUDO_NLL,
-        style=Markup(own["css"]),
-        script=Markup(own["js"]),
-        vega=Markup(vega),
-        script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
-        json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
-        source=source,
-        refresh=refresh,
+    return (
+        environment(autoescape=True)
+        .get_template("page.html.j2")
+        .render(
+            words(findings, shown),
+            tables=verdicts(findings.decision),
+            methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
+            pseudo_nll=schema.PSEUDO_NLL,
+            style=Markup(own["css"]),
+            script=Markup(own["js"]),
+            vega=Markup(vega),
+            script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
+            json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
+            source=source,
+            short=lambda caption: re.split(r"[:;.]", caption)[0],
+            refresh=refresh,
+        )
     )
 
 

@@ -22,7 +22,7 @@ STABILITY = (
     "over seeds with 95 % t-intervals."
 )
 ALL = "all of it, any K"
-LABEL = f"variance of minibatch losses [{TOTAL.unit}]"
+LABEL = f"variance of losses [{TOTAL.unit}]"
 
 
 def pictures(runs: pd.DataFrame, history: pd.DataFrame, data: str) -> list[Picture]:
@@ -47,7 +47,7 @@ def layers(noise: pd.DataFrame, total: pd.DataFrame, legend: Mapping[str, str]) 
     ]
     both = pd.concat(rows)
     both[HUE] = both[HUE].where(both[HUE].notna(), [f"K = {k}" for k in both[K]])
-    y = charts.y_axis("mean", LABEL, charts.log_domain(both["mean"]), log=True)
+    y = charts.log_y(LABEL, charts.log_domain(both["mean"]))
     x = alt.X(f"{EPOCH}:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(zero=False))
     tips = {HUE: "part", f"{K}:N": "draws", f"{EPOCH}:N": "epoch", "n:N": "seeds", "mean:Q": "variance"}
     return alt.layer(*charts.lines(both, legend, x, y, tips, detail=f"{K}:N"))

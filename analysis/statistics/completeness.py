@@ -6,7 +6,7 @@ A setting is all parameters but K, B and seed. Only runs of one setting are aver
 import numpy as np
 import pandas as pd
 
-from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, K, ReportError, Tables, param_columns
+from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
 from src import schema
 from src.schema import Quantity
 

@@ -210,7 +210,10 @@ def next_launch(
 
 def conclude(plan: Plan, ended: list[Outcome], started: float, answers: list[Answer]) -> list[Outcome]:
     """Report how a grid went, its answer last. Raises UnfinishedError where some of its cells are not finished."""
-    log.info("%s", "\n".join([summary(plan, ended, time.time() - started), *(line for each in answers for line in each.lines)]))
+    log.info(
+        "%s",
+        "\n".join([summary(plan, ended, time.time() - started), *(line for each in answers for line in each.lines)]),
+    )
     unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
     if unfinished:
         raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")
