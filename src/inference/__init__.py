@@ -1,9 +1,9 @@
 """Paired differences over seeds, intervals that stay valid however often one looks, and what they prove."""
 
 from src.inference.calibrate import critical_values
-from src.inference.contrasts import Contrast, Run, contrasts, opponents, plain
+from src.inference.contrasts import Contrast, Run, contrasts, naming, opponents, plain
 from src.inference.design import Design
 from src.inference.intervals import Interval, holm, t_interval, t_sequence, tost, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
-from src.inference.words import answer, command, table
+from src.inference.words import answer, command, named, table
