@@ -42,7 +42,7 @@ def pictures(
     runs: pd.DataFrame, history: pd.DataFrame, cells: pd.DataFrame, images: pd.DataFrame, kind: str, data: str
 ) -> list[Picture]:
     """The pictures of one setting, none drawn yet, of its marked runs, their history, their results_by_cell() and their
-    store.reconstructions(). kind says what the NLL is.
+    store.pictures(). kind says what the NLL is.
     """
     usable = finished(runs)
     history = history.merge(usable.reindex(columns=["run_id", *pairs.MACHINE]), on="run_id")
@@ -112,7 +112,7 @@ def plot_cost(cells: pd.DataFrame, quantity: Quantity, data: str) -> Figure:
 
 
 def plot_reconstructions(images: pd.DataFrame, data: str) -> Figure:
-    """One test digit and its K sampled reconstructions, a panel per row of store.reconstructions()."""
+    """One test digit and its K sampled reconstructions, a panel per row of store.pictures()."""
     columns = min(len(images), PANELS_PER_ROW)
     rows = -(-len(images) // columns)
     title = f"A test digit and its K sampled reconstructions, n = 1 run per K\n{data}"

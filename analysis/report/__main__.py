@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     defaults = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.report", description=__doc__, formatter_class=defaults)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    parser.add_argument("--store", default=uri, metavar="URI", help="MLflow store")
+    parser.add_argument("--store", default=uri, metavar="PLACE", help="MLflow store, or folder of an earlier report")
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
     parser.add_argument("--threshold", type=nats, metavar="NATS", help="test NLL whose reaching is timed, else chosen")

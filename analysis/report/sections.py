@@ -22,7 +22,7 @@ Section = dict[str, Any]
 
 
 class Question(NamedTuple):
-    """What is asked for: a store, an experiment, sweeps (none: all runs), the test NLL to reach, what is compared."""
+    """What is asked for: a place as store.read() has it, an experiment, sweeps (none: all runs), what is compared."""
 
     uri: str
     experiment: str
@@ -77,7 +77,7 @@ def draw(findings: Findings) -> list[Section]:
 def section(found: Findings) -> Section:
     """The section of a setting, from its findings."""
     runs, points = found.runs, found.points
-    images = store.reconstructions(found.question.uri, finished(runs))
+    images = store.pictures(found.question.uri, finished(runs), schema.RECONSTRUCTIONS_FILE)
     without = ", ".join(str(k) for k in sorted(set(finished(runs)[K]) - set(images[K]))) if len(images) else ""
     kind, data = completeness.nll_kind(runs), heading(runs, found.varying)
     pictures = [

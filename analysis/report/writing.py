@@ -10,6 +10,7 @@ import jinja2
 from analysis import decision
 from analysis.report.sections import Findings, Section, lost_table, totals, verdicts
 from analysis.statistics import SETTING, completeness
+from analysis.store import Tables, shareable
 from src import schema
 
 # What an earlier report of the same name may have written for other settings and figures.
@@ -42,17 +43,17 @@ def write(findings: Findings, sections: list[Section], folder: Path) -> list[Pat
 
 
 def write_tables(new: Callable[[str], Path], findings: Findings) -> None:
-    """Runs, histories and probes, if any, as Parquet; what was computed from them as CSV, with the parameters in which
-    settings differ, and apart by kind of NLL, because numbers of two kinds cannot be compared.
+    """Runs and histories as recorded, and probes, if any, as Parquet; what was computed from them as CSV, with the
+    parameters in which settings differ, and apart by kind of NLL, because numbers of two kinds cannot be compared.
     """
-    tidy = {"runs": findings.runs, "history": findings.history}
+    tidy = shareable(Tables(findings.runs.drop(columns=completeness.MARKS), findings.history))._asdict()
     tables = {"summary": findings.cells, "stability": findings.stability}
     if findings.decision.contrasts:
         decision.differences(findings.decision.contrasts).to_csv(new("differences.csv"), index=False)
     if len(findings.points):
         tidy["probe"], tables["probe"] = findings.observed, findings.points
     for name, table in tidy.items():
-        table.to_parquet(new(f"{name}.parquet"), index=False)
+        table.to_parquet(new(f"{name}.parquet"), index=False, compression="zstd")
     kinds = {setting: completeness.nll_kind(mine) for setting, mine in findings.runs.groupby(SETTING)}
     settings = findings.runs.drop_duplicates(SETTING)[[SETTING, *findings.varying]]
     settings = settings.assign(**{schema.NLL_KIND: settings[SETTING].map(kinds)})

@@ -10,7 +10,6 @@ from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, K, ReportError, Tabl
 from src import schema
 from src.schema import Quantity
 
-# Columns that mark() adds to the runs table.
 SETTING, COUNTED = "setting", "counted"
 # The columns of a cell in a table of several settings.
 CELL_OF = [SETTING, *CELL]
@@ -20,6 +19,8 @@ MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
 # The median over a run's epochs: an epoch that another program slowed down does not change it.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
 DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder evaluations")
+# The columns that mark() adds to the runs table.
+MARKS = [SETTING, COUNTED, EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]
 
 
 def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
@@ -39,12 +40,12 @@ def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
 
 
 def mark(tables: Tables) -> pd.DataFrame:
-    """The runs with more columns: setting (1, 2, ...), counted, and epoch_costs().
+    """The runs with the columns MARKS: setting (1, 2, ...), counted, and epoch_costs().
 
     Each (setting, K, B, seed) counts once: by its latest finished run, else by its latest run. Repeats are no
     further seeds; they are set aside.
     """
-    runs = tables.runs
+    runs = tables.runs.drop(columns=MARKS, errors="ignore")
     differing = varying(runs)
     number = runs.groupby(differing, dropna=False, sort=True).ngroup() + 1 if differing else 1
     runs = runs.assign(**{SETTING: number, "finished": runs["status"] == schema.FINISHED})

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
+from analysis.store.parquet import read_parquet
 from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy
-from src import schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,18 +36,25 @@ COLUMNS = {
 Records = list[pd.DataFrame]
 
 
-def read(uri: str, experiment: str) -> Tables:
-    """The runs and histories of the experiment of that name in the MLflow store at an SQLite or http(s) URI.
+def read(place: str, experiment: str) -> Tables:
+    """The runs and histories of an experiment, or of files, which do not record one.
+
+    Args:
+        place: sqlite:///FILE, http(s)://..., a folder with runs.parquet and history.parquet, or such a runs.parquet.
 
     Raises:
-        ReportError: no such store or experiment, no run of a cell in it, or a damaged database.
+        ReportError: no such place or experiment, no run of a cell in it, or a damaged database.
     """
-    records = _read_sqlite(uri, experiment) if uri.startswith(SQLITE) else _read_client(uri, experiment)
-    tables = tidy(*records)
+    scheme, separator, _ = place.partition("://")
+    if not separator:
+        tables, received = read_parquet(place), "no runs"
+    else:
+        records = _read_sqlite(place, experiment) if scheme == "sqlite" else _read_client(place, experiment)
+        tables, received = tidy(*records), f"{len(records[0])} runs, none with them"
     if tables.runs.empty:
         raise ReportError(
-            f"Experiment {experiment!r} of {uri} has nothing to report. Expected runs with the parameters "
-            f"{', '.join(RUN)}. Received {len(records[0])} runs, none with them. Train first: python -m src.train"
+            f"Experiment {experiment!r} of {place} has nothing to report. Expected runs with the parameters "
+            f"{', '.join(RUN)}. Received {received}. Train first: python -m src.train"
         )
     return tables
 
@@ -135,30 +142,31 @@ def _request(client: "MlflowClient", experiment_id: str) -> Records:
     return [pd.DataFrame(r, columns=["run_id", *c]) for r, c in zip(rows, COLUMNS.values(), strict=True)]
 
 
-def reconstructions(uri: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The picture of a test digit and its reconstructions for each K with a run that has one, from the batch size that
-    was run with most K, then the smallest batch size, then the smallest seed: mc_samples, batch_size, seed, image
-    ([height, width] or [height, width, channels]).
+def pictures(place: str, runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The artifact of that name (schema.RECONSTRUCTIONS_FILE, LATENT_FILE, MANIFOLD_FILE) for each K with a run that
+    has it, from the batch size that was run with most K, then the smallest batch size, then the smallest seed:
+    mc_samples, batch_size, seed, image ([height, width] or [height, width, channels]). Files of a report have none.
     """
     candidates = runs.assign(levels=runs.groupby(B)[K].transform("nunique"))
     candidates = candidates.sort_values(["levels", B, SEED], ascending=[False, True, True])
+    candidates = candidates.dropna(subset=["artifact_uri"]) if "artifact_uri" in runs else candidates[:0]
     found: dict[int, dict[str, Any]] = {}
     for run in candidates.to_dict("records"):
-        if run[K] not in found and (image := _picture(uri, run["run_id"], run["artifact_uri"])) is not None:
+        if run[K] not in found and (image := _picture(place, run["run_id"], run["artifact_uri"], name)) is not None:
             found[run[K]] = {key: run[key] for key in RUN} | {"image": image}
     return pd.DataFrame([found[level] for level in sorted(found)], columns=[*RUN, "image"])
 
 
-def _picture(uri: str, run_id: str, artifact_uri: str) -> np.ndarray | None:
+def _picture(place: str, run_id: str, artifact_uri: str, name: str) -> np.ndarray | None:
     """A run's picture, downloaded first where it is not on this machine; None where it is missing or damaged."""
-    parts, name = urlsplit(artifact_uri), schema.RECONSTRUCTIONS_FILE
+    parts = urlsplit(artifact_uri)
     try:
         if parts.scheme in ("", "file"):
             return imread(Path(unquote(parts.path) if parts.scheme else artifact_uri) / name)
         from mlflow import MlflowClient, MlflowException
 
         with suppress(MlflowException):
-            return imread(MlflowClient(uri).download_artifacts(run_id, name))
+            return imread(MlflowClient(place).download_artifacts(run_id, name))
     except (OSError, SyntaxError):  # the PNG reader raises SyntaxError for a damaged file
         pass
     return None

@@ -160,7 +160,7 @@ def test_reconstructions_show_a_panel_per_k():
 
 
 def test_a_reconstruction_is_taken_from_the_smallest_seed_that_has_one(runs):
-    found = stores.reconstructions(study().uri, runs)
+    found = stores.pictures(study().uri, runs, schema.RECONSTRUCTIONS_FILE)
     assert found[[K, B, "seed"]].to_numpy().tolist() == [[1, 30, 0], [5, 30, 0]]
     assert found["image"][1].shape[:2] == (28, 28 * 5)
 

@@ -77,9 +77,17 @@ def test_every_file_is_written_and_named_at_the_end(folder):
 def test_parquet_files_are_tidy(folder):
     runs, history = pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "history.parquet")
     assert not runs["run_id"].duplicated().any()
-    assert {"mc_samples", "batch_size", "seed", "status", "tags.fingerprint", "setting", "counted"} <= set(runs)
+    assert {"mc_samples", "batch_size", "seed", "status", "tags.fingerprint"} <= set(runs)
     assert {"run_id", "epoch", schema.TRAIN_LOSS.key, schema.TRAIN_SECONDS.key} <= set(history)
     assert set(history["run_id"]) == set(runs["run_id"])
+
+
+def test_a_report_rebuilt_from_its_files_gives_the_same_tables_and_files(folder, tmp_path):
+    assert main(["--store", str(folder), "--output", str(tmp_path)]) == 0
+    tables = [file.name for file in folder.iterdir() if file.suffix in (".csv", ".parquet")]
+    assert {"summary-nll.csv", "differences.csv", "history.parquet"} <= set(tables)
+    for name in tables:
+        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_a_pseudo_nll_and_an_nll_share_no_table(folder):
