@@ -17,13 +17,16 @@ import sys
 from collections.abc import Callable
 
 from analysis import store
-from analysis.compare import METRICS, compare
+from analysis.compare import compare
 from analysis.compare.words import lines, outcome
-from analysis.statistics import completeness
 from src import schema
 
+# Of these less is better, by an amount in the unit of the margin.
+RECORDED = (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE, *schema.EPOCH_METRICS, schema.VALIDATION_NLL)
+METRICS = [each.key for each in RECORDED if each.unit == "nats/image" and "_sem" not in each.key]
 
-def above(least: float, example: str) -> Callable[[str], float]:
+
+def above(least: float, example: float) -> Callable[[str], float]:
     """The type of an option: a finite number above the least one."""
 
     def read(text: str) -> float:
@@ -32,7 +35,7 @@ def above(least: float, example: str) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and value > least):
-            raise argparse.ArgumentTypeError(f"must be a number above {least:g}. Received: {text}. Use {example}.")
+            raise argparse.ArgumentTypeError(f"must be a number above {least:g}. Received: {text}. Use {example:g}.")
         return value
 
     return read
@@ -42,14 +45,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.compare", description=__doc__, formatter_class=style)
-    parser.add_argument("studies", nargs=2, metavar=("A", "B"), help="the reference, and what is compared with it")
-    margin, slower = above(0, "0.25"), above(1, "1.1")
-    parser.add_argument("--margin", type=margin, required=True, metavar="NATS", help="increase that does not matter")
-    parser.add_argument("--slower", type=slower, metavar="RATIO", help="compare times too: ratio that does not matter")
-    parser.add_argument("--metric", default=schema.FINAL_TEST_NLL.key, choices=METRICS, metavar="METRIC",
-                        help=f"one of {', '.join(METRICS)} (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--experiment", nargs="+", default=[schema.EXPERIMENT], metavar="NAME", help="of both or each")
-    parser.add_argument("--sweep", nargs=2, metavar=("A", "B"), help="only this sweep of each")
+    add, margin, slower = parser.add_argument, above(0, 0.25), above(1, 1.1)
+    add("a", metavar="A", help="the reference: a store's URI, or the folder or runs.parquet of a report")
+    add("b", metavar="B", help="what is compared with it")
+    add("--margin", type=margin, required=True, metavar="NATS", help="increase that does not matter")
+    add("--slower", type=slower, metavar="RATIO", help="compare times too: ratio that does not matter")
+    add("--metric", default=METRICS[0], choices=METRICS, metavar="KEY", help=f"{', '.join(METRICS)}; else the first")
+    add("--experiment", nargs="+", default=[schema.EXPERIMENT], metavar="NAME", help="of both, or of A and of B")
     options = parser.parse_args(arguments)
     if len(options.experiment) > 2:
         parser.error(f"--experiment takes one name for both studies, or two. Received: {len(options.experiment)}.")
@@ -59,11 +61,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Print the comparison, and return the exit code of the module's text."""
     options = parse(arguments)
-    names, sweeps = options.experiment, options.sweep or []
     try:
-        before, after = (store.read(*each) for each in zip(options.studies, (names[0], names[-1]), strict=True))
-        a, b = (completeness.select_sweeps(tables, sweeps[n : n + 1]) for n, tables in enumerate((before, after)))
-        found = compare((a, b), options.metric, options.margin, options.slower)
+        studies = store.read(options.a, options.experiment[0]), store.read(options.b, options.experiment[-1])
+        found = compare(studies, options.metric, options.margin, options.slower)
     except store.ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
