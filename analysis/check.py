@@ -119,10 +119,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Check, print what does not agree, and return the exit code of the module's text."""
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.check", description=__doc__, formatter_class=style)
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: README.md and docs/**/*.md")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: those of docs, results and the root"
+    )
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
-    files = options.files or [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]
+    files = options.files or [Path("README.md"), *sorted([*Path("docs").rglob("*.md"), *options.results.rglob("*.md")])]
     if lost := [file for file in files if not file.is_file()]:
         parser.error(f"there is no file {lost[0]}. Run it in the repository's root, or name Markdown files.")
     numbers = [each for file in files for each in marked(file)]
