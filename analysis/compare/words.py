@@ -31,7 +31,7 @@ def table(contrasts: Sequence[Contrast], mean: str, back: Callable[[float], floa
         low, high = judged.directional if pairs.mean > judged.design.margin else judged.interval
         interval = f"{back(low):.3f} to {back(high):.3f}" if math.isfinite(low) else "none"
         middle, sd = (f"{value:.3f}" if math.isfinite(value) else "-" for value in (back(pairs.mean), pairs.sd))
-        few = "an interval needs two pairs" if pairs.n < 2 else ""
+        few = "an interval needs two pairs" if pairs.n < 2 and not each.unpaired else ""
         said = "; ".join(filter(None, [verdict(each), few, each.obstacle, each.unpaired]))
         rows.append((cell_name(each, contrasts), str(pairs.n), middle, sd, interval, said))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
