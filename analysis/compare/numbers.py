@@ -12,9 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.decision.numbers import ENDED, as_runs
+from analysis.decision.numbers import ENDED, MACHINE, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
-from analysis.statistics.pairs import MACHINE
 from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
 from src.inference import Contrast, Design, Verdict, contrasts, judge, opponents, t_interval

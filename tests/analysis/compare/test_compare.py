@@ -7,8 +7,8 @@ from scipy import stats
 from analysis import store as stores
 from analysis.compare import compare
 from analysis.compare.__main__ import main
+from analysis.compare.numbers import MACHINE
 from analysis.compare.words import UNDECIDED, table
-from analysis.statistics.pairs import MACHINE
 from src import schema
 from src.inference import Verdict
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve
@@ -81,8 +81,7 @@ def test_numbers_are_those_of_a_paired_t_test(tmp_path, before):
     alpha = 0.05 / 4
     assert quality.judgement.alpha == pytest.approx(alpha)
     for each in (quality, speed):
-        _, a, b = zip(*each.pairs, strict=True)
-        test = stats.ttest_rel(a, b)
+        test = stats.ttest_rel([pair[1] for pair in each.pairs], [pair[2] for pair in each.pairs])
         for interval, level in ((each.judgement.interval, alpha), (each.judgement.directional, alpha / 2)):
             assert tuple(interval) == pytest.approx(tuple(test.confidence_interval(1 - 2 * level)), rel=1e-9)
     times = [np.median(curve(1, 100, seed)[SECONDS]) for seed in range(SEEDS)]
