@@ -49,6 +49,7 @@ lint: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m analysis.check
 
 test: lint
 	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)

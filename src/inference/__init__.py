@@ -1,7 +1,7 @@
 """Paired differences over seeds, intervals that stay valid however often one looks, and what they prove."""
 
 from src.inference.calibrate import critical_values
-from src.inference.contrasts import Contrast, Run, at_margin, contrasts, opponents, paired_runs, plain
+from src.inference.contrasts import Contrast, Run, at_margin, contrasts, naming, opponents, paired_runs, plain
 from src.inference.design import Design
 from src.inference.intervals import Interval, holm, t_interval, t_sequence, tost, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired

@@ -1,0 +1,149 @@
+"""Check the numbers of the docs against the studies that they come from: python -m analysis.check
+
+A number carries its source directly behind it, in a comment that a reader of the page does not see:
+0.05<!-- = post_forked/differences level=5 mean -->. STUDY/TABLE KEY=VALUE ... COLUMN: a folder under results/, one of
+the tables that the report computes (summary, stability, differences, probe), what filters its rows down to one, and the
+column that is compared, after rounding to the decimals that are written. A number with % is a share.
+
+Exit code: 0 all agree; 1 a number is not what its source says; 2 a source cannot be found.
+"""
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from src import schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMMENT = re.compile(r"<!-- =(.*?)-->", re.DOTALL)
+NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d[\d,]*(?:\.\d+)?(?: ?%)?$")
+SOURCE = re.compile(r"([\w.-]+)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
+FORM = "a number with STUDY/TABLE KEY=VALUE ... COLUMN directly behind it"
+
+
+class Marked(NamedTuple):
+    """A number, "" for none, and where it says that it comes from; place: file and line."""
+
+    place: str
+    number: str
+    source: str
+
+
+class SourceError(Exception):
+    """What a source names does not exist. The message says what does."""
+
+
+def marked(file: Path) -> Iterator[Marked]:
+    """The marked numbers of a file."""
+    text = file.read_text(encoding="utf-8")
+    for comment in COMMENT.finditer(text):
+        number = NUMBER.search(text, text.rfind("\n", 0, comment.start()) + 1, comment.start())
+        line = text.count("\n", 0, comment.start()) + 1
+        yield Marked(f"{file}:{line}", number[0] if number else "", " ".join(comment[1].split()))
+
+
+def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
+    """The tables of a study, computed from its runs and histories. Raises SourceError where it has none."""
+    pick("study", study, [path.parent.name for path in results.glob("*/runs.parquet")])
+    # Imported late: it takes seconds, for which docs without a marked number need not wait.
+    from analysis import decision
+    from analysis.report import Question, compute
+    from analysis.statistics import SETTING
+    from analysis.store import ReportError
+
+    try:
+        found = compute(Question(str(results / study), schema.EXPERIMENT, []))
+    except ReportError as error:
+        raise SourceError(str(error)) from error
+    settings = found.runs.drop_duplicates(SETTING)[[SETTING, *found.varying]]
+    by_setting = {"summary": found.cells, "stability": found.stability, "probe": found.points}
+    named = {name: settings.merge(table, "inner", SETTING) for name, table in by_setting.items()}
+    return {**named, "differences": decision.differences(found.decision.contrasts)}
+
+
+def pick(what: str, name: str, known: Iterable[Any]) -> str:
+    """The name, where it is known. Raises SourceError with those that are close, or all."""
+    names = [str(each) for each in known]
+    if name not in names:
+        near = difflib.get_close_matches(name, names) or sorted(names)[:20]
+        raise SourceError(f"There is no {what} {name!r}. Expected for example: {', '.join(near) or 'there is none'}.")
+    return name
+
+
+def look_up(source: str, read: "Callable[[str], dict[str, pd.DataFrame]]") -> float:
+    """The value that a source names; read: study -> its tables. Raises SourceError where there is none, or several."""
+    parts = SOURCE.fullmatch(source)
+    if parts is None:
+        raise SourceError(f"Expected {FORM}. Received: {source}.")
+    found = read(parts[1])
+    rows = found[pick("table", parts[2], found)]
+    for key, text in (word.split("=", 1) for word in parts[3].split()):
+        values = rows[pick("column", key, rows)]
+        rows = rows[[same(value, text) for value in values]]
+        if rows.empty:
+            raise SourceError(f"No row has {key}={text}. Expected one of: {', '.join(map(str, values.unique()))}.")
+    column = rows[pick("column", parts[4], rows)]
+    if len(rows) > 1:
+        free = [str(key) for key in rows if rows[key].nunique() > 1 and rows[key].dtype.kind not in "f"]
+        raise SourceError(f"{len(rows)} rows match. Expected one. Filter by: {', '.join(free) or 'there is no key'}.")
+    try:
+        return float(column.iloc[0])
+    except (TypeError, ValueError):
+        raise SourceError(f"{parts[4]} is no number. Received: {column.iloc[0]}.") from None
+
+
+def same(value: object, text: str) -> bool:
+    """Whether a cell of a table is what a filter says: as numbers where both are, else as text."""
+    try:
+        return float(str(value)) == float(text)
+    except ValueError:
+        return str(value) == text
+
+
+def agrees(number: str, value: float) -> bool:
+    """Whether a value, rounded to the decimals of the written number, is that number; at a tie to either side."""
+    written = Decimal(number.rstrip(" %").replace(",", "").replace("−", "-"))
+    error = written - Decimal(repr(value)) * (100 if number.endswith("%") else 1)
+    return error.is_finite() and abs(error) <= Decimal(5).scaleb(int(written.as_tuple().exponent) - 1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check, print what does not agree, and return the exit code of the module's text."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.check", description=__doc__, formatter_class=style)
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: those of docs, results and the root"
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="where studies lie")
+    options = parser.parse_args(arguments)
+    files = options.files or [Path("README.md"), *sorted([*Path("docs").rglob("*.md"), *options.results.rglob("*.md")])]
+    if lost := [file for file in files if not file.is_file()]:
+        parser.error(f"there is no file {lost[0]}. Run it in the repository's root, or name Markdown files.")
+    numbers = [each for file in files for each in marked(file)]
+    read, code = cache(partial(tables, options.results)), 0
+    for each in numbers:
+        try:
+            if not each.number:
+                raise SourceError(f"No number stands before it. Expected {FORM}.")
+            value = look_up(each.source, read)
+            if not agrees(each.number, value):
+                print(f"{each.place}: written {each.number}, found {value:.6g}: {each.source}")
+                code = max(code, 1)
+        except SourceError as error:
+            print(f"{each.place}: {each.source}: {error}")
+            code = 2
+    holding = {each.place.rpartition(":")[0] for each in numbers}
+    print(f"numbers checked: {len(numbers)}, in files: {len(holding)}" if numbers else "no number carries a source")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

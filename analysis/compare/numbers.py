@@ -1,0 +1,113 @@
+"""What two studies differ by, and what their pairs of runs prove in each cell.
+
+A cell is K, B and the settings that vary within a study. A setting that is constant in both, but not the same, is what
+is compared. The number of pairs is taken as fixed beforehand: the intervals are Student's, at one look.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.decision.numbers import ENDED, MACHINE, as_runs
+from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
+from analysis.store import TAG_PREFIX, ReportError, Tables
+from src import schema
+from src.inference import Contrast, Design, Verdict, contrasts, judge, opponents, t_interval
+
+STUDY, STUDIES = "study", ("A", "B")
+# A ratio of times is a difference of these.
+LOG_SECONDS = "train/log_seconds"
+MOST_PAIRS = 10_000
+
+
+class Comparison(NamedTuple):
+    """What was found. Every contrast is B - A of one cell.
+
+    differs: what is constant in both studies, but not the same: (in A, in B) by name.
+    quality: of the metric. speed: of LOG_SECONDS, of runs on one kind of machine; empty where it is not asked for.
+    alone, lost: of A and of B, the runs that ended and have no partner, and those that count and did not end.
+    """
+
+    differs: dict[str, tuple[str, str]]
+    quality: list[Contrast]
+    speed: list[Contrast]
+    alone: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: float | None) -> Comparison:
+    """Compare B, the second study, with A.
+
+    Args:
+        metric: of which less is better. margin: the increase that does not matter, in its unit.
+        slower: the ratio of times that does not matter, above 1; None: do not compare them.
+    Raises:
+        ReportError: no two runs to compare.
+    """
+    marked = [completeness.mark(tables).assign(**{STUDY: name}) for name, tables in zip(STUDIES, studies, strict=True)]
+    runs = pd.concat([each[each[COUNTED]] for each in marked], ignore_index=True).copy()
+    runs[LOG_SECONDS] = np.log(runs[EPOCH_SECONDS.key].astype(float))
+    runs["numerics"] = runs.get(completeness.NUMERICS_TAG)
+    ended = runs[runs["status"].isin(ENDED)]
+    changed = differing(ended)
+    # What is compared may change the state at the fork: runs of a seed are pairs all the same.
+    of_runs = as_runs(ended.drop(columns=schema.FORK_DIGEST.key, errors="ignore"), studies[0].history.head(0))
+    free = tuple(changed.keys() - {schema.NLL_KIND})  # NLLs of two kinds are never compared
+    plan = Design(margin, metric, None, factor=STUDY, covarying=free, reference=STUDIES[0])
+    cells = max(1, len(opponents(of_runs, plan)))
+    plan = replace(plan, comparisons=cells if slower is None else 2 * cells)
+    quality = [once(each) for each in contrasts([replace(run, machine="") for run in of_runs], plan)]
+    if not any(each.judgement.pairs.n for each in quality):
+        runs_of = " and ".join(str((ended[STUDY] == name).sum()) for name in STUDIES)
+        known = ["", *({each.obstacle for each in quality} - {""})]
+        raise ReportError(
+            "No run of A has a partner in B. Expected ended runs of one cell, seed and kind of NLL in both. Received "
+            f"{runs_of} runs{'; '.join(known)}. Constant, but not the same: "
+            f"{', '.join(changed) or 'nothing'}. Train both over the same K, B, seeds and settings that vary."
+        )
+    speed = []
+    if slower is not None:
+        by_time = replace(plan, metric=LOG_SECONDS, margin=math.log(slower))
+        speed = [once(each) for each in contrasts([run for run in of_runs if run.status == schema.FINISHED], by_time)]
+    paired = sum(len(each.pairs) for each in quality)
+    alone = tuple(int((ended[STUDY] == name).sum()) - paired for name in STUDIES)
+    lost = tuple(int((runs.drop(ended.index)[STUDY] == name).sum()) for name in STUDIES)
+    return Comparison(changed, quality, speed, alone, lost)
+
+
+def differing(runs: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Settings, versions and machines that are constant in A and in B, but not the same: by name, in A and in B."""
+    tags = [name for name in runs if str(name).startswith(f"{TAG_PREFIX}version.") or name in MACHINE]
+    found = {}
+    for name in [*completeness.setting_params(runs), *tags]:
+        texts = runs[name].astype("object").where(runs[name].notna(), "none").astype(str)
+        a, b = (texts[runs[STUDY] == study].unique() for study in STUDIES)
+        if name != STUDY and len(a) == len(b) == 1 and a[0] != b[0]:
+            found[str(name).removeprefix(TAG_PREFIX)] = (a[0], b[0])
+    return found
+
+
+def once(each: Contrast) -> Contrast:
+    """The contrast judged at one look at as many pairs as there are, by Student's t."""
+    judged, n = each.judgement, each.judgement.pairs.n
+    if n < 2:
+        return each
+    fixed = judge(judged.pairs, replace(judged.design, n0=n, n_max=n))
+    return each._replace(judgement=replace(fixed, verdicts=(Verdict.UNDECIDED,)) if each.obstacle else fixed)
+
+
+def more_pairs(each: Contrast) -> int | None:
+    """How many more pairs would decide if mean and sd stay as they are, a plug-in guess; None where none would."""
+    judged, pairs = each.judgement, each.judgement.pairs
+
+    def decides(n: int) -> bool:
+        interval, directional = (t_interval(replace(pairs, n=n), judged.alpha / sides) for sides in (1, 2))
+        return interval.high < judged.design.margin or directional.low > judged.design.margin
+
+    if each.obstacle or not pairs.sd > 0 or not decides(MOST_PAIRS):
+        return None
+    return bisect_left(range(2, MOST_PAIRS), True, key=decides) + 2 - pairs.n
