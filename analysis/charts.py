@@ -1,13 +1,12 @@
-"""Figures that answer to the reader, in Vega-Lite: their common look, parts and data.
+"""Pictures in Vega-Lite, which answer to the reader.
 
 A chart is one specification, drawn once for each panel: the page sets its parameter `panel`, by which the data are
-filtered, so that panels wrap as the screen is wide. Other parameters are set by the page's switches and slider.
+filtered, so that panels wrap as the screen is wide. Other parameters are set by the page's switch and slider.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -15,110 +14,104 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from analysis import style
+from analysis.picture import HUE, LINES, PANEL, TILES, Picture, X
 
-PANEL, HUE, MARGIN, AXIS = "panel", "hue", "margin", "axis"
+MARGIN = "margin"
 HEIGHT = 250
 DIGITS = 5  # significant ones of the data in a page
-MOST_EPOCHS = 40  # points of a line in a page; of more, evenly spaced ones are taken
-PAD = 0.06  # of the range of values, above and below them
-LOOK = {
-    "font": 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',
+MOST = 40  # points of a line in a page; of more, evenly spaced ones are taken
+PLAIN = 1e5  # numbers up to here have no prefix of a unit
+BESIDE = -16  # pixels, of the points of single seeds from their mean
+FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+LINE = {"strokeWidth": 1.8, "clip": True}
+LOOK: dict[str, Any] = {
+    "font": FONT,
     "view": {"stroke": None},
     "axis": {
         "labelColor": style.MUTED, "titleColor": style.INK, "titleFontWeight": "normal", "titleFontSize": 12,
-        "gridColor": "#e7ebee", "domainColor": style.MUTED, "tickColor": style.MUTED, "labelFontSize": 11,
+        "gridColor": style.GRID, "domainColor": style.MUTED, "tickColor": style.MUTED, "labelFontSize": 11,
     },
 }  # fmt: skip
 
 
-class Chart(NamedTuple):
-    """A figure of the page.
-
-    layers: what is drawn, made when it is asked for. panels: the values of the column PANEL, a panel each. legend: the
-    colour of each label. switches: by parameter, the values among which the reader chooses, the first one to begin with.
-    margin: the half-width of the band at the beginning, where there is one.
-    """
-
-    layers: Callable[[], alt.LayerChart]
-    panels: Sequence[str]
-    legend: Mapping[str, str]
-    switches: Mapping[str, Sequence[str]] = {}
-    margin: float | None = None
-
-    def specification(self) -> dict[str, Any]:
-        """Vega-Lite, as data."""
-        begin = {PANEL: self.panels[0], **{name: values[0] for name, values in self.switches.items()}}
-        begin |= {} if self.margin is None else {MARGIN: self.margin}
-        chart = self.layers().properties(width="container", height=HEIGHT).configure(**LOOK)
-        with alt.data_transformers.disable_max_rows():
-            return chart.add_params(*(alt.param(name, value=value) for name, value in begin.items())).to_dict()
+def legend(picture: Picture) -> dict[str, str]:
+    """The colour of each label, as pages write it."""
+    return {label: to_hex(colour) for label, colour in picture.colours.items()}
 
 
-def hexed(colours: style.Colours, prefix: str = "") -> dict[str, str]:
-    """A legend of these colours."""
-    return {f"{prefix}{level}": to_hex(colour) for level, colour in colours.items()}
+def specification(picture: Picture) -> dict[str, Any]:
+    """A picture as Vega-Lite."""
+    begin: dict[str, Any] = {PANEL: picture.panels[0], MARGIN: picture.margin, picture.switch: None}
+    begin[picture.switch] = next(iter(picture.choices), None)
+    params = [alt.param(name, value=value) for name, value in begin.items() if value is not None]
+    layers = {LINES: lines, TILES: tiles}.get(picture.kind, points)(picture)
+    with alt.data_transformers.disable_max_rows():
+        chart = alt.layer(*layers).properties(width="container", height=HEIGHT).configure(**LOOK)
+        return chart.add_params(*params).to_dict()
 
 
-def data(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as a page carries it: numbers with DIGITS significant digits; what is not finite is missing."""
-    numbers = table.select_dtypes("floating").astype(float)
-    finite = numbers.where(np.isfinite(numbers))
-    return table.assign(**{name: [significant(value) for value in finite[name]] for name in finite})
+def data(picture: Picture, table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that are drawn; numbers with DIGITS significant digits; what is not finite is missing."""
+    names = [PANEL, HUE, X, "mean", "ci_low", "ci_high", "line", picture.switch, picture.marks, *picture.tips]
+    table = table[[name for name in dict.fromkeys(names) if name in table]].dropna(axis=1, how="all")
+    if picture.kind == LINES and table[X].nunique() > MOST and not picture.switch:
+        values = np.sort(table[X].unique())
+        table = table[table[X].isin(values[np.linspace(0, len(values) - 1, MOST).round().astype(int)])]
+    table = table.copy()
+    for name in [name for name in table if table[name].dtype.kind == "f"]:
+        table[name] = [rounded(value) for value in table[name]]
+    return table
 
 
-def significant(value: float) -> float | None:
-    """None where there is no value: JSON has no nan."""
-    return None if np.isnan(value) else float(f"{value:.{DIGITS}g}")
+def rounded(value: float) -> float | None:
+    """None where there is no finite value: JSON has none."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-def thinned(table: pd.DataFrame, x: str) -> pd.DataFrame:
-    """At most MOST_EPOCHS values of x, the first and the last among them."""
-    values = np.sort(table[x].unique())
-    kept = values[np.unique(np.linspace(0, len(values) - 1, MOST_EPOCHS).round().astype(int))]
-    return table[table[x].isin(kept)]
+def base(picture: Picture, table: pd.DataFrame) -> alt.Chart:
+    """The rows of the panel, and of what the switch says, with their colours and their place on x."""
+    kept = [f"datum.{PANEL} == {PANEL}"] + [f"datum.{name} == {name}" for name in [picture.switch] if name]
+    scale, title = alt.Scale(domain=list(picture.colours), range=list(legend(picture).values())), picture.x or None
+    rows = alt.Chart(data(picture, table)).transform_filter(" && ".join(kept))
+    return rows.encode(x=x_axis(picture, title), color=alt.Color(f"{HUE}:N", legend=None, scale=scale))
 
 
-def domain(*values: pd.Series, pad: float = PAD) -> list[float]:
-    """The range of all finite values, a little wider: all panels have it."""
-    known = np.concatenate([np.asarray(each, dtype=float) for each in values])
-    known = known[np.isfinite(known)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    room = pad * (high - low) or 1.0
-    return [low - room, high + room]
+def x_axis(picture: Picture, title: str | None) -> alt.X:
+    """Words side by side, or numbers."""
+    if picture.kind == TILES or picture.table[X].dtype.kind not in "iuf":
+        values = list(dict.fromkeys(picture.table[X]))
+        return alt.X(f"{X}:N", title=title, sort=values, axis=alt.Axis(labelAngle=0))
+    if "x" in picture.log:
+        scale, axis = alt.Scale(type="log", nice=False, padding=20), alt.Axis(format="~s", tickCount=4)
+    elif picture.sparse:
+        values = sorted(picture.table[X].unique())
+        scale, axis = alt.Scale(type="symlog", nice=False), alt.Axis(values=values, format="d", labelOverlap=True)
+    else:
+        scale, axis = (
+            alt.Scale(zero=False, nice=picture.kind != LINES),
+            alt.Axis(format="~s", tickCount=6),
+        )
+    return alt.X(f"{X}:Q", title=title, scale=scale, axis=axis)
 
 
-def log_domain(values: pd.Series) -> list[float]:
-    """The range of the positive values, on a logarithmic axis."""
-    low, high = domain(np.log10(values[values > 0]))
-    return [10**low, 10**high]
-
-
-def base(table: pd.DataFrame, legend: Mapping[str, str], where: str = "") -> alt.Chart:
-    """Rows of the panel, and of what the switches say by the expression `where`, with their colours by HUE."""
-    kept = " && ".join(filter(None, [f"datum.{PANEL} == {PANEL}", where]))
-    colour = alt.Color(f"{HUE}:N", legend=None, scale=alt.Scale(domain=list(legend), range=list(legend.values())))
-    return alt.Chart(data(table)).transform_filter(kept).encode(color=colour)
-
-
-def y_axis(title: str, size: Sequence[float]) -> alt.Y:
-    """A value axis that all panels share."""
-    scale = alt.Scale(domain=list(size), nice=False, zero=False)
-    return alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6))
-
-
-def switched(title: str, switch: str, sizes: Mapping[str, Sequence[float]], **scale: Any) -> alt.Y:
-    """A value axis that all panels share, with a size for each value of a switch."""
-    low, high = (
-        alt.expr(f"{json.dumps({name: size[end] for name, size in sizes.items()})}[{switch}]") for end in (0, 1)
-    )
-    whole = alt.Scale(domainMin=low, domainMax=high, nice=False, **scale)
-    return alt.Y("mean:Q", title=title, scale=whole, axis=alt.Axis(tickCount=6))
-
-
-def log_y(title: str, size: Sequence[float]) -> alt.Y:
-    """A logarithmic value axis that all panels share, with few lines."""
-    scale = alt.Scale(type="log", domain=list(size), nice=False)
-    return alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(values=log_ticks(*size), format="~g"))
+def y_axis(picture: Picture, key: str = "mean") -> alt.Y:
+    """A value axis that all panels share, with a size for each value of the switch, and few lines where it is log."""
+    look: dict[str, Any] = {"format": "%"} if picture.percent else {}
+    if "y" in picture.log:
+        low, high = picture.size(next(iter(picture.choices), ""))
+        look = {
+            "format": "~g" if high < PLAIN else "~s",
+            **({"tickCount": 3} if picture.switch else {"values": log_ticks(low, high)}),
+        }
+    if picture.switch:
+        sizes = {value: picture.size(value) for value in picture.choices}
+        ends = [alt.expr(f"{json.dumps({v: s[end] for v, s in sizes.items()})}[{picture.switch}]") for end in (0, 1)]
+        size = {"domainMin": ends[0], "domainMax": ends[1]}
+    else:
+        size = {"domain": list(picture.size())}
+    kind = {"type": "log"} if "y" in picture.log else {"zero": False}
+    scale = alt.Scale(nice=False, **size, **kind)
+    return alt.Y(f"{key}:Q", title=picture.y, scale=scale, axis=alt.Axis(**{"tickCount": 6, **look}))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -128,33 +121,65 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [tick for power in powers for step in steps if low <= (tick := float(f"{step}e{power}")) <= high]
 
 
-def tooltip(fields: Mapping[str, str]) -> list[alt.Tooltip]:
-    """What hovering shows: by column, its name; numbers with four digits."""
+def tooltips(picture: Picture, table: pd.DataFrame) -> list[alt.Tooltip]:
+    """What hovering shows: numbers with four digits."""
     return [
-        alt.Tooltip(key, title=title, **({"format": ".4~r"} if ":Q" in key else {})) for key, title in fields.items()
+        alt.Tooltip(f"{key}:{'Q' if number else 'N'}", title=title, **({"format": ".4~r"} if number else {}))
+        for key, title in picture.tips.items()
+        if key in table
+        for number in [table[key].dtype.kind == "f"]
     ]
 
 
-def lines(table: pd.DataFrame, legend: Mapping[str, str], x: alt.X, y: alt.Y, tips: Mapping[str, str], where: str = "",
-          detail: str = "") -> list[alt.Chart]:  # fmt: skip
-    """Means as lines by HUE and detail, points to hover over, and the intervals in ci_low and ci_high as bands."""
-    rows = base(table, legend, where).encode(x=x, **({"detail": alt.Detail(detail)} if detail else {}))
-    area = rows.transform_filter("isValid(datum.ci_low)").mark_area(opacity=style.BAND_OPACITY, clip=True)
-    drawn = [
-        rows.mark_line(strokeWidth=1.8, clip=True).encode(y=y),
-        rows.mark_point(filled=True, size=28, clip=True).encode(y=y, tooltip=tooltip(tips)),
-    ]
-    return [area.encode(y=of(y, "ci_low"), y2="ci_high:Q"), *drawn]
+def lines(picture: Picture) -> list[alt.Chart]:
+    """Means as lines, with points to hover over, and intervals as bands."""
+    rows, y = base(picture, picture.table), y_axis(picture)
+    joined = rows.mark_line(**LINE).encode(y=y)
+    if picture.marks:
+        values = list(dict.fromkeys(picture.table[picture.marks]))
+        scale = alt.Scale(domain=values, range=[[1, 0], [4, 3]][: len(values)])
+        key = alt.Legend(title=None, orient="top")
+        joined = joined.encode(strokeDash=alt.StrokeDash(f"{picture.marks}:N", scale=scale, legend=key))
+    hover = rows.mark_point(filled=True, size=28, clip=True).encode(y=y, tooltip=tooltips(picture, picture.table))
+    drawn = band(picture)
+    if "ci_low" in picture.table:
+        known = rows.transform_filter("isValid(datum.ci_low)").mark_area(opacity=style.BAND_OPACITY, clip=True)
+        drawn.append(known.encode(y=y_axis(picture, "ci_low"), y2="ci_high:Q"))
+    return [*drawn, joined, hover]
 
 
-def band() -> list[alt.Chart]:
+def points(picture: Picture) -> list[alt.Chart]:
+    """Means as points with their intervals as bars, single seeds beside them, and a line that joins points."""
+    rows, y = base(picture, picture.table), y_axis(picture)
+    drawn, shape = band(picture), {}
+    if picture.marks:
+        several = picture.table[picture.marks].nunique() > 1
+        key = alt.Legend(title=picture.marks, orient="top") if several else None
+        shape = {"shape": alt.Shape(f"{picture.marks}:N", legend=key)}
+    if "line" in picture.table:
+        joined = rows.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
+        drawn.append(joined.encode(y=y_axis(picture, "line"), color=alt.value(style.MUTED)))
+    if picture.seeds is not None:
+        faint = base(picture, picture.seeds).mark_point(filled=True, size=36, opacity=0.45, xOffset=BESIDE)
+        drawn.append(faint.encode(y=y, tooltip=tooltips(picture, picture.seeds)))
+    known = rows.transform_filter("isValid(datum.ci_low)").mark_rule(strokeWidth=2.2, clip=True)
+    dots = rows.mark_point(filled=True, size=95, opacity=1, clip=True)
+    bars = [known.encode(y=y_axis(picture, "ci_low"), y2="ci_high:Q")] if "ci_low" in picture.table else []
+    return [*drawn, *bars, dots.encode(y=y, tooltip=tooltips(picture, picture.table), **shape)]
+
+
+def tiles(picture: Picture) -> list[alt.Chart]:
+    """A tile for each x and y."""
+    drawn = base(picture, picture.table).mark_rect(stroke="white", strokeWidth=1)
+    return [drawn.encode(y=alt.Y("mean:O", title=picture.y), tooltip=tooltips(picture, picture.table))]
+
+
+def band(picture: Picture) -> list[alt.Chart]:
     """The margin on both sides of 0, and a line there."""
+    if not picture.margin:
+        return []
     one = alt.Chart(pd.DataFrame({"zero": [0.0]}))
-    ends = {"low": f"-{MARGIN}", "high": MARGIN}
-    filled = one.transform_calculate(**ends).mark_rect(color=style.MUTED, opacity=0.15, clip=True)
+    filled = one.transform_calculate(low=f"-{MARGIN}", high=MARGIN).mark_rect(
+        color=style.MUTED, opacity=0.15, clip=True
+    )
     return [filled.encode(y="low:Q", y2="high:Q"), one.mark_rule(color=style.MUTED).encode(y="zero:Q")]
-
-
-def of(y: alt.Y, key: str) -> alt.Y:
-    """The same axis for another column."""
-    return alt.Y(**{**y._kwds, "shorthand": f"{key}:Q"})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.statistics import AXES, COUNTED
+from analysis.statistics import AXES, COUNTED, EPOCH_SECONDS
 from analysis.statistics.amounts import EPOCHS, amounts
 from analysis.statistics.completeness import setting_params
 from analysis.store import SEED, TAG_PREFIX, B, K, ReportError
@@ -103,6 +103,7 @@ def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
     for row in runs.to_dict("records"):
         settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
         known = {str(name): float(row[name]) for name in metrics if pd.notna(row[name])}
+        known[schema.TRAIN_SECONDS.key] = known.get(EPOCH_SECONDS.key, math.nan)
         machine = ", ".join(str(row.get(tag, "")) for tag in MACHINE)
         made.append(
             Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {}), row["run_id"])
@@ -137,10 +138,11 @@ def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.Dat
             continue
         x = np.unique(np.linspace(first, last, POINTS).round(0 if axis is EPOCHS else 9))
         scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
-        d, n = np.subtract(*np.moveaxis(scores, 1, 0)), len(pairs)
+        both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
+        d = both[:, 0] - both[:, 1]
         half = design.bound(n, level_of_error) * d.std(axis=0, ddof=1) / math.sqrt(n) if n >= design.n0 else math.nan
         ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
-        named = {"place": inference.place(each, found), "level": each.level, "axis": axis.label, "n": n}
+        named = {"place": inference.place(each, found), "level": each.level, "axis": axis.axis, "n": n}
         tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))
     return pd.concat(tables) if tables else pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"])
 

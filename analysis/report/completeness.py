@@ -1,16 +1,12 @@
 """What a grid has and lacks: every cell and seed by what became of it, and what is in no mean and why."""
 
-import altair as alt
 import pandas as pd
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.colors import to_rgb
 
-from analysis import charts, style
-from analysis.charts import HUE, PANEL, Chart
 from analysis.display import Table
+from analysis.picture import HUE, PANEL, TILES, Picture, X
 from analysis.statistics import COUNTED, SETTING, completeness
 from analysis.store import RUN, SEED, STATUSES, B, K
-from analysis.style import Picture
 from src import schema
 
 MISSING = "never started"
@@ -35,40 +31,11 @@ def status_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def picture(runs: pd.DataFrame) -> Picture:
     """The heat map of all runs, a panel per setting and B."""
-    table = status_table(runs)
-    legend = {status: colour for status, colour in COLOURS.items() if status in set(table[HUE])}
-    chart = Chart(lambda: layers(table, legend), list(dict.fromkeys(table[PANEL])), legend)
-    return Picture("completeness", table, lambda: plot(table, legend), CAPTION, chart)
-
-
-def layers(table: pd.DataFrame, legend: dict[str, str]) -> alt.LayerChart:
-    """A tile per cell and seed."""
-    x = alt.X(f"{K}:O", title=schema.MC_SAMPLES.label, axis=alt.Axis(labelAngle=0))
-    tips = {f"{K}:N": "K", f"{B}:N": "B", f"{SEED}:N": "seed", HUE: "status", "run_id:N": "run"}
-    tiles = charts.base(table, legend).mark_rect(stroke="white", strokeWidth=1)
-    return alt.layer(tiles.encode(x=x, y=alt.Y(f"{SEED}:O", title="seed"), tooltip=charts.tooltip(tips)))
-
-
-def plot(table: pd.DataFrame, legend: dict[str, str]) -> Figure:
-    """A tile per cell and seed."""
-    codes = {status: code for code, status in enumerate(legend)}
-    names = list(dict.fromkeys(table[PANEL]))
-    figure, axes = style.wrapped(names, SEED, "What became of every cell and seed", sharey=False)
-    for ax, name in zip(axes, names, strict=True):
-        grid = table[table[PANEL] == name].assign(code=lambda rows: rows[HUE].map(codes))
-        grid = grid.pivot(index=SEED, columns=K, values="code")
-        ax.pcolormesh(
-            grid, cmap=ListedColormap(list(legend.values())), vmin=-0.5, vmax=len(codes) - 0.5, edgecolors="w"
-        )
-        ax.set_xticks([place + 0.5 for place in range(len(grid.columns))], [str(k) for k in grid.columns])
-        step = -(-len(grid) // 12)
-        ax.set_yticks([place + 0.5 for place in range(0, len(grid), step)], [str(s) for s in grid.index[::step]])
-        ax.set_xlabel(schema.MC_SAMPLES.label)
-        ax.grid(False)
-    figure.legend(
-        handles=[style.marker("s", label, colour) for label, colour in legend.items()], loc="outside right upper"
-    )
-    return figure
+    table = status_table(runs).rename(columns={K: X, SEED: "mean"})
+    colours = {status: to_rgb(colour) for status, colour in COLOURS.items() if status in set(table[HUE])}
+    tips = {X: "K", B: "B", "mean": "seed", HUE: "status", "run_id": "run"}
+    title, x = "What became of every cell and seed", schema.MC_SAMPLES.label
+    return Picture("completeness", title, CAPTION, table, x, "seed", colours, TILES, tips=tips)
 
 
 def lost_table(runs: pd.DataFrame) -> Table:

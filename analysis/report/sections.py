@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image
 
-from analysis import curves, decision, probe, stability, store, style
+from analysis import charts, curves, decision, plots, probe, stability, store, style
 from analysis.decision import Decision
 from analysis.display import Table
+from analysis.picture import IMAGES, Picture
 from analysis.report.completeness import lost_table, picture, text, totals
 from analysis.statistics import SETTING, completeness, finished
 from analysis.store import RUN, K
-from analysis.style import Picture
 from src import schema
 
 SCREEN_DPI = 100  # of the picture that a page shows where it cannot draw; the files have style.SETTINGS
@@ -131,7 +131,7 @@ def section(found: Findings) -> Section:
     data, usable = heading(runs, found.varying), finished(found.runs)
     images = {name: store.pictures(found.question.uri, usable, name) for name in MADE}
     price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
-    steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, found.observed, data)
+    steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, data)
     last = probe.last_probe(points)
     chosen = found.question.threshold is not None
     topics = [
@@ -155,7 +155,7 @@ def section(found: Findings) -> Section:
 def drawn(pictures: list[Picture]) -> list[Drawing]:
     """The pictures that have something to show, as PNG, SVG, and WebP for a page. The same runs give the same bytes."""
     return [
-        Drawing(picture, files(picture), picture.chart.specification() if picture.chart else None)
+        Drawing(picture, files(picture), charts.specification(picture) if picture.kind != IMAGES else None)
         for picture in pictures
         if len(picture.table)
     ]
@@ -165,7 +165,7 @@ def files(picture: Picture) -> dict[str, bytes]:
     """A picture drawn, by suffix."""
     png, svg, small = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with style.applied():
-        figure = picture.draw()
+        figure = plots.draw(picture)
         figure.savefig(png, format="png")
         # The layout has been computed; computing it again takes as long as drawing.
         figure.set_layout_engine("none")

@@ -14,7 +14,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from analysis import decision
+from analysis import charts, decision
 from analysis.decision import Card
 from analysis.report.sections import Drawing, Findings, Question, Shown, verdicts
 from analysis.statistics import SETTING, completeness
@@ -119,7 +119,7 @@ def asked(question: Question) -> list[str]:
 def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
     """The page: one HTML file, with its figures and their JavaScript inside it and no request to anywhere."""
     own = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    vega = vl_convert.javascript_bundle()
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # without a snippet: the bundle alone
     hashes = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (vega, own["js"])]
     room = [MOST_BYTES]
 
@@ -143,6 +143,7 @@ def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
             script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
             json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
             source=source,
+            legend=charts.legend,
             short=lambda caption: re.split(r"[:;.]", caption)[0],
             refresh=refresh,
         )

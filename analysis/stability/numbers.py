@@ -102,7 +102,8 @@ def path(nll: ArrayLike, diverged: bool) -> dict[str, float]:
     nan where there is no step, or nothing was recorded.
     """
     values = np.asarray(nll, dtype=float)
-    values = values[:0] if np.isnan(values).all() else np.where(np.isnan(values), np.inf, values)
+    known = np.flatnonzero(~np.isnan(values))  # before the first one nothing is scored, as in a trunk
+    values = np.where(np.isnan(values), np.inf, values)[known[0] if known.size else len(values) :]
     with np.errstate(invalid="ignore"):
         steps = np.append(np.diff(values), [np.inf] * diverged)
         above = np.append(values - np.minimum.accumulate(values), [np.inf] * diverged)

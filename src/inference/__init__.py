@@ -3,7 +3,7 @@
 from src.inference.calibrate import critical_values
 from src.inference.contrasts import Contrast, Run, at_margin, contrasts, naming, opponents, paired_runs, plain
 from src.inference.design import Design
-from src.inference.intervals import Interval, holm, t_interval, t_sequence, tost, tost_pairs
+from src.inference.intervals import Interval, t_interval, t_sequence, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
 from src.inference.words import Answer, answer, by_group, command, ends, named, place, stated, table, telling, versus

@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from src.inference.pairs import Paired
@@ -49,38 +47,10 @@ def t_sequence(n: int, alpha: float, g: float = 3.0) -> float:
     return math.inf if c >= spread else math.sqrt((n - 1) * (c - 1) / (1 - c / spread))
 
 
-def tost(pairs: Paired, margin: float) -> float:
-    """p-value of |E d| >= margin by two one-sided t-tests, for an n fixed beforehand.
-
-        p = P(t_{n-1} > (margin - |mean|) sqrt(n) / sd), the larger of the two
-
-    At most alpha where t_interval(pairs, alpha) lies within +-margin. 1 below two pairs or where a difference is not
-    finite; at sd = 0 it is 0 inside the margin, else 1. Source: Schuirmann (1987), J. Pharmacokinet. Biopharm. 15, 657.
-    """
-    slack = margin - abs(pairs.mean)
-    if not (math.isfinite(slack) and pairs.sd > 0):
-        return 0.0 if slack > 0 and pairs.sd == 0 else 1.0
-    return float(stats.t.sf(slack * math.sqrt(pairs.n) / pairs.sd, pairs.n - 1))
-
-
 def tost_pairs(sd: float, margin: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Pairs at which tost() shows equivalence with this power where E d = 0; sd is that of d.
+    """Pairs at which two one-sided t-tests show equivalence with this power where E d = 0; sd is that of d.
 
     (z_{1-alpha} + z_{(1+power)/2})^2 (sd / margin)^2 = 8.6 (sd / margin)^2 at the defaults; normal, so low by 1 to 3.
     """
     z = stats.norm.isf(alpha) + stats.norm.ppf((1 + power) / 2)
     return max(2, math.ceil((z * sd / margin) ** 2))
-
-
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjusted p-values [m]: calling those up to alpha errs at all with probability alpha, whatever the dependence.
-
-        p_(1) <= ... <= p_(m):   adjusted_(i) = min(1, max_{j <= i} (m - j + 1) p_(j))
-
-    Source: Holm (1979), Scand. J. Statist. 6, 65.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]))
-    return adjusted

@@ -73,7 +73,7 @@ class Answer(NamedTuple):
     """What is found for one group, in words.
 
     place: which group; empty for all runs. enough: the smallest value that is not worse, or what is in the way of one.
-    proof: a sentence per contrast. price: seconds per epoch. remedy: what it takes to decide; empty where it is decided.
+    proof: a sentence per contrast. price: seconds per epoch. remedy: what it takes to decide; empty once decided.
     """
 
     place: str

@@ -1,0 +1,91 @@
+"""What a figure is: a table with what is drawn of it. Two libraries draw it: analysis.plots for files, analysis.charts
+for pages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+Colours = dict[str, tuple[float, float, float]]  # by label
+
+LINES, POINTS, TILES, IMAGES = "lines", "points", "tiles", "images"
+PANEL, HUE, X = "panel", "hue", "x"  # columns, beside mean, ci_low, ci_high and line
+AXIS = "axis"  # the column of a switch among amounts of training
+PAD = 0.08  # of the range of values, beyond it
+SPARSE_EPOCHS = 12  # few epochs, some of them beyond this one, have a logarithmic axis
+
+
+class Picture(NamedTuple):
+    """A figure.
+
+    Attributes:
+        stem: of its files' names. title: above it in a file. caption: below it on a page.
+        table: a row per point, with the columns panel, hue (a label of colours), x, mean; ci_low and ci_high, the ends
+            of its interval; line, the height of a line that joins points; what `switch`, `marks` and `tips` name.
+            Of TILES x and mean are the columns and rows.
+        x, y: titles of the axes; no title of x where the switch says it.
+        colours: by label, in the order of the legend.
+        kind: LINES with bands, POINTS with bars, TILES, or IMAGES: those of the column image, x by panel, with a note.
+        switch: the column by whose values the reader chooses what is shown; a file has a row for each of `rows`.
+        marks: the column by which lines are dashed and points have shapes.
+        log: the logarithmic axes, such as "y". floor: the lower end of y, else that of the values.
+        percent: whether y is a share. margin: the band around 0, in the unit of y.
+        seeds: of single runs, with the columns of the table: faint points beside the means.
+        tips: what hovering shows, by column.
+    """
+
+    stem: str
+    title: str
+    caption: str
+    table: pd.DataFrame
+    x: str
+    y: str
+    colours: Colours
+    kind: str = LINES
+    switch: str = ""
+    rows: Sequence[str] = ()
+    marks: str = ""
+    log: str = ""
+    floor: float | None = None
+    percent: bool = False
+    margin: float | None = None
+    seeds: pd.DataFrame | None = None
+    tips: Mapping[str, str] = {}
+
+    @property
+    def panels(self) -> list[str]:
+        return [str(panel) for panel in self.table[PANEL].unique()]
+
+    @property
+    def choices(self) -> list[str]:
+        """The values of the switch, in the order of the table."""
+        return [str(value) for value in self.table[self.switch].unique()] if self.switch else []
+
+    def chosen(self, value: str = "", panel: str | None = None) -> pd.DataFrame:
+        """The rows at a value of the switch, of one panel or of all."""
+        rows = self.table[self.table[self.switch] == value] if self.switch else self.table
+        return rows if panel is None else rows[rows[PANEL] == panel]
+
+    def size(self, value: str = "") -> tuple[float, float]:
+        """The range of y at a value of the switch, for all panels; of lines that of the means, as bands may be wide."""
+        rows, columns = (
+            self.chosen(value),
+            ["mean", "line"] + ["ci_low", "ci_high"] * (self.kind == POINTS or self.floor is not None),
+        )
+        found = [rows.reindex(columns=columns).to_numpy(dtype=float).ravel()]
+        found += [] if self.seeds is None else [self.seeds["mean"].to_numpy(dtype=float)]
+        found += [np.array([0.0])] if self.margin else []
+        known = np.concatenate(found)
+        known = known[np.isfinite(known) & ((known > 0) | ("y" not in self.log))]
+        known = np.log10(known) if "y" in self.log else known
+        low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+        room = (PAD if self.kind == POINTS else 2 * PAD) * (high - low) or 1.0
+        low, high = low - room if self.floor is None else self.floor, high + room
+        return (10**low, 10**high) if "y" in self.log else (float(low), float(high))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether x are few epochs that lie far apart."""
+        values: Any = self.table[X]
+        return self.x == "epoch" and values.nunique() <= SPARSE_EPOCHS and values.max() > SPARSE_EPOCHS

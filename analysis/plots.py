@@ -1,0 +1,149 @@
+"""Pictures by seaborn and matplotlib, for files and for pages that cannot draw. Draw inside style.applied()."""
+
+from itertools import cycle
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
+
+from analysis import style
+from analysis.picture import HUE, IMAGES, LINES, PANEL, TILES, Picture, X
+
+# Inches: the width of a page, and the least and largest width of a panel, which depends on their number.
+PAGE = 10.5
+PANEL_WIDTH = (2.5, 3.6)
+PANEL_HEIGHT = 2.9
+PANELS_PER_ROW = 4
+LABEL_WIDTH = 40  # characters that fit beside a panel
+MOST_SEEDS = 12  # that are named on an axis
+MARKERS = "osD^v"
+DASHES: tuple[Any, ...] = ("-", (0, (3, 1.6)))
+JITTER = 0.3
+
+
+def draw(picture: Picture) -> Figure:
+    """A column per panel, a row per value of the switch that a file shows; where there is one of them, they wrap."""
+    values = list(dict.fromkeys(picture.table[X])) if picture.kind == IMAGES else list(picture.rows) or [""]
+    shown = [(value, panel) for value in values for panel in picture.panels]
+    columns = len(picture.panels) if len(values) > 1 and len(picture.panels) > 1 else min(PANELS_PER_ROW, len(shown))
+    rows = -(-len(shown) // columns)
+    size = float(np.clip(PAGE / columns, *PANEL_WIDTH)) * max(columns, 1.4) + 1, PANEL_HEIGHT * rows + 0.7
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(picture.title, x=0.01, ha="left")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes if picture.kind == IMAGES else axes[len(shown) :]:
+        ax.set_axis_off()
+    for at, (value, panel) in enumerate(shown):
+        part = value if len(values) > 1 and picture.kind != IMAGES else ""
+        axes[at].set_title(", ".join(filter(None, [panel, part])))
+        fill(axes[at], picture, value, panel)
+        if at % columns == 0:
+            axes[at].set_ylabel("\n".join(wrap(picture.y, LABEL_WIDTH)))
+    if handles := keys(picture):
+        figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
+    """One panel, at a value of the switch."""
+    if picture.kind == IMAGES:
+        rows = picture.table[(picture.table[PANEL] == panel) & (picture.table[X] == value)]
+        for image, note in zip(rows["image"], rows["note"], strict=True):
+            ax.imshow(image, cmap="gray_r")
+            ax.text(0, -0.02, note, transform=ax.transAxes, fontsize=7, va="top")
+        return
+    rows = picture.chosen(value, panel)
+    if picture.kind == TILES:
+        tiles(ax, picture, rows)
+        return
+    if picture.margin:
+        ax.axhspan(-picture.margin, picture.margin, color=style.MUTED, alpha=0.15, linewidth=0)
+        ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
+    ax.set_yscale("log" if "y" in picture.log else "linear")
+    (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
+    ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x, ylim=picture.size(value))
+    if picture.percent:
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if picture.size(value)[1] > 0.02 else 2))
+    if "x" in picture.log:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    if picture.sparse:
+        ax.set_xticks(levels := sorted(rows[X].unique()), [f"{level:g}" for level in levels])
+        ax.xaxis.set_minor_locator(NullLocator())
+    elif picture.kind == LINES:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
+
+
+def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
+    """Means as lines, intervals as bands."""
+    marks = [picture.marks] if picture.marks else []
+    for place, (_, line) in enumerate(rows.sort_values(X).groupby([HUE, *marks], sort=False)):
+        dash = DASHES[list(picture.table[picture.marks].unique()).index(line[picture.marks].iloc[0])] if marks else "-"
+        label = line[HUE].iloc[0]
+        sns.lineplot(
+            line, x=X, y="mean", color=picture.colours[label], linestyle=dash, ax=ax, errorbar=None, zorder=place + 3
+        )
+        if "ci_low" in line:
+            ends = line["ci_low"].astype(float), line["ci_high"].astype(float)
+            ax.fill_between(line[X], *ends, color=picture.colours[label], alpha=style.BAND_OPACITY, linewidth=0)
+
+
+def points(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
+    """Means as points, intervals as bars, a line that joins points, single seeds a little apart."""
+    words = [] if rows[X].dtype.kind in "iuf" else list(dict.fromkeys(picture.table[X]))
+    at = {label: place for place, label in enumerate(words)}
+    rows = rows.assign(at=rows[X].map(at) if words else rows[X], colour=rows[HUE].map(picture.colours))
+    if "line" in rows:
+        # Lines of the marks, but one front for all.
+        for _, line in rows.dropna(subset=["line"]).sort_values(X).groupby(PANEL if picture.switch else picture.marks):
+            ax.plot(line[X], line["line"], color=style.MUTED, linewidth=1, linestyle="--")
+    if picture.seeds is not None:
+        mine = picture.seeds[picture.seeds[PANEL] == panel]
+        shift = JITTER * ((mine["seed"].rank(method="dense") - 0.5) / max(mine["seed"].nunique(), 1) - 0.5)
+        ax.scatter(mine[X].map(at) + shift, mine["mean"], s=14, c=list(mine[HUE].map(picture.colours)), alpha=0.45)
+    if "ci_low" in rows:
+        ax.vlines(rows["at"], rows["ci_low"], rows["ci_high"], list(rows["colour"]), linewidth=2)
+    groups = rows.groupby(picture.marks) if picture.marks else [("", rows)]
+    for mark, (_, dots) in zip(cycle(MARKERS), groups, strict=False):
+        ax.scatter(dots["at"], dots["mean"], s=50, c=list(dots["colour"]), marker=mark, zorder=4)
+    if words:
+        ax.set_xticks(list(at.values()), words)
+        ax.set_xlim(-0.6, len(words) - 0.4)
+
+
+def tiles(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
+    """A tile for each x and y."""
+    codes = {label: code for code, label in enumerate(picture.colours)}
+    grid = rows.assign(code=rows[HUE].map(codes)).pivot(index="mean", columns=X, values="code")
+    look = {"cmap": ListedColormap(list(picture.colours.values())), "vmin": -0.5, "vmax": len(codes) - 0.5}
+    sns.heatmap(grid, ax=ax, cbar=False, linewidths=0.5, yticklabels=-(-len(grid) // MOST_SEEDS), **look)
+    ax.set(xlabel=picture.x, ylabel="")
+
+
+def keys(picture: Picture) -> list[Line2D]:
+    """What the legend shows: colours, and dashes or shapes where there are several."""
+    shape = "s" if picture.kind == TILES else "none"
+    line = "" if picture.kind == TILES else "-"
+    found = [Line2D([], [], color=c, label=label, marker=shape, linestyle=line) for label, c in picture.colours.items()]
+    values = sorted(picture.table[picture.marks].unique()) if picture.marks else []
+    if len(values) > 1 and picture.kind == LINES:
+        values = list(picture.table[picture.marks].unique())
+        found += [
+            Line2D([], [], color=style.MUTED, label=value, linestyle=d)
+            for value, d in zip(values, DASHES, strict=False)
+        ]
+    elif len(values) > 1:
+        marks = zip(values, cycle(MARKERS), strict=False)
+        found += [
+            Line2D([], [], color=style.MUTED, label=f"{picture.marks} = {v}", marker=m, linestyle="") for v, m in marks
+        ]
+    return [] if picture.kind == IMAGES else found
