@@ -54,9 +54,11 @@ def data(picture: Picture, table: pd.DataFrame) -> pd.DataFrame:
     """The columns that are drawn; numbers with DIGITS significant digits; what is not finite is missing."""
     names = [PANEL, HUE, X, "mean", "ci_low", "ci_high", "line", picture.switch, picture.marks, *picture.tips]
     table = table[[name for name in dict.fromkeys(names) if name in table]].dropna(axis=1, how="all")
-    if picture.kind == LINES and table[X].nunique() > MOST and not picture.switch:
-        values = np.sort(table[X].unique())
-        table = table[table[X].isin(values[np.linspace(0, len(values) - 1, MOST).round().astype(int)])]
+    if picture.kind == LINES:
+        lines = table.sort_values(X).groupby([name for name in (PANEL, HUE, picture.switch, picture.marks) if name])[X]
+        place, last = lines.cumcount(), lines.transform("size") - 1
+        step = (last / (MOST - 1)).clip(lower=1)
+        table = table[(((place / step).round() * step).round() == place).reindex(table.index)]
     table = table.copy()
     for name in [name for name in table if table[name].dtype.kind == "f"]:
         table[name] = [rounded(value) for value in table[name]]

@@ -134,16 +134,11 @@ def keys(picture: Picture) -> list[Line2D]:
     shape = "s" if picture.kind == TILES else "none"
     line = "" if picture.kind == TILES else "-"
     found = [Line2D([], [], color=c, label=label, marker=shape, linestyle=line) for label, c in picture.colours.items()]
-    values = sorted(picture.table[picture.marks].unique()) if picture.marks else []
+    values = list(picture.table[picture.marks].unique()) if picture.marks else []
     if len(values) > 1 and picture.kind == LINES:
-        values = list(picture.table[picture.marks].unique())
-        found += [
-            Line2D([], [], color=style.MUTED, label=value, linestyle=d)
-            for value, d in zip(values, DASHES, strict=False)
-        ]
+        looks = zip(values, DASHES, strict=False)
+        found += [Line2D([], [], color=style.MUTED, label=value, linestyle=dash) for value, dash in looks]
     elif len(values) > 1:
-        marks = zip(values, cycle(MARKERS), strict=False)
-        found += [
-            Line2D([], [], color=style.MUTED, label=f"{picture.marks} = {v}", marker=m, linestyle="") for v, m in marks
-        ]
+        named = zip((f"{picture.marks} = {value}" for value in sorted(values)), cycle(MARKERS), strict=False)
+        found += [Line2D([], [], color=style.MUTED, label=name, marker=mark, linestyle="") for name, mark in named]
     return [] if picture.kind == IMAGES else found
