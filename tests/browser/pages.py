@@ -13,7 +13,7 @@ from tests.cluster import LOOPBACK
 from tests.commands import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LACKING = [] if importlib.util.find_spec("playwright") else ["playwright"]
@@ -58,8 +58,12 @@ class Visit:
     # Addresses, in order. Data that the page carries inside itself is no request.
     requests: list[str] = field(default_factory=list)
 
+    def asked(self, request: "Request") -> None:
+        if not request.url.startswith(("data:", "blob:")):
+            self.requests.append(request.url)
+
     def elsewhere(self) -> list[str]:
-        """The requests that were not for this machine."""
+        """The requests that were not for a server on this machine."""
         return [address for address in self.requests if urlsplit(address).hostname != LOOPBACK]
 
 
@@ -85,7 +89,7 @@ def visit(browser: "Browser", width: int, javascript: bool = True) -> Iterator[V
     visited = Visit(context.new_page())
     context.on("console", lambda said: visited.console_errors.append(said.text) if said.type == "error" else None)
     context.on("weberror", lambda raised: visited.page_errors.append(str(raised.error)))
-    context.on("request", lambda request: visited.requests.append(request.url))
+    context.on("request", visited.asked)
     try:
         yield visited
     finally:
