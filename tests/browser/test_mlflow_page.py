@@ -77,9 +77,9 @@ def run_ids(place):
 
 @pytest.fixture(scope="module")
 def study(run_ids):
-    """The name of the parent run."""
+    """The name of the parent run, as shown: it may have been cut behind a space."""
     (study,) = run_ids.keys() - set(CELLS)
-    return study
+    return study.rstrip()
 
 
 @pytest.fixture(scope="module")
