@@ -1,6 +1,8 @@
 # Two commands for a newcomer: `make study` and `make test`. Each makes the environment first where it is missing.
 PYTHON ?= python3
 VENV := .venv
+# Where `make ui` serves.
+PORT := 5000
 RUN := $(VENV)/bin/python
 # Named after the lock's content: an unchanged lock is not installed again, whatever its time stamp.
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
@@ -72,9 +74,9 @@ bench: setup
 
 # One worker, no job runner: two processes instead of fifteen.
 ui: setup
-	@echo "The runs: http://127.0.0.1:5000/#/experiments/1/runs (in about ten seconds; Ctrl-C ends it)"
+	@echo "The runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs (in about ten seconds; Ctrl-C ends it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1 --port 5000 --workers 1
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1 --port $(PORT) --workers 1
 
 clean:
 	rm -rf $(VENV) .venv-cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

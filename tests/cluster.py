@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
 from tests.commands import wait_until
 
 # Debian keeps servers off the PATH.
@@ -80,10 +82,36 @@ def serving(command: Sequence[str], log: Path, ready: Callable[[], bool], **opti
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
         process.wait(60)
+        # It may have left before what it has started.
+        with suppress(AssertionError):
+            wait_until(lambda: not living(process.pid), seconds=60)
+        for number in living(process.pid):
+            os.kill(number, signal.SIGKILL)
+
+
+def living(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
 
 
 def succeeds(*command: str) -> Callable[[], bool]:
     return lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def healthy(uri: str) -> Callable[[], bool]:
+    def asked() -> bool:
+        try:
+            with urllib.request.urlopen(uri) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    return asked
 
 
 @contextmanager
@@ -110,15 +138,8 @@ def mlflow_server(database: str, folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--workers", "1"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", LOOPBACK, "--port", port]
 
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"{uri}/health") as response:
-                return response.status == 200
-        except OSError:
-            return False
-
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with serving(command, folder / "mlflow.log", answers, env=environment):
+    with serving(command, folder / "mlflow.log", healthy(f"{uri}/health"), env=environment):
         yield uri
 
 
