@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import store as stores
-from analysis.store import RUN, ReportError, Tables, param_columns, reading
+from analysis.store import RUN, ReportError, Tables, database, param_columns
 from analysis.store.tables import UNKNOWN, typed
 from src import schema
 from tests.stores import EPOCHS, EXPERIMENT, Store, curve, final_nll, study
@@ -107,7 +107,7 @@ def test_history_has_a_row_per_run_and_epoch_and_no_final_metrics(tables):
 
 
 def test_the_public_client_reads_the_same_tables(tables, monkeypatch):
-    monkeypatch.setattr(reading, "KNOWN_REVISIONS", frozenset())
+    monkeypatch.setattr(database, "KNOWN_REVISIONS", frozenset())
     through_client = stores.read(study().uri, EXPERIMENT)
     pd.testing.assert_frame_equal(through_client.runs, tables.runs, check_like=True)
     pd.testing.assert_frame_equal(through_client.history, tables.history, check_like=True)
@@ -149,7 +149,7 @@ def test_stores_that_cannot_be_read_are_refused_with_a_message(tmp_path):
         f"sqlite:///{text}": "file is not a database",
         f"sqlite:///{empty}": "no such table",
         damaged(tmp_path / "damaged.db"): "cannot be read",
-        "ftp://nowhere": "cannot be read through MLflow",
+        "ftp://nowhere": "There is no way to read ftp://nowhere",
     }
     for uri, message in cases.items():
         with pytest.raises(ReportError, match=message) as caught:
