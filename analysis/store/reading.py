@@ -17,7 +17,7 @@ from matplotlib.image import imread
 
 from analysis.store import database
 from analysis.store.database import COLUMNS, Records, no_experiment
-from analysis.store.parquet import RUNS_FILE, read_parquet
+from analysis.store.parquet import read_parquet
 from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy
 
 if TYPE_CHECKING:
@@ -32,23 +32,19 @@ def read(place: str, experiment: str) -> Tables:
     """The runs and histories of an experiment, or of files, which do not record one.
 
     Args:
-        place: sqlite:///FILE, http(s)://..., a folder with runs.parquet and history.parquet, or such a runs.parquet.
+        place: sqlite:///FILE, postgresql://..., http(s)://..., a folder with runs.parquet and history.parquet, or such a
+            runs.parquet.
 
     Raises:
         ReportError: no such place or experiment, no run of a cell in it, or a damaged database.
     """
-    scheme, separator, _ = place.partition("://")
-    if not separator:
-        tables, received = read_parquet(place), "no runs"
-    elif scheme in (*DATABASES, *SERVERS):
+    scheme = place.partition("://")[0]
+    if scheme in (*DATABASES, *SERVERS):
         records = database.select(place, experiment) if scheme in DATABASES else None
         records = records or _read_client(place, experiment)
         tables, received = tidy(*records), f"{len(records[0])} runs, none with them"
     else:
-        raise ReportError(
-            f"There is no way to read {place}. Expected sqlite:///FILE, postgresql://..., http(s)://..., or a folder "
-            f"with {RUNS_FILE}. Received the scheme {scheme}://. Name another place with --store."
-        )
+        tables, received = read_parquet(place), "no runs"
     if tables.runs.empty:
         raise ReportError(
             f"Experiment {experiment!r} of {place} has nothing to report. Expected runs with the parameters "
@@ -99,7 +95,7 @@ def _request(client: "MlflowClient", experiment_id: str) -> Records:
         return pd.DataFrame(_history(client, key, ids), columns=[*COLUMNS["metrics"]]).astype(codes)
 
     asked = [(key, ids[i : i + BULK_RUNS]) for key, ids in by_key.items() for i in range(0, len(ids), BULK_RUNS)]
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         parts = list(pool.map(lambda ask: points(*ask), asked))
     return [*records, pd.concat(parts or [points("", [])], ignore_index=True)]
 
