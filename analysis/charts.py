@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
@@ -55,10 +54,11 @@ def data(picture: Picture, table: pd.DataFrame) -> pd.DataFrame:
     names = [PANEL, HUE, X, "mean", "ci_low", "ci_high", "line", picture.switch, picture.marks, *picture.tips]
     table = table[[name for name in dict.fromkeys(names) if name in table]].dropna(axis=1, how="all")
     if picture.kind == LINES:
-        lines = table.sort_values(X).groupby([name for name in (PANEL, HUE, picture.switch, picture.marks) if name])[X]
+        table = table.sort_values(X, ignore_index=True)
+        lines = table.groupby([name for name in (PANEL, HUE, picture.switch, picture.marks) if name])[X]
         place, last = lines.cumcount(), lines.transform("size") - 1
         step = (last / (MOST - 1)).clip(lower=1)
-        table = table[(((place / step).round() * step).round() == place).reindex(table.index)]
+        table = table[((place / step).round() * step).round() == place]
     table = table.copy()
     for name in [name for name in table if table[name].dtype.kind == "f"]:
         table[name] = [rounded(value) for value in table[name]]

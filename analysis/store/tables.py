@@ -90,17 +90,46 @@ def typed(texts: pd.Series) -> pd.Series:
 def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Metrics by run and epoch, a column each, and every metric's last value by run.
 
-    MLflow stores NaN as 0 with is_nan set and an infinity as the largest double: both are mapped back.
+    MLflow stores NaN as 0 with is_nan set and an infinity as the largest double: both are mapped back. There may be
+    millions of points, so they are sorted and placed by the codes of their runs, keys and steps.
     """
-    value = points["value"].to_numpy(dtype=float)
-    value = np.where(np.abs(value) > 1.797e308, np.copysign(np.inf, value), value)
-    value = np.where(points["is_nan"].to_numpy(dtype=bool), np.nan, value)
-    # A resumed run logs a step again: the later record counts.
-    points = points.assign(value=value).sort_values(["run_id", "key", "step", "timestamp", "value"])
-    points = points.drop_duplicates(["run_id", "key", "step"], keep="last")
-    last = wide(points.drop_duplicates(["run_id", "key"], keep="last"))
-    of_epochs = points[~points["key"].astype("str").str.startswith(("final/", "run/"))].rename(columns={"step": EPOCH})
-    return wide(of_epochs, ["run_id", EPOCH]).reset_index(), last
+    value = points["value"].to_numpy(dtype=float, copy=True)
+    value[np.abs(value) > 1.797e308] *= np.inf
+    value[points["is_nan"].to_numpy(dtype=bool)] = np.nan
+    runs, keys = (points[name].astype("category").cat for name in ("run_id", "key"))
+    names, (step, steps) = keys.categories, pd.factorize(points["step"].to_numpy(dtype="int64"), sort=True)
+    # The place of a value, by run, then step, then key.
+    place = runs.codes.to_numpy(dtype="int64", copy=True)
+    for codes, count in ((step, len(steps)), (keys.codes.to_numpy(), len(names))):
+        place *= count
+        place += codes
+    order = _latest(place, points["timestamp"].to_numpy(), value)
+    row, key = np.divmod(place[order], max(1, len(names)))
+    value, of_epochs = value[order], ~names.str.startswith(("final/", "run/"))
+    last = np.full((len(runs.categories), len(names)), np.nan)
+    last[row // max(1, len(steps)), key] = value  # a later step overwrites an earlier one
+    kept = of_epochs[key]
+    row, key, value = row[kept], key[kept], value[kept]
+    begins = np.diff(row, prepend=-1) != 0
+    table = np.full((begins.sum(), len(names)), np.nan)
+    table[np.cumsum(begins) - 1, key] = value
+    run, step = np.divmod(row[begins], max(1, len(steps)))
+    by_epoch = pd.DataFrame(table[:, of_epochs], columns=names[of_epochs]).sort_index(axis=1)
+    by_epoch.insert(0, "run_id", runs.categories[run])
+    by_epoch.insert(1, EPOCH, steps[step])
+    return by_epoch, pd.DataFrame(last, runs.categories, names).sort_index(axis=1)
+
+
+def _latest(place: np.ndarray, timestamp: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The indices that sort places, each place once: a resumed run logs a step again, and the later record counts."""
+    order = np.argsort(place, kind="stable")
+    same = np.diff(place[order]) == 0
+    repeated, newest = np.zeros(len(place), bool), np.ones(len(place), bool)
+    repeated[1:], newest[:-1] = same, ~same
+    repeated[:-1] |= same
+    again = order[repeated]
+    order[repeated] = again[np.lexsort((value[again], timestamp[again], place[again]))]
+    return order[newest]
 
 
 def param_columns(runs: pd.DataFrame) -> list[str]:

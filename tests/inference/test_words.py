@@ -23,7 +23,9 @@ def runs(means, seeds=6, sd=0.01, **settings):
 
 
 def said(found, workers=1):
-    return [line for each in answer(found, lambda seeds: f"train seed=range(0,{seeds})", workers) for line in each.lines]
+    return [
+        line for each in answer(found, lambda seeds: f"train seed=range(0,{seeds})", workers) for line in each.lines
+    ]
 
 
 def judged(means, seeds=6, sd=0.01, n_max=10, **settings):

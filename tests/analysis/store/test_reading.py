@@ -3,13 +3,14 @@
 import hashlib
 import math
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis import store as stores
-from analysis.store import RUN, ReportError, Tables, param_columns, reading
+from analysis.store import RUN, ReportError, Tables, database, param_columns
 from analysis.store.tables import UNKNOWN, typed
 from src import schema
 from tests.stores import EPOCHS, EXPERIMENT, Store, curve, final_nll, study
@@ -107,7 +108,7 @@ def test_history_has_a_row_per_run_and_epoch_and_no_final_metrics(tables):
 
 
 def test_the_public_client_reads_the_same_tables(tables, monkeypatch):
-    monkeypatch.setattr(reading, "KNOWN_REVISIONS", frozenset())
+    monkeypatch.setattr(database, "KNOWN_REVISIONS", frozenset())
     through_client = stores.read(study().uri, EXPERIMENT)
     pd.testing.assert_frame_equal(through_client.runs, tables.runs, check_like=True)
     pd.testing.assert_frame_equal(through_client.history, tables.history, check_like=True)
@@ -140,6 +141,31 @@ def damaged(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@pytest.mark.parametrize("eighth", range(8))
+def test_a_store_with_a_damaged_page_is_refused_or_read_in_full(tables, tmp_path, eighth):
+    content = bytearray(study().file.read_bytes())
+    start = max(4096, len(content) * eighth // 8 // 4096 * 4096)
+    content[start : start + 8192] = bytes(8192)
+    (tmp_path / "mlflow.db").write_bytes(content)
+    with suppress(ReportError):
+        found = stores.read(f"sqlite:///{tmp_path}/mlflow.db", EXPERIMENT)
+        pd.testing.assert_frame_equal(found.runs, tables.runs)
+        pd.testing.assert_frame_equal(found.history, tables.history)
+
+
+def test_sqlites_types_are_known_where_its_first_rows_have_no_value(tmp_path):
+    store = Store(tmp_path)
+    store.record(1, 100, 0, schema.RUNNING, metrics={key: [2, 1] for key in curve(1, 100, 0)})
+    with sqlite3.connect(store.file) as writer:
+        writer.execute("UPDATE runs SET name = NULL, end_time = NULL")
+        writer.execute("UPDATE tags SET value = NULL WHERE key = 'machinery'")
+    writer.close()
+    tables = stores.read(store.uri, EXPERIMENT)
+    assert tables.runs["end_time"].isna().all()
+    assert (tables.runs.loc[0, "tags.status"], tables.runs.loc[0, "run_name"]) == (schema.RUNNING, "")
+    assert tables.history[LOSS].tolist() == [2.0, 1.0]
+
+
 def test_stores_that_cannot_be_read_are_refused_with_a_message(tmp_path):
     text, empty = tmp_path / "text.db", tmp_path / "empty.db"
     text.write_text("no database, however long this text may be" * 10)
@@ -149,7 +175,7 @@ def test_stores_that_cannot_be_read_are_refused_with_a_message(tmp_path):
         f"sqlite:///{text}": "file is not a database",
         f"sqlite:///{empty}": "no such table",
         damaged(tmp_path / "damaged.db"): "cannot be read",
-        "ftp://nowhere": "cannot be read through MLflow",
+        "ftp://nowhere": "There are no runs in ftp://nowhere",
     }
     for uri, message in cases.items():
         with pytest.raises(ReportError, match=message) as caught:
