@@ -9,6 +9,7 @@ from analysis import style
 from analysis.decision.numbers import Decision
 from analysis.picture import AXIS, HUE, PANEL, POINTS, Picture, X
 from analysis.statistics.amounts import EPOCHS, SECONDS
+from analysis.store import SEED, B, K
 from src import inference
 from src.inference import Contrast, ends, stated, telling
 
@@ -21,7 +22,7 @@ ALONG = (
     "training, from the fork on where there is one. Bands are intervals at each amount alone."
 )
 OF_PAIRS = {"n": "pairs", "mean": "difference"}
-OF_SEED = {"seed": "seed", "run": "run", "reference run": "reference run", "command": "command"}
+OF_SEED = {"seed": "seed", "run": "run", "reference run": "reference run", "command": "repeat by", "with": "with"}
 
 
 def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
@@ -70,14 +71,20 @@ def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
 
 
+def own(contrast: Contrast, seed: int) -> str:
+    """What a command needs beside that of its grid to make the run of the value: K, B and the seed."""
+    values = {**contrast.group, contrast.judgement.design.factor: contrast.level, SEED: seed}
+    return " ".join(f"{key}={values[key]}" for key in dict.fromkeys([K, B, contrast.judgement.design.factor, SEED]))
+
+
 def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd.DataFrame:
     """A row per pair: its panel, value, seed and difference, with both runs and what repeats that of the value."""
     rows = [
-        [panel, called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs]
+        [panel, called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
         for panel, group in inference.by_group(contrasts).items()
         for each in group
         for pair in each.pairs
         if np.isfinite(pair.level - pair.reference)
     ]
-    table = pd.DataFrame(rows, columns=[PANEL, HUE, "seed", "mean", "run", "reference run"])
+    table = pd.DataFrame(rows, columns=[PANEL, HUE, "seed", "mean", "run", "reference run", "with"])
     return table.assign(x=table[HUE], command=table["run"].map(commands))

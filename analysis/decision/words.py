@@ -29,7 +29,7 @@ FORKED = (
 )
 WHOLE = "Holds for whole runs, from initialisation on. "
 ELSEWHERE = "Other data, models, optimizers or lengths of training may change it."
-STEPS, REACH = 40, 10  # of the slider: margins up to so many times smaller and larger than that of the design
+STEPS, REACH = 30, 10  # of the slider: margins up to so many times smaller and larger than that of the design
 
 
 class Line(NamedTuple):

@@ -182,6 +182,11 @@ def of_parts(points: pd.DataFrame) -> pd.DataFrame:
     return points[points[PART].isin(schema.PROBE_PARTS)]
 
 
+def of_layers(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the layers alone."""
+    return points[~points[PART].isin(schema.PROBE_PARTS)]
+
+
 def headline(points: pd.DataFrame) -> pd.DataFrame:
     """The rows of the loss and of the parts, in the optimizer's metric where that was recorded, else as traces."""
     norm = SCALED if (points[NORM] == SCALED).any() else TRACE

@@ -4,6 +4,14 @@
 const data = (element) => JSON.parse(element.textContent);
 const views = [];
 
+// Columns as rows; words are places in a list.
+function rows(columns) {
+  const names = Object.keys(columns);
+  const value = (column, at) => (column.words ? column.words[column.places[at]] : column[at]);
+  const length = (columns[names[0]].places || columns[names[0]]).length;
+  return Array.from({ length }, (_, at) => Object.fromEntries(names.map((name) => [name, value(columns[name], at)])));
+}
+
 async function drawFigure(figure) {
   const source = figure.querySelector(".specification");
   if (!source) return;
@@ -11,6 +19,7 @@ async function drawFigure(figure) {
   try {
     for (const plot of figure.querySelectorAll(".plot")) {
       const specification = data(source);
+      for (const name in specification.datasets) specification.datasets[name] = rows(specification.datasets[name]);
       specification.params.find((each) => each.name === "panel").value = plot.dataset.panel;
       const options = { actions: false, renderer: "svg", ast: true, mode: "vega-lite" };
       const { view } = await vegaEmbed(plot, specification, options);

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
-from PIL import Image
 
 from analysis import charts, curves, decision, plots, probe, stability, store, style
 from analysis.decision import Decision
@@ -18,7 +17,6 @@ from analysis.statistics import SETTING, completeness, finished
 from analysis.store import RUN, K
 from src import schema
 
-SCREEN_DPI = 100  # of the picture that a page shows where it cannot draw; the files have style.SETTINGS
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
 
@@ -141,7 +139,7 @@ def section(found: Findings) -> Section:
               [stability.stability_table(found.stability, kind)]),
         Topic("Where the noise comes from", probe.noise_sentences(points), drawn(noise),
               [probe.probe_table(probe.of_parts(last), probe.caption(points)),
-               probe.probe_table(last, "The same by layer and head: other epochs are in probe.csv")]),
+               probe.probe_table(probe.of_layers(last), "The same by layer and head: other epochs are in probe.csv")]),
         Topic("What the models make", [], drawn([made]), []),
         Topic("Runs and parameters", [], [], [run_table(runs), parameter_table(runs)]),
     ]  # fmt: skip
@@ -153,7 +151,7 @@ def section(found: Findings) -> Section:
 
 
 def drawn(pictures: list[Picture]) -> list[Drawing]:
-    """The pictures that have something to show, as PNG, SVG, and WebP for a page. The same runs give the same bytes."""
+    """The pictures that have something to show. The same runs give the same bytes."""
     return [
         Drawing(picture, files(picture), charts.specification(picture) if picture.kind != IMAGES else None)
         for picture in pictures
@@ -163,17 +161,14 @@ def drawn(pictures: list[Picture]) -> list[Drawing]:
 
 def files(picture: Picture) -> dict[str, bytes]:
     """A picture drawn, by suffix."""
-    png, svg, small = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    png, svg = io.BytesIO(), io.BytesIO()
     with style.applied():
         figure = plots.draw(picture)
         figure.savefig(png, format="png")
         # The layout has been computed; computing it again takes as long as drawing.
         figure.set_layout_engine("none")
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    with Image.open(png) as image:
-        size = [round(side * SCREEN_DPI / style.SETTINGS["savefig.dpi"]) for side in image.size]
-        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(small, "webp", quality=70, method=6)
-    return {"png": png.getvalue(), "svg": svg.getvalue(), "webp": small.getvalue()}
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
 def heading(runs: pd.DataFrame, varying: list[str]) -> str:
@@ -185,21 +180,22 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
 
 
 def commands(runs: pd.DataFrame) -> dict[str, str]:
-    """By run id the command that repeats a run: the overrides of its grid with the run's own values, K, B and seed."""
+    """By run id the command that repeats it, but for K, B and seed: its grid's overrides with the run's own values."""
     found = {}
     for run in runs.to_dict("records"):
         grid = run["parent_name"].split() if isinstance(run["parent_name"], str) else []
-        keys = [item.split("=")[0] for item in grid if not item.startswith(("study.", "hydra"))]
-        own = {key: run[key] for key in [*keys, *RUN] if key in run and not pd.isna(run[key])}
-        others = [item for item in grid if item.split("=")[0] in keys and item.split("=")[0] not in own]
-        found[run["run_id"]] = " ".join(["python -m src.train", *others, *(f"{key}={own[key]}" for key in own)])
+        given = [item.split("=") for item in grid if not item.startswith(("study.", "hydra"))]
+        own = [f"{key}={run[key] if key in run and pd.notna(run[key]) else value[0]}"
+               for key, *value in given if key not in RUN and value]  # fmt: skip
+        found[run["run_id"]] = " ".join(["python -m src.train", *own])
     return found
 
 
 def run_table(runs: pd.DataFrame) -> Table:
     """Every run of a setting with its id and what repeats it."""
-    told = runs.assign(command=runs["run_id"].map(commands(runs)))
-    return text("Run ids behind each cell", told, ["start_time"], ["status", "run_id", "command"])
+    made = " or ".join(dict.fromkeys(commands(runs).values()))
+    caption = f"Run ids behind each cell: a run is repeated by {made} with its mc_samples, batch_size and seed"
+    return text(caption, runs, ["start_time"], ["status", "run_id"])
 
 
 def parameter_table(runs: pd.DataFrame) -> Table:

@@ -22,7 +22,7 @@ from analysis.store import Tables, shareable
 from src import schema
 
 HERE = Path(__file__).parent
-MOST_BYTES = 700_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
+MOST_BYTES = 400_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
 CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
 
 # What an earlier report of the same name may have written for other settings and figures.
