@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import contenders, evaluation, overhead, speed, statistics, trial
+from benchmarks import contenders, evaluation, loading, overhead, speed, statistics, trial
 from benchmarks.contenders import BASELINE, CONTENDERS
 from benchmarks.options import positives
 from benchmarks.overhead import Point
@@ -283,3 +283,11 @@ def test_tables_are_aligned_markdown():
 
 def test_lists_of_numbers_keep_their_order_and_lose_repeats():
     assert positives("25, 1,25,5") == [25, 1, 5]
+
+
+def test_a_filled_store_is_read_from_a_file_and_from_its_report(tmp_path, capsys):
+    small = ["--runs", "7", "--epochs", "2", "--metrics", "16", "--rounds", "1", "--places", "sqlite", "parquet"]
+    loading.main([*small, "--output", str(tmp_path / "loading.json")])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["sqlite", "parquet"]
+    reads = json.loads((tmp_path / "loading.json").read_text())["reads"]
+    assert all(read["seconds"] > 0 and read["peak"] > 10**7 for [read] in reads.values())

@@ -1,5 +1,6 @@
 """A database of MLflow, SQLite or PostgreSQL, read in bulk by one SQL as Arrow tables. Nothing is written to it."""
 
+import re
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -62,8 +63,8 @@ def select(place: str, experiment: str) -> Records | None:
             return [_fetch(cursor, table, int(names[experiment])) for table in COLUMNS]
     except (dbapi.Error, pa.ArrowException, OSError) as error:
         raise ReportError(
-            f"The store {place} cannot be read. Expected a database of MLflow. Received the error: {error}. "
-            "Restore it from a copy, or name another one with --store."
+            f"The store {shown(place)} cannot be read. Expected a database of MLflow. Received the error: "
+            f"{' '.join(str(error).split())}. Restore it from a copy, or name another one with --store."
         ) from error
 
 
@@ -106,8 +107,13 @@ def _compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(parts, schema=schema).copy_to(pa.default_cpu_memory_manager())
 
 
+def shown(place: str) -> str:
+    """A place as messages name it: without user and password."""
+    return re.sub(r"(?<=://)[^@/]*@", "", place)
+
+
 def no_experiment(place: str, experiment: str, names: Iterable[str]) -> ReportError:
     return ReportError(
-        f"There is no experiment {experiment!r} in {place}. Expected one of: {', '.join(sorted(names))}. "
+        f"There is no experiment {experiment!r} in {shown(place)}. Expected one of: {', '.join(sorted(names))}. "
         f"Received: {experiment}. Choose it with --experiment NAME."
     )

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.image import imread
 
 from analysis.store import database
-from analysis.store.database import COLUMNS, Records, no_experiment
+from analysis.store.database import COLUMNS, Records, no_experiment, shown
 from analysis.store.parquet import read_parquet
 from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy
 
@@ -32,8 +32,8 @@ def read(place: str, experiment: str) -> Tables:
     """The runs and histories of an experiment, or of files, which do not record one.
 
     Args:
-        place: sqlite:///FILE, postgresql://..., http(s)://..., a folder with runs.parquet and history.parquet, or such a
-            runs.parquet.
+        place: sqlite:///FILE, postgresql://..., http(s)://..., a folder with runs.parquet and history.parquet, or such
+            a runs.parquet.
 
     Raises:
         ReportError: no such place or experiment, no run of a cell in it, or a damaged database.
@@ -47,7 +47,7 @@ def read(place: str, experiment: str) -> Tables:
         tables, received = read_parquet(place), "no runs"
     if tables.runs.empty:
         raise ReportError(
-            f"Experiment {experiment!r} of {place} has nothing to report. Expected runs with the parameters "
+            f"Experiment {experiment!r} of {shown(place)} has nothing to report. Expected runs with the parameters "
             f"{', '.join(RUN)}. Received {received}. Train first: python -m src.train"
         )
     return tables
@@ -67,8 +67,8 @@ def _read_client(place: str, experiment: str) -> Records:
         return _request(client, found.experiment_id)
     except MlflowException as error:
         raise ReportError(
-            f"The store {place} cannot be read through MLflow. Expected a server that answers, or a database of the "
-            f"installed MLflow's version. Received the error: {error}. Check the place given with --store."
+            f"The store {shown(place)} cannot be read through MLflow. Expected a server that answers, or a database of "
+            f"the installed MLflow's version. Received the error: {error}. Check the place given with --store."
         ) from error
 
 

@@ -1,0 +1,124 @@
+"""The page and its Markdown: what is shown, put into the templates of this folder."""
+
+import base64
+import io
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+from PIL import Image
+
+from analysis import charts, decision
+from analysis.decision import Card
+from analysis.report.sections import Findings, Question, Shown, verdicts
+from src import schema
+
+HERE = Path(__file__).parent
+MOST_BYTES = 400_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
+SCREEN, QUALITY = 0.5, 50  # of the files' size, and of WebP
+CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
+
+
+def words(findings: Findings, shown: Shown) -> dict[str, Any]:
+    """What both the page and the Markdown say."""
+    question, found = findings.question, findings.decision
+    margins = decision.margins(found)
+    own = found.contrasts[0].judgement.design.margin if margins else math.nan
+    metric = found.contrasts[0].judgement.design.metric if margins else ""
+    told = [decision.cards(found, findings.runs, margin) for margin in margins]
+    at = margins.index(own) if margins else 0
+    return {
+        "question": question,
+        "period": sorted(set(findings.runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
+        "metric": f"Compared by {metric}, {', '.join(sorted({each.kind for each in shown.sections}))}."
+        if metric
+        else "",
+        "unit": schema.FINAL_TEST_NLL.unit if metric == schema.FINAL_TEST_NLL.key else "",
+        "margins": margins,
+        "chosen": at,
+        "cards": told[at] if margins else [],
+        "card_heads": CARD_HEADS,
+        "answers": [{"margin": m, "cards": [moving(card) for card in c]} for m, c in zip(margins, told, strict=True)],
+        "scope": decision.scope(found),
+        "shown": shown,
+        "named": shown.named,
+        "command": shlex.join(["python", "-m", "analysis.report", *asked(question)]),
+    }
+
+
+def moving(card: Card) -> dict[str, Any]:
+    """What of a card depends on the margin, in the order of the page."""
+    moves = [text for line in card.lines for text in (line.verdict, line.at_equal_seconds)]
+    return {"enough": card.enough, "remedy": card.remedy, "moves": moves}
+
+
+def asked(question: Question) -> list[str]:
+    """The options that ask this question again, at a store of one's own."""
+    options = {"experiment": question.experiment, "threshold": question.threshold, **question.design}
+    several = {"sweep": question.sweeps, "covarying": options.pop("covarying", [])}
+    given = [[f"--{name}", str(value)] for name, value in options.items() if value is not None]
+    given += [[f"--{name}", *values] for name, values in several.items() if values]
+    return [word for words in given for word in words]
+
+
+def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
+    """The page: one HTML file, with its figures and their JavaScript inside it and no request to anywhere."""
+    own = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # without a snippet: the bundle alone
+    hashes = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (vega, own["js"])]
+    template = environment(autoescape=True).get_template("page.html.j2")
+    return template.render(
+        words(findings, shown),
+        tables=verdicts(findings.decision),
+        methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
+        pseudo_nll=schema.PSEUDO_NLL,
+        style=Markup(own["css"]),
+        script=Markup(own["js"]),
+        vega=Markup(vega),
+        script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
+        json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
+        pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in shown.drawings()}),
+        legend=charts.legend,
+        short=lambda caption: re.split(r"[:;.]", caption)[0],
+        refresh=refresh,
+    )
+
+
+def screen_pictures(files: Mapping[str, bytes], most: int = MOST_BYTES) -> dict[str, str]:
+    """The PNG files as WebP in base64, for a page that cannot draw; smaller where together they take more bytes."""
+
+    def small(content: bytes, scale: float) -> str:
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(content)) as image:
+            size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+            image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(buffer, "webp", quality=QUALITY)
+        return base64.b64encode(buffer.getvalue()).decode()
+
+    made = {stem: small(content, SCREEN) for stem, content in files.items()}
+    if (total := sum(map(len, made.values()))) > most:
+        # Bytes grow with the area, a little less where it is small.
+        made = {stem: small(content, SCREEN * 0.9 * math.sqrt(most / total)) for stem, content in files.items()}
+    return made
+
+
+def markdown(findings: Findings, shown: Shown) -> str:
+    """The answer, figures and main tables as Markdown, with the figures' files beside it."""
+
+    def row(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+    return environment(autoescape=False).get_template("report.md.j2").render(words(findings, shown), row=row)
+
+
+def environment(autoescape: bool) -> jinja2.Environment:
+    """The templates of this folder."""
+    loader = jinja2.FileSystemLoader(HERE)
+    return jinja2.Environment(loader=loader, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
