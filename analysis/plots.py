@@ -24,8 +24,9 @@ PANELS_PER_ROW = 4
 LABEL_WIDTH = 40  # characters that fit beside a panel
 MOST_SEEDS = 12  # that are named on an axis
 MARKERS = "osD^v"
-DASHES: tuple[Any, ...] = ("-", (0, (3, 1.6)))
+DASHES: list[Any] = ["", (3, 1.6)]  # as seaborn has them
 JITTER = 0.3
+IMAGE_PIXELS = 400  # about the width of a picture in a figure
 
 
 def draw(picture: Picture) -> Figure:
@@ -56,7 +57,8 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
     if picture.kind == IMAGES:
         rows = picture.table[(picture.table[PANEL] == panel) & (picture.table[X] == value)]
         for image, note in zip(rows["image"], rows["note"], strict=True):
-            ax.imshow(image, cmap="gray_r")
+            step = max(1, image.shape[1] // IMAGE_PIXELS)
+            ax.imshow(image[::step, ::step], cmap="gray_r")
             ax.text(0, -0.02, note, transform=ax.transAxes, fontsize=7, va="top")
         return
     rows = picture.chosen(value, panel)
@@ -72,6 +74,8 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
     ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x, ylim=picture.size(value))
     if picture.percent:
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if picture.size(value)[1] > 0.02 else 2))
+    if "y" in picture.log:
+        ax.yaxis.set_minor_locator(NullLocator())
     if "x" in picture.log:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -85,16 +89,16 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
 
 def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
     """Means as lines, intervals as bands."""
-    marks = [picture.marks] if picture.marks else []
-    for place, (_, line) in enumerate(rows.sort_values(X).groupby([HUE, *marks], sort=False)):
-        dash = DASHES[list(picture.table[picture.marks].unique()).index(line[picture.marks].iloc[0])] if marks else "-"
-        label = line[HUE].iloc[0]
-        sns.lineplot(
-            line, x=X, y="mean", color=picture.colours[label], linestyle=dash, ax=ax, errorbar=None, zorder=place + 3
-        )
-        if "ci_low" in line:
+    look = {"hue": HUE, "palette": picture.colours, "legend": False, "estimator": None, "errorbar": None}
+    if picture.marks:
+        order = list(picture.table[picture.marks].unique())
+        look |= {"style": picture.marks, "style_order": order, "dashes": DASHES}
+    sns.lineplot(rows, x=X, y="mean", ax=ax, **look)
+    if "ci_low" in rows:
+        for label, line in rows.sort_values(X).groupby(HUE, sort=False):
             ends = line["ci_low"].astype(float), line["ci_high"].astype(float)
-            ax.fill_between(line[X], *ends, color=picture.colours[label], alpha=style.BAND_OPACITY, linewidth=0)
+            colour = picture.colours[str(label)]
+            ax.fill_between(line[X], *ends, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
 
 
 def points(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
@@ -137,7 +141,7 @@ def keys(picture: Picture) -> list[Line2D]:
     values = list(picture.table[picture.marks].unique()) if picture.marks else []
     if len(values) > 1 and picture.kind == LINES:
         looks = zip(values, DASHES, strict=False)
-        found += [Line2D([], [], color=style.MUTED, label=value, linestyle=dash) for value, dash in looks]
+        found += [Line2D([], [], color=style.MUTED, label=value, linestyle=(0, dash or ())) for value, dash in looks]
     elif len(values) > 1:
         named = zip((f"{picture.marks} = {value}" for value in sorted(values)), cycle(MARKERS), strict=False)
         found += [Line2D([], [], color=style.MUTED, label=name, marker=mark, linestyle="") for name, mark in named]

@@ -23,7 +23,7 @@ from src import schema
 
 HERE = Path(__file__).parent
 MOST_BYTES = 400_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
-SCREEN, QUALITY = 0.5, 50  # of the files' size, and of WebP
+SCREEN, QUALITY = 2 / 3, 50  # of the files' size, and of WebP
 CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
 
 
