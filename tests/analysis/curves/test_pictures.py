@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.statistics.pairs import MACHINE, paired
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_rgb
 
@@ -13,7 +14,6 @@ from analysis.curves.pictures import plot_cost, plot_curves, plot_final, plot_re
 from analysis.display import labelled
 from analysis.statistics import EPOCH_SECONDS, SETTING, finished
 from analysis.statistics.intervals import t_intervals
-from analysis.statistics.pairs import MACHINE, paired
 from analysis.store import CELL, B, K
 from src import schema
 from tests.analysis.marked import marked
