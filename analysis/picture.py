@@ -65,7 +65,8 @@ class Picture(NamedTuple):
     @property
     def count(self) -> str:
         """The number of seeds behind the points, from the column n; empty where they are single runs."""
-        known = sorted({int(n) for n in self.table.get("n", []) if n == n})  # a missing one does not equal itself
+        found: list[Any] = list(self.table["n"]) if "n" in self.table else []
+        known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself
         return f"n = {' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
 
     def chosen(self, value: str = "", panel: str | None = None) -> pd.DataFrame:
