@@ -63,7 +63,7 @@ class Picture(NamedTuple):
         return [str(value) for value in self.table[self.switch].unique()] if self.switch else []
 
     @property
-    def count(self) -> str:
+    def seed_count(self) -> str:
         """The number of seeds behind the points, from the column n; empty where they are single runs."""
         found: list[Any] = list(self.table["n"]) if "n" in self.table else []
         known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself

@@ -37,7 +37,7 @@ def draw(picture: Picture) -> Figure:
     rows = -(-len(shown) // columns)
     size = float(np.clip(PAGE / columns, *PANEL_WIDTH)) * max(columns, 1.4) + 1, PANEL_HEIGHT * rows + 0.7
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(", ".join(filter(None, [picture.title, picture.count])), x=0.01, ha="left")
+    figure.suptitle(", ".join(filter(None, [picture.title, picture.seed_count])), x=0.01, ha="left")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes if picture.kind == IMAGES else axes[len(shown) :]:
         ax.set_axis_off()
