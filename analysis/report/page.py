@@ -22,7 +22,7 @@ from analysis.report.sections import Findings, Question, Shown, verdicts
 from src import inference, schema
 
 HERE = Path(__file__).parent
-MOST_BYTES = 400_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
+MOST_BYTES = 350_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
 SCREEN, QUALITY = 2 / 3, 50  # of the files' size, and of WebP
 CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
 
