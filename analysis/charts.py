@@ -172,7 +172,7 @@ def points(picture: Picture) -> list[alt.Chart]:
     if "line" in picture.table:
         joined = rows.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
         drawn.append(joined.encode(y=y_axis(picture, "line"), color=alt.value(style.MUTED)))
-    if picture.seeds is not None:
+    if picture.seeds is not None and len(picture.seeds):
         faint = base(picture, picture.seeds).mark_point(filled=True, size=36, opacity=0.45, xOffset=BESIDE)
         drawn.append(faint.encode(y=y, tooltip=tooltips(picture, picture.seeds)))
     known = rows.transform_filter("isValid(datum.ci_low)").mark_rule(strokeWidth=2.2, clip=True)

@@ -82,7 +82,7 @@ def cost(usable: pd.DataFrame, colours: Colours, data: str) -> Picture:
     cells = named(cells.merge(cost_lines(usable), "left", [SETTING, B]), panels=False)
     cells = cells.assign(line=cells["seconds_fixed"] + cells["seconds_per_draw"] * cells[K], x=cells[K].astype(float))
     return Picture(
-        "cost", f"Time of an epoch\n{data}", COST, cells, schema.MC_SAMPLES.label, EPOCH_SECONDS.axis, colours, POINTS,
+        "cost", f"Time of an epoch\n{data}", COST, cells, schema.MC_SAMPLES.axis, EPOCH_SECONDS.axis, colours, POINTS,
         marks=SHAPES, floor=0.0, tips={HUE: "draws", SHAPES: "batch size", "n": "seeds", "mean": "seconds"},
     )  # fmt: skip
 

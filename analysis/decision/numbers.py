@@ -144,7 +144,8 @@ def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.Dat
         ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
         named = {"place": inference.place(each, found), "level": each.level, "axis": axis.axis, "n": n}
         tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))
-    return pd.concat(tables) if tables else pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"])
+    none = pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"])
+    return pd.concat(tables) if tables else none.astype({"x": float, "mean": float})
 
 
 def differences(contrasts: list[Contrast]) -> pd.DataFrame:

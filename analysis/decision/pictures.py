@@ -34,12 +34,15 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
     if not decision.contrasts:
         return []
     first, along = decision.contrasts[0], decision.along
-    margin, reference = first.judgement.design.margin, called(first, first.reference)
+    margin = first.judgement.design.margin
+    # Groups may lack values, so that the reference of one is a value of another.
+    reference = " or ".join(dict.fromkeys(called(each, each.reference) for each in decision.contrasts))
     # A value has one colour in all figures, so the reference has one too.
     levels = {level for each in decision.contrasts for level in (each.level, each.reference)}
     ordered = sorted(levels, key=lambda level: (isinstance(level, str), level))
     colours = style.sequential([called(first, level) for level in ordered])
-    del colours[reference]
+    compared = {called(each, each.level) for each in decision.contrasts}
+    colours = {label: colour for label, colour in colours.items() if label in compared}
     along = along.assign(hue=[called(first, level) for level in along["level"]], panel=along["place"])
     unit = inference.UNITS.get(first.judgement.design.metric, "")
     y = f"difference from {reference}" + (f" [{unit}]" if unit else "")

@@ -22,7 +22,12 @@ def test_colours_get_darker_with_k_and_are_readable_on_white():
         values = [luminance(colour) for colour in style.sequential(range(count)).values()]
         assert values == sorted(values, reverse=True)
         assert 1.05 / (values[0] + 0.05) > 2.2  # contrast of the lightest
-    assert set(style.sequential([25, 1, 5])) == {1, 5, 25}
+
+
+def test_levels_are_ordered_by_size_and_words_as_they_come():
+    assert list(style.sequential([25, 1, 5, 25], "K = ")) == ["K = 1", "K = 5", "K = 25"]
+    assert list(style.sequential(["iwae", "elbo", "iwae"])) == ["iwae", "elbo"]
+    assert style.sequential([]) == {}
 
 
 def test_the_look_stays_inside_its_context():

@@ -1,175 +1,161 @@
-"""What is drawn: the data, the number of bands, labels with units, and the look that does not leak."""
+"""Prices, costs and paths as they are drawn, against numbers from the rows of the store."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.statistics.pairs import MACHINE, paired
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
-from matplotlib.colors import to_rgb
 
 from analysis import store as stores
-from analysis import style
-from analysis.curves.numbers import by_epoch
-from analysis.curves.pictures import plot_cost, plot_curves, plot_final, plot_reconstructions
-from analysis.display import labelled
-from analysis.statistics import EPOCH_SECONDS, SETTING, finished
-from analysis.statistics.intervals import t_intervals
-from analysis.store import CELL, B, K
+from analysis.curves.numbers import prices
+from analysis.curves.pictures import made, pictures
+from analysis.picture import Picture
+from analysis.statistics import SETTING, finished
+from analysis.store import B, K
 from src import schema
 from tests.analysis.marked import marked
-from tests.stores import EPOCHS, final_nll, study
+from tests.stores import EPOCHS, GRAYSCALE, IMAGES, Store, curve, final_nll, study
 
 DATA = "mnist, dynamic pixels"
-NLL = schema.FINAL_TEST_NLL
+T = {2: 12.7062, 3: 4.3027}  # Student's t, 97.5 %, of n values
+SEEDS = {(1, 30): 2, (5, 30): 2, (25, 30): 1, (1, 100): 3, (5, 100): 3, (25, 100): 2}  # finished ones
+EMPTY = {"images": pd.DataFrame(columns=[K, B, "seed", "image"])}
+
+
+def drawn(store: Store, setting: int = 1, kind: str = schema.TRUE_NLL) -> dict[str, Picture]:
+    runs, history = marked(store)
+    return {each.stem: each for each in pictures(runs[runs[SETTING] == setting], history, EMPTY, kind, DATA)}
 
 
 @pytest.fixture(scope="module")
-def runs() -> pd.DataFrame:
-    """The finished runs of the setting with a true NLL; its cell (25, 30) has one seed."""
-    runs, _ = marked(study())
-    return finished(runs[runs[SETTING] == 2])
+def shown() -> dict[str, Picture]:
+    """The setting with a true NLL; its cell (25, 30) has one seed."""
+    return drawn(study(), 2)
 
 
-@pytest.fixture(scope="module")
-def history(runs) -> pd.DataFrame:
-    return marked(study())[1].merge(runs.reindex(columns=["run_id", *MACHINE]), on="run_id")
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and ends of a t-interval; no ends for one value."""
+    mean, n = float(np.mean(values)), len(values)
+    half = T[n] * np.std(values, ddof=1) / n**0.5 if n > 1 else np.nan
+    return mean, mean - half, mean + half
 
 
-@pytest.fixture(autouse=True)
-def look():
-    with style.applied():
-        yield
+@pytest.mark.parametrize(
+    ("axis", "cost"),
+    [
+        ("training time [s]", lambda k: 11.2 + 1.2 * k),
+        ("decoder evaluations", lambda k: float(EPOCHS * IMAGES * k)),
+    ],
+)
+def test_price_is_the_final_nll_of_each_cell_at_what_its_whole_training_took(shown, axis, cost):
+    rows = shown["price"].chosen(axis)
+    assert len(rows) == len(SEEDS)
+    for (k, b), n in SEEDS.items():
+        [row] = rows[(rows["hue"] == f"K = {k}") & (rows["B"] == str(b))].to_dict("records")
+        expected = interval([final_nll(k, b, seed) for seed in range(n)])
+        assert (row["mean"], row["ci_low"], row["ci_high"]) == pytest.approx(expected, rel=1e-5, nan_ok=True)
+        assert (row["x"], row["n"]) == (pytest.approx(cost(k)), n)
 
 
-def bands(ax) -> list[PolyCollection]:
-    return [artist for artist in ax.collections if isinstance(artist, PolyCollection)]
+def test_the_line_of_the_price_joins_the_front(shown):
+    """At one price per K, the better batch size is on it, and every larger K is better here."""
+    for axis in shown["price"].rows:
+        front = shown["price"].chosen(axis).dropna(subset=["line"])
+        means = {k: min(np.mean([final_nll(k, b, s) for s in range(SEEDS[k, b])]) for b in (30, 100)) for k in (1, 5, 25)}
+        assert dict(zip(front["hue"], front["line"], strict=True)) == pytest.approx({f"K = {k}": means[k] for k in means})
 
 
-def bars(ax) -> int:
-    return sum(len(artist.get_segments()) for artist in ax.collections if isinstance(artist, LineCollection))
+def test_the_front_is_that_of_brute_force_with_equal_costs_too():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        cells = [(k, b) for k in (1, 2, 5, 10, 25) for b in (30, 100, 300)]
+        runs = pd.DataFrame(cells, columns=[K, B]).assign(run_id=[f"{k}-{b}" for k, b in cells])
+        runs[schema.FINAL_TEST_NLL.key] = rng.normal(90, 1, len(cells))
+        seconds = rng.integers(1, 6, len(cells)).astype(float)
+        history = runs[["run_id", K, B]].assign(**{schema.TRAIN_SECONDS.key: seconds})
+        history[schema.TRAIN_IMAGES_PER_SECOND.key] = 600 / seconds
+        table = prices(runs, history).merge(runs, on=[K, B]).merge(history, on=[K, B])
+        costs = {"seconds": table[schema.TRAIN_SECONDS.key], "decoder_evaluations": 600.0 * table[K]}
+        for key, cost in costs.items():
+            assert table[f"matched/{key}"].to_numpy() == pytest.approx(cost.to_numpy())
+            points = list(zip(cost, table[schema.FINAL_TEST_NLL.key], strict=True))
+            beaten = [any(c <= own and nll < mine for c, nll in points) for own, mine in points]
+            assert list(table[f"front_matched/{key}"]) == [not each for each in beaten]
 
 
-def lines(ax) -> dict[str, np.ndarray]:
-    """The curves of a facet by their colour, [epochs]."""
-    return {line.get_color(): line.get_ydata() for line in ax.lines if len(line.get_xdata()) == EPOCHS}
+def test_time_is_a_median_with_a_line_by_least_squares(shown):
+    cost = shown["cost"]
+    seconds = {k: np.median(curve(k, 100, 0)[schema.TRAIN_SECONDS.key]) for k in (1, 5, 25)}  # on a line: 1.2 + 0.1 K
+    assert len(cost.table) == len(SEEDS)
+    for row in cost.table.to_dict("records"):
+        assert (row["mean"], row["line"]) == (pytest.approx(seconds[row["x"]]), pytest.approx(1.2 + 0.1 * row["x"]))
+    assert cost.size()[0] == 0 == cost.floor
+    assert (cost.x, cost.y) == ("Monte Carlo samples K [draws/image]", "training time per epoch [s]")
 
 
-def test_loss_variance_draws_means_and_a_band_per_cell_with_two_seeds(history):
-    quantity = schema.TRAIN_LOSS_VARIANCE
-    curves = by_epoch(history, quantity, log=True)
-    figure = plot_curves([(quantity, curves)], DATA, log=True)
-    few, many = figure.axes
-    assert few.get_ylabel() == quantity.axis == "variance of minibatch losses [(nats/image)^2]"
-    assert few.get_xlabel() == schema.EPOCH.axis
-    assert few.get_title(loc="left") == "B = 30, n = 1 to 2 seeds per cell"
-    assert many.get_title(loc="left") == "B = 100, n = 2 to 3 seeds per cell"
-    assert (len(bands(few)), len(bands(many))) == (2, 3)
-    colours = style.sequential([1, 5, 25])
-    for ax, batch_size in ((few, 30), (many, 100)):
-        drawn = lines(ax)
-        assert len(drawn) == 3
-        for k, colour in colours.items():
-            expected = curves[(curves[K] == k) & (curves[B] == batch_size)]["mean"]
-            [line] = [values for c, values in drawn.items() if np.allclose(to_rgb(c), colour)]
-            np.testing.assert_allclose(line, expected)
-    assert DATA in figure.get_suptitle()
+def test_two_k_have_no_line(tmp_path):
+    store = Store(tmp_path)
+    for k in (1, 5):
+        store.record(k, 100, 0)
+    assert drawn(store)["cost"].table["line"].isna().all()
 
 
-def test_a_band_spans_its_interval(history):
-    curves = by_epoch(history[(history[K] == 5) & (history[B] == 100)], schema.TEST_NLL)
-    figure = plot_curves([(schema.TEST_NLL, curves)], DATA)
-    [band] = bands(figure.axes[0])
-    vertices = band.get_paths()[0].vertices
-    for epoch, low, high in curves[["epoch", "ci_low", "ci_high"]].to_numpy():
-        drawn = vertices[vertices[:, 0] == epoch, 1]
-        assert (drawn.min(), drawn.max()) == (pytest.approx(low), pytest.approx(high))
+def test_paths_are_means_over_seeds_at_the_amount_of_each_epoch(shown):
+    paths = shown["paths"]
+    assert (paths.panels, paths.y, paths.x) == (["B = 30", "B = 100"], "test NLL [nats/image]", "")
+    amounts = {
+        "epochs": lambda k, b: np.arange(1.0, EPOCHS + 1),
+        "updates": lambda k, b: np.ceil(IMAGES / b) * np.arange(1, EPOCHS + 1),
+        "decoder evaluations": lambda k, b: k * IMAGES * np.arange(1.0, EPOCHS + 1),
+        "training time [s]": lambda k, b: np.cumsum(curve(k, b, 0)[schema.TRAIN_SECONDS.key]),
+    }
+    assert set(paths.choices) == set(amounts) >= set(paths.rows)
+    for axis, amount in amounts.items():
+        for (k, b), n in SEEDS.items():
+            rows = paths.chosen(axis, f"B = {b}")
+            rows = rows[rows["hue"] == f"K = {k}"].sort_values("x")
+            np.testing.assert_allclose(rows["x"], amount(k, b))
+            values = zip(*(curve(k, b, seed)[schema.TEST_NLL.key] for seed in range(n)), strict=True)
+            expected = [interval(list(of_epoch)) for of_epoch in values]
+            np.testing.assert_allclose(rows[["mean", "ci_low", "ci_high"]], expected, rtol=1e-5)
+    updates = paths.chosen("updates", "B = 100")
+    assert updates["x"].max() < paths.chosen("updates", "B = 30")["x"].max()
 
 
-def test_one_seed_has_no_band_anywhere(history):
-    one = history[history["seed"] == 0]
-    curves = [(q, by_epoch(one, q)) for q in (schema.TRAIN_LOSS, schema.TEST_NLL)]
-    figure = plot_curves(curves, DATA)
-    assert len(figure.axes) == 4
-    assert not any(bands(ax) for ax in figure.axes)
-    assert figure.axes[0].get_title(loc="left") == "B = 30, n = 1 seed per cell"
+def test_a_pseudo_nll_is_named_on_the_axes_and_in_the_titles():
+    found = drawn(study(), 1, schema.PSEUDO_NLL)
+    assert found["price"].y == "final test BCE pseudo-NLL [nats/image]"
+    assert "final test BCE pseudo-NLL" in found["price"].title
+    assert found["paths"].y == "test BCE pseudo-NLL [nats/image]"
+    assert drawn(study(), 2)["price"].y == "final test NLL [nats/image]"
 
 
-def test_learning_curves_have_a_row_per_quantity_and_a_zero_line_under_differences(history):
-    gap = paired(history, [B, "epoch"], schema.TEST_NLL)
-    curves = [(schema.TRAIN_LOSS, by_epoch(history, schema.TRAIN_LOSS)), (schema.TEST_NLL, gap)]
-    figure = plot_curves(curves, DATA)
-    loss, _, difference, _ = figure.axes
-    assert (loss.get_ylabel(), difference.get_ylabel()) == ("training loss [nats/image]", "test NLL [nats/image]")
-    assert len(lines(difference)) == 1  # of K = 5 and 25 at B = 30, K = 25 has one seed: no pairs
-    assert [0, 0] in [list(line.get_ydata()) for line in difference.lines]
-    assert [0, 0] not in [list(line.get_ydata()) for line in loss.lines]
+def test_a_k_has_one_colour_and_every_hue_has_one(shown):
+    for stem in ("price", "cost", "paths"):
+        assert shown[stem].colours == shown["price"].colours
+        assert set(shown[stem].table["hue"]) == set(shown[stem].colours) == {"K = 1", "K = 5", "K = 25"}
+        assert DATA in shown[stem].title
 
 
-def test_a_batch_size_without_pairs_has_an_empty_facet(history):
-    gap = paired(history[(history[B] == 100) | (history["seed"] == 0)], [B, "epoch"], schema.TEST_NLL)
-    curves = [(schema.TRAIN_LOSS, by_epoch(history, schema.TRAIN_LOSS)), (schema.TEST_NLL, gap)]
-    _, _, few, many = plot_curves(curves, DATA).axes
-    assert (len(lines(few)), len(lines(many))) == (0, 2)
-    assert few.get_xlabel() == "epoch"
-    assert [text.get_text() for text in few.texts] == ["fewer than two seeds"]
-    assert not many.texts
+def test_what_one_run_per_k_made_has_a_row_per_kind_and_a_column_per_k():
+    images = [np.full((28, 28 * k), 0.5) for k in (5, 1)]
+    panels = pd.DataFrame({K: [5, 1], B: [100, 30], "seed": [0, 2], "image": images})
+    picture = made({"reconstructions": panels, "manifold": panels.head(1)}, DATA)
+    rows = picture.table[["panel", "x", "note"]].to_numpy().tolist()
+    assert rows == [
+        ["K = 1", "reconstructions", "B = 30, seed 2"],
+        ["K = 5", "reconstructions", "B = 100, seed 0"],
+        ["K = 5", "manifold", "B = 100, seed 0"],
+    ]
+    assert [image.shape for image in picture.table["image"]] == [(28, 28), (28, 140), (28, 140)]
 
 
-def test_final_draws_each_seed_each_mean_and_no_bar_at_one_seed(runs):
-    cells = t_intervals(runs, CELL, NLL.key)
-    few, many = plot_final(runs, cells, NLL, DATA).axes
-    assert (bars(few), bars(many)) == (2, 3)
-    seeds = sorted(tuple(line.get_ydata()) for line in many.lines if len(line.get_ydata()) == 3)
-    expected = sorted(tuple(final_nll(k, 100, seed) for k in (1, 5, 25)) for seed in (0, 1))
-    np.testing.assert_allclose(seeds, expected)
-    [means] = [points.get_offsets()[:, 1] for points in few.collections if isinstance(points, PathCollection)]
-    np.testing.assert_allclose(means, cells[cells[B] == 30]["mean"])
-    assert [tick.get_text() for tick in few.get_xticklabels()] == ["1", "5", "25"]
-    assert few.get_xscale() == "log"
-    assert few.get_xlabel() == "Monte Carlo samples K [draws/image]"
-    assert few.get_ylabel() == "final test NLL [nats/image]"
-
-
-def test_a_pseudo_nll_is_named_on_the_axis_and_in_the_title(runs):
-    pseudo = labelled(NLL, schema.PSEUDO_NLL)
-    figure = plot_final(runs, t_intervals(runs, CELL, NLL.key), pseudo, DATA)
-    assert figure.axes[0].get_ylabel() == "final test BCE pseudo-NLL [nats/image]"
-    assert "BCE pseudo-NLL" in figure.get_suptitle()
-    assert labelled(NLL, schema.TRUE_NLL) == NLL
-
-
-def test_cost_draws_a_line_per_batch_size(runs):
-    cells = t_intervals(runs, CELL, EPOCH_SECONDS.key)
-    figure = plot_cost(cells, EPOCH_SECONDS, DATA)
-    [ax], [legend] = figure.axes, figure.legends
-    drawn = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 3]
-    np.testing.assert_allclose(drawn, [[1.3, 1.7, 3.7]] * 2)
-    assert bars(ax) == 5
-    assert ax.get_ylabel() == "training time per epoch [s]"
-    assert [text.get_text() for text in legend.get_texts()] == ["B = 30", "B = 100"]
-    assert ax.get_ylim()[0] == 0
-    assert ax.get_title(loc="left") == "n = 1 to 3 seeds per cell"
-
-
-def test_reconstructions_show_a_panel_per_k():
-    images = [np.full((28, 28 * k), 0.5) for k in (1, 5)]
-    panels = pd.DataFrame({K: [1, 5], B: [100, 100], "seed": [0, 0], "image": images})
-    figure = plot_reconstructions(panels, DATA)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["K = 1, B = 100, seed 0", "K = 5, B = 100, seed 0"]
-    assert [ax.images[0].get_array().shape for ax in figure.axes] == [(28, 28), (28, 140)]
-
-
-def test_a_reconstruction_is_taken_from_the_smallest_seed_that_has_one(runs):
-    found = stores.pictures(study().uri, runs, schema.RECONSTRUCTIONS_FILE)
+def test_a_reconstruction_is_taken_from_the_smallest_seed_that_has_one():
+    runs = marked(study())[0]
+    found = stores.pictures(study().uri, finished(runs[runs[SETTING] == 2]), schema.RECONSTRUCTIONS_FILE)
     assert found[[K, B, "seed"]].to_numpy().tolist() == [[1, 30, 0], [5, 30, 0]]
     assert found["image"][1].shape[:2] == (28, 28 * 5)
 
 
-def test_the_axis_is_logarithmic_only_where_values_differ_by_a_large_factor(history):
-    curves = by_epoch(history, schema.TRAIN_LOSS_VARIANCE, log=True)
-    wide = plot_curves([(schema.TRAIN_LOSS_VARIANCE, curves)], DATA, log=True)
-    first = curves[curves["epoch"] == 1].query("batch_size == 30")
-    narrow = plot_curves([(NLL, first)], DATA, log=True)
-    assert {ax.get_yscale() for ax in plot_curves([(NLL, curves)], DATA).axes} == {"linear"}
-    assert {ax.get_yscale() for ax in wide.axes} == {"log"}
-    assert {ax.get_yscale() for ax in narrow.axes} == {"linear"}
+def test_without_a_finished_run_pictures_are_empty(tmp_path):
+    store = Store(tmp_path)
+    store.record(1, 100, 0, schema.FAILED, params=GRAYSCALE)
+    assert [len(each.table) for each in drawn(store).values()] == [0, 0, 0, 0]
