@@ -68,8 +68,9 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
     ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
     ax.set_yscale("log" if "y" in picture.log else "linear")
+    ax.set_ylim(picture.size(value))  # before drawing: matplotlib warns where equal values are all that it can go by
     (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
-    ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x, ylim=picture.size(value))
+    ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x)
     if picture.percent:
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if picture.size(value)[1] > 0.02 else 2))
     if "x" in picture.log:
