@@ -62,6 +62,13 @@ class Picture(NamedTuple):
         """The values of the switch, in the order of the table."""
         return [str(value) for value in self.table[self.switch].unique()] if self.switch else []
 
+    @property
+    def seed_count(self) -> str:
+        """The number of seeds behind the points, from the column n; empty where they are single runs."""
+        found: list[Any] = list(self.table["n"]) if "n" in self.table else []
+        known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself
+        return f"n = {' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
+
     def chosen(self, value: str = "", panel: str | None = None) -> pd.DataFrame:
         """The rows at a value of the switch, of one panel or of all."""
         rows = self.table[self.table[self.switch] == value] if self.switch else self.table

@@ -24,8 +24,10 @@ PANELS_PER_ROW = 4
 LABEL_WIDTH = 40  # characters that fit beside a panel
 MOST_SEEDS = 12  # that are named on an axis
 MARKERS = "osD^v"
-DASHES: tuple[Any, ...] = ("-", (0, (3, 1.6)))
+DASHES: list[Any] = ["", (3, 1.6)]  # as seaborn has them
 JITTER = 0.3
+SMALL_SHARE = 0.02  # up to here shares have decimals
+IMAGE_PIXELS = 400  # about the width of a picture in a figure
 
 
 def draw(picture: Picture) -> Figure:
@@ -36,7 +38,7 @@ def draw(picture: Picture) -> Figure:
     rows = -(-len(shown) // columns)
     size = float(np.clip(PAGE / columns, *PANEL_WIDTH)) * max(columns, 1.4) + 1, PANEL_HEIGHT * rows + 0.7
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(picture.title, x=0.01, ha="left")
+    figure.suptitle(", ".join(filter(None, [picture.title, picture.seed_count])), x=0.01, ha="left")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes if picture.kind == IMAGES else axes[len(shown) :]:
         ax.set_axis_off()
@@ -56,46 +58,59 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
     if picture.kind == IMAGES:
         rows = picture.table[(picture.table[PANEL] == panel) & (picture.table[X] == value)]
         for image, note in zip(rows["image"], rows["note"], strict=True):
-            ax.imshow(image, cmap="gray_r")
+            step = max(1, image.shape[1] // IMAGE_PIXELS)
+            ax.imshow(image[::step, ::step], cmap="gray_r")
             ax.text(0, -0.02, note, transform=ax.transAxes, fontsize=7, va="top")
         return
     rows = picture.chosen(value, panel)
+    if rows.empty:
+        ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", color=style.MUTED)
+        return
     if picture.kind == TILES:
         tiles(ax, picture, rows)
         return
     if picture.margin:
         ax.axhspan(-picture.margin, picture.margin, color=style.MUTED, alpha=0.15, linewidth=0)
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
-    ax.set_yscale("log" if "y" in picture.log else "linear")
+    scales(ax, picture)
     ax.set_ylim(picture.size(value))  # before drawing: matplotlib warns where equal values are all that it can go by
     (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
     ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x)
     if picture.percent:
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if picture.size(value)[1] > 0.02 else 2))
+        decimals = None if picture.size(value)[1] > SMALL_SHARE else 2
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+    if picture.kind == LINES and not picture.sparse:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
+
+
+def scales(ax: Axes, picture: Picture) -> None:
+    """The scales of both axes, and the ticks of those that are not linear."""
+    ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
+    ax.set_yscale("log" if "y" in picture.log else "linear")
+    if "y" in picture.log:
+        ax.yaxis.set_minor_locator(NullLocator())
     if "x" in picture.log:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_minor_formatter(NullFormatter())
     if picture.sparse:
-        ax.set_xticks(levels := sorted(rows[X].unique()), [f"{level:g}" for level in levels])
+        levels = sorted(picture.table[X].unique())
+        ax.set_xticks(levels, [f"{level:g}" for level in levels])
         ax.xaxis.set_minor_locator(NullLocator())
-    elif picture.kind == LINES:
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
 
 
 def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
     """Means as lines, intervals as bands."""
-    marks = [picture.marks] if picture.marks else []
-    for place, (_, line) in enumerate(rows.sort_values(X).groupby([HUE, *marks], sort=False)):
-        dash = DASHES[list(picture.table[picture.marks].unique()).index(line[picture.marks].iloc[0])] if marks else "-"
-        label = line[HUE].iloc[0]
-        sns.lineplot(
-            line, x=X, y="mean", color=picture.colours[label], linestyle=dash, ax=ax, errorbar=None, zorder=place + 3
-        )
-        if "ci_low" in line:
+    look = {"hue": HUE, "palette": picture.colours, "legend": False, "estimator": None, "errorbar": None}
+    if picture.marks:
+        order = list(picture.table[picture.marks].unique())
+        look |= {"style": picture.marks, "style_order": order, "dashes": DASHES}
+    sns.lineplot(rows, x=X, y="mean", ax=ax, **look)
+    if "ci_low" in rows:
+        for label, line in rows.sort_values(X).groupby(HUE, sort=False):
             ends = line["ci_low"].astype(float), line["ci_high"].astype(float)
-            ax.fill_between(line[X], *ends, color=picture.colours[label], alpha=style.BAND_OPACITY, linewidth=0)
+            colour = picture.colours[str(label)]
+            ax.fill_between(line[X], *ends, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
 
 
 def points(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
@@ -138,7 +153,7 @@ def keys(picture: Picture) -> list[Line2D]:
     values = list(picture.table[picture.marks].unique()) if picture.marks else []
     if len(values) > 1 and picture.kind == LINES:
         looks = zip(values, DASHES, strict=False)
-        found += [Line2D([], [], color=style.MUTED, label=value, linestyle=dash) for value, dash in looks]
+        found += [Line2D([], [], color=style.MUTED, label=value, linestyle=(0, dash or ())) for value, dash in looks]
     elif len(values) > 1:
         named = zip((f"{picture.marks} = {value}" for value in sorted(values)), cycle(MARKERS), strict=False)
         found += [Line2D([], [], color=style.MUTED, label=name, marker=mark, linestyle="") for name, mark in named]

@@ -19,7 +19,7 @@ BAND_OPACITY = 0.18
 STOPS = ("#46b87b", "#24878e", "#38598c", "#440f56")
 
 SETTINGS = sns.axes_style("whitegrid") | {
-    "savefig.dpi": 200,
+    "savefig.dpi": 150,
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -31,6 +31,7 @@ SETTINGS = sns.axes_style("whitegrid") | {
     "legend.frameon": False,
     # The same tables give the same bytes: without a salt the SVG has random ids.
     "svg.hashsalt": schema.EXPERIMENT,
+    "svg.fonttype": "none",  # text is text, which is smaller and can be searched
 }
 
 

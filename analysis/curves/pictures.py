@@ -78,12 +78,12 @@ def price(cells: pd.DataFrame, colours: Colours, nll: Quantity, data: str) -> Pi
 
 def cost(usable: pd.DataFrame, colours: Colours, data: str) -> Picture:
     """The median time of an epoch of each K and B, with cost_lines()."""
-    cells = usable.groupby([SETTING, B, K])[EPOCH_SECONDS.key].median().rename("mean").reset_index()
+    cells = usable.groupby([SETTING, B, K])[EPOCH_SECONDS.key].agg(mean="median", n="count").reset_index()
     cells = named(cells.merge(cost_lines(usable), "left", [SETTING, B]), panels=False)
     cells = cells.assign(line=cells["seconds_fixed"] + cells["seconds_per_draw"] * cells[K], x=cells[K].astype(float))
     return Picture(
         "cost", f"Time of an epoch\n{data}", COST, cells, schema.MC_SAMPLES.axis, EPOCH_SECONDS.axis, colours, POINTS,
-        marks=SHAPES, floor=0.0, tips={HUE: "draws", SHAPES: "batch size", "mean": "seconds"},
+        marks=SHAPES, floor=0.0, tips={HUE: "draws", SHAPES: "batch size", "n": "seeds", "mean": "seconds"},
     )  # fmt: skip
 
 

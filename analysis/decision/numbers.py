@@ -140,7 +140,8 @@ def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.Dat
         scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
         both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
         d = both[:, 0] - both[:, 1]
-        half = design.bound(n, level_of_error) * d.std(axis=0, ddof=1) / math.sqrt(n) if n >= design.n0 else math.nan
+        bound = design.bound(n, level_of_error) / math.sqrt(n)
+        half = bound * d.std(axis=0, ddof=1) if math.isfinite(bound) else math.nan
         ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
         named = {"place": inference.place(each, found), "level": each.level, "axis": axis.axis, "n": n}
         tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))
@@ -160,6 +161,7 @@ def differences(contrasts: list[Contrast]) -> pd.DataFrame:
             | {name: getattr(judged.pairs, name) for name in ("n", "mean", "sd", "correlation")}
             | {"low": judged.interval.low, "high": judged.interval.high}
             | {"directional_low": judged.directional.low, "directional_high": judged.directional.high}
+            | dict(zip(("epoch_seconds", "reference_epoch_seconds"), each.epoch_seconds, strict=True))
             | {"verdicts": "; ".join(judged.verdicts), "note": "; ".join(filter(None, [each.obstacle, each.unpaired]))}
         )
     return pd.DataFrame(rows)

@@ -44,7 +44,8 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
     compared = {called(each, each.level) for each in decision.contrasts}
     colours = {label: colour for label, colour in colours.items() if label in compared}
     along = along.assign(hue=[called(first, level) for level in along["level"]], panel=along["place"])
-    y = f"difference from {reference}"
+    unit = inference.UNITS.get(first.judgement.design.metric, "")
+    y = f"difference from {reference}" + (f" [{unit}]" if unit else "")
     end = Picture(
         "difference", "Difference at the end of training", END.format(reference), end_table(decision.contrasts), "", y,
         colours, POINTS, margin=margin, seeds=seed_table(decision.contrasts, commands),

@@ -116,7 +116,7 @@ def uncertainty(point: Row) -> dict[str, float]:
     NAME_ci_high. The errors of ratios() are these of log(var_mc / var_data), but for that of the SNR.
     """
     error, sets, n = point["mc_ratio_log_sem"], point[K] / point[SET_SIZE], point["n"]
-    found = {}
+    found, quantile = {}, t_quantile(n)
     with np.errstate(all="ignore"):
         ratio = np.float64(point["var_mc_mean"]) / point["var_data_mean"]
         of_logs = {
@@ -128,7 +128,7 @@ def uncertainty(point: Row) -> dict[str, float]:
             BEST_K: errors.best_samples_log_error(error),
         }
         for name, log_error in of_logs.items():
-            half, highest = t_quantile(n) * log_error, 1.0 if name in (SHARE, SHARE_SINGLE) else math.inf
+            half, highest = quantile * log_error, 1.0 if name in (SHARE, SHARE_SINGLE) else math.inf
             found[f"{name}_sem"] = point[name] * log_error if n == 1 else math.nan
             found[f"{name}_ci_low"] = point[name] * np.exp(-half)
             found[f"{name}_ci_high"] = np.minimum(point[name] * np.exp(half), highest)

@@ -32,7 +32,8 @@ def pictures(points: pd.DataFrame, data: str) -> list[Picture]:
     shown = shown.assign(panel="B = " + shown[B].astype(str), hue="K = " + shown[K].astype(str))
     shown = shown.assign(rank=shown[PART].map(order)).sort_values(["rank", B, K, X])
     norm = f" Gradients {NORMS[shown[NORM].min()]}." if len(shown) else ""  # "optimizer" sorts first
-    colours, rows = style.sequential(shown[K], "K = "), tuple(shown[PART].unique())
+    colours, whole = style.sequential(shown[K], "K = "), tuple(shown[PART].unique()[:1])
+    gradients = tuple(shown[PART].unique()[:-1])  # the loss is in the picture of stability
     kept = [PANEL, HUE, X, PART, "n"]
     share = shown[kept].assign(mean=shown[SHARE], ci_low=shown[f"{SHARE}_ci_low"], ci_high=shown[f"{SHARE}_ci_high"])
     kinds = {"Monte Carlo": STEP_MC, "between images": "var_data_mean"}
@@ -41,9 +42,9 @@ def pictures(points: pd.DataFrame, data: str) -> list[Picture]:
     tips = {HUE: "draws", X: "epoch", "n": "seeds"}
     return [
         Picture("probe_share", f"Monte Carlo noise in a step's variance\n{data}", SHARES + norm, share, "epoch",
-                "share of Monte Carlo noise", colours, switch=PART, rows=rows, floor=0.0, percent=True,
+                "share of Monte Carlo noise", colours, switch=PART, rows=gradients, floor=0.0, percent=True,
                 tips={**tips, "mean": "share"}),
         Picture("probe_components", f"Where the noise comes from\n{data}",
                 COMPONENTS + ("" if single(points) else OF_SET) + norm, parts, "epoch", "variance per image", colours,
-                switch=PART, rows=rows, marks=KIND, log="y", tips={KIND: "noise", **tips, "mean": "variance"}),
+                switch=PART, rows=whole, marks=KIND, log="y", tips={KIND: "noise", **tips, "mean": "variance"}),
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 Reads what the runs recorded, trains nothing, and writes reports/NAME/: runs.parquet (a row per run), history.parquet
 (a row per run and epoch), probe.parquet (a row per run, probed epoch and part), summary.csv and stability.csv (a row
-per cell), differences.csv (verdicts), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG) and
-report.html, one file that opens from disk.
+per cell), differences.csv (verdicts), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG),
+report.md, and report.html, one file that opens from disk.
 """
 
 import argparse
@@ -105,23 +105,24 @@ def report(question: Question, folder: Path) -> None:
 
 def watch(question: Question, folder: Path, seconds: float) -> None:
     """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
-    seen, before = None, ""
+    seen, said, last = "", "", None
     with suppress(KeyboardInterrupt):
         while True:
             try:
                 findings = compute(question)
-                state = sha256(findings.runs.to_json().encode()).hexdigest(), len(findings.history)
-                if state != seen:
-                    seen = state
-                    write(findings, draw(findings), folder, refresh=True)
+                text = f"{findings.runs.to_json(date_format='iso')} {len(findings.history)}"
+                if (state := sha256(text.encode()).hexdigest()) != seen:
+                    seen, last = state, (findings, draw(findings))
+                    write(*last, folder, refresh=True)
                     told = [line for each in answers(findings.decision, findings.runs) for line in each.lines]
-                    before = "\n".join([f"{folder / 'report.html'}: {totals(findings.runs)}", *told])
-                    print(before, flush=True)
+                    print(f"{folder / 'report.html'}: {totals(findings.runs)}", *told, sep="\n", flush=True)
             except ReportError as error:  # a sweep that has just begun has no store, or no run in it
-                if str(error) != before:
-                    before = str(error)
+                if str(error) != said:
+                    said = str(error)
                     print(f"waiting: {error}", flush=True)
             time.sleep(seconds)
+    if last:
+        write(*last, folder)
 
 
 if __name__ == "__main__":

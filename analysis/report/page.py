@@ -19,11 +19,11 @@ from PIL import Image
 from analysis import charts, decision
 from analysis.decision import Card
 from analysis.report.sections import Findings, Question, Shown, verdicts
-from src import schema
+from src import inference, schema
 
 HERE = Path(__file__).parent
-MOST_BYTES = 400_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
-SCREEN, QUALITY = 0.5, 50  # of the files' size, and of WebP
+MOST_BYTES = 350_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
+SCREEN, QUALITY = 2 / 3, 50  # of the files' size, and of WebP
 CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
 
 
@@ -41,7 +41,7 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
         "metric": f"Compared by {metric}, {', '.join(sorted({each.kind for each in shown.sections}))}."
         if metric
         else "",
-        "unit": schema.FINAL_TEST_NLL.unit if metric == schema.FINAL_TEST_NLL.key else "",
+        "unit": inference.UNITS.get(metric, ""),
         "margins": margins,
         "chosen": at,
         "cards": told[at] if margins else [],

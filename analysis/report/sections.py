@@ -164,7 +164,7 @@ def files(picture: Picture) -> dict[str, bytes]:
     png, svg = io.BytesIO(), io.BytesIO()
     with style.applied():
         figure = plots.draw(picture)
-        figure.savefig(png, format="png")
+        figure.savefig(png, format="png", pil_kwargs={"compress_level": 3})
         # The layout has been computed; computing it again takes as long as drawing.
         figure.set_layout_engine("none")
         figure.savefig(svg, format="svg", metadata={"Date": None})

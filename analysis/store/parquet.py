@@ -44,7 +44,7 @@ def read_parquet(place: str) -> Tables:
             return tables
         problem = f"tables without the columns {problem}"
     except (OSError, ValueError) as error:  # pyarrow's error for a file that is no Parquet is a ValueError
-        problem = f"the error: {error}"
+        problem = f"the error: {error}" if path.exists() else "no file or folder of that name"
     raise ReportError(
         f"There are no runs in {place}. Expected a folder with {RUNS_FILE} and {schema.HISTORY_FILE}, as a report has "
         f"it; or sqlite:///FILE, postgresql://..., http(s)://... Received {problem}. Name another place with --store."

@@ -6,4 +6,17 @@ from src.inference.design import Design
 from src.inference.intervals import Interval, t_interval, t_sequence, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
 from src.inference.verdict import Judgement, Verdict, judge
-from src.inference.words import Answer, answer, by_group, command, ends, named, place, stated, table, telling, versus
+from src.inference.words import (
+    UNITS,
+    Answer,
+    answer,
+    by_group,
+    command,
+    ends,
+    named,
+    place,
+    stated,
+    table,
+    telling,
+    versus,
+)

@@ -160,7 +160,9 @@ def test_the_margins_of_the_slider_span_a_hundredfold_around_the_designs(tmp_pat
     assert margins(decide(*store(tmp_path / "one", ks=(1,)), {})) == []
 
 
-@pytest.mark.parametrize(("fork", "holds"), [(None, "Holds for whole runs"), (1, "Holds for what K does after the fork")])
+@pytest.mark.parametrize(
+    ("fork", "holds"), [(None, "Holds for whole runs"), (1, "Holds for what K does after the fork")]
+)
 def test_the_scope_says_where_runs_began(tmp_path, fork, holds):
     found = decide(*store(tmp_path, ks=(1, 5), params={"fork.epochs": fork} if fork else None), {})
     said = scope(found)
