@@ -73,8 +73,9 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
         ax.axhspan(-picture.margin, picture.margin, color=style.MUTED, alpha=0.15, linewidth=0)
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
     scales(ax, picture)
+    ax.set_ylim(picture.size(value))  # before drawing: matplotlib warns where equal values are all that it can go by
     (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
-    ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x, ylim=picture.size(value))
+    ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x)
     if picture.percent:
         decimals = None if picture.size(value)[1] > SMALL_SHARE else 2
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
