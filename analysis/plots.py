@@ -26,6 +26,7 @@ MOST_SEEDS = 12  # that are named on an axis
 MARKERS = "osD^v"
 DASHES: list[Any] = ["", (3, 1.6)]  # as seaborn has them
 JITTER = 0.3
+SMALL_SHARE = 0.02  # up to here shares have decimals
 IMAGE_PIXELS = 400  # about the width of a picture in a figure
 
 
@@ -62,18 +63,29 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
             ax.text(0, -0.02, note, transform=ax.transAxes, fontsize=7, va="top")
         return
     rows = picture.chosen(value, panel)
+    if rows.empty:
+        ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", color=style.MUTED)
+        return
     if picture.kind == TILES:
         tiles(ax, picture, rows)
         return
     if picture.margin:
         ax.axhspan(-picture.margin, picture.margin, color=style.MUTED, alpha=0.15, linewidth=0)
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
-    ax.set_yscale("log" if "y" in picture.log else "linear")
+    scales(ax, picture)
     (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
     ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x, ylim=picture.size(value))
     if picture.percent:
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if picture.size(value)[1] > 0.02 else 2))
+        decimals = None if picture.size(value)[1] > SMALL_SHARE else 2
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+    if picture.kind == LINES and not picture.sparse:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
+
+
+def scales(ax: Axes, picture: Picture) -> None:
+    """The scales of both axes, and the ticks of those that are not linear."""
+    ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
+    ax.set_yscale("log" if "y" in picture.log else "linear")
     if "y" in picture.log:
         ax.yaxis.set_minor_locator(NullLocator())
     if "x" in picture.log:
@@ -81,10 +93,9 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_minor_formatter(NullFormatter())
     if picture.sparse:
-        ax.set_xticks(levels := sorted(rows[X].unique()), [f"{level:g}" for level in levels])
+        levels = sorted(picture.table[X].unique())
+        ax.set_xticks(levels, [f"{level:g}" for level in levels])
         ax.xaxis.set_minor_locator(NullLocator())
-    elif picture.kind == LINES:
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
 
 
 def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:

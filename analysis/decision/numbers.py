@@ -140,7 +140,8 @@ def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.Dat
         scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
         both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
         d = both[:, 0] - both[:, 1]
-        half = design.bound(n, level_of_error) * d.std(axis=0, ddof=1) / math.sqrt(n) if n >= design.n0 else math.nan
+        bound = design.bound(n, level_of_error) / math.sqrt(n)
+        half = bound * d.std(axis=0, ddof=1) if math.isfinite(bound) else math.nan
         ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
         named = {"place": inference.place(each, found), "level": each.level, "axis": axis.axis, "n": n}
         tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))

@@ -2,8 +2,8 @@
 
 Reads what the runs recorded, trains nothing, and writes reports/NAME/: runs.parquet (a row per run), history.parquet
 (a row per run and epoch), probe.parquet (a row per run, probed epoch and part), summary.csv and stability.csv (a row
-per cell), differences.csv (verdicts), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG), report.md and
-report.html, one file that opens from disk.
+per cell), differences.csv (verdicts), probe.csv (a row per cell, probed epoch and part), figures/ (PNG and SVG),
+report.md, and report.html, one file that opens from disk.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def report(question: Question, folder: Path) -> None:
 
 
 def watch(question: Question, folder: Path, seconds: float) -> None:
-    """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again until then."""
+    """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
     seen, said, last = "", "", None
     with suppress(KeyboardInterrupt):
         while True:

@@ -65,14 +65,15 @@ function sortable(table) {
     head.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
       const text = (row) => row.cells[column].textContent;
-      const order = (a, b) => {
+      const compare = (a, b) => {
         const [x, y] = [number(text(a)), number(text(b))];
+        const order = Number.isNaN(x) ? words.compare(text(a), text(b)) : x < y ? -1 : Number(x > y);
         const known = Number(Number.isNaN(x)) - Number(Number.isNaN(y)); // what is no number comes last
-        return known || (Number.isNaN(x) ? words.compare(text(a), text(b)) : x < y ? -1 : Number(x > y)) * (down ? -1 : 1);
+        return known || order * (down ? -1 : 1);
       };
       table.querySelectorAll("th").forEach((each) => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      body.append(...[...body.rows].sort(order));
+      body.append(...[...body.rows].sort(compare));
     })
   );
 }

@@ -59,8 +59,12 @@ def test_the_line_of_the_price_joins_the_front(shown):
     """At one price per K, the better batch size is on it, and every larger K is better here."""
     for axis in shown["price"].rows:
         front = shown["price"].chosen(axis).dropna(subset=["line"])
-        means = {k: min(np.mean([final_nll(k, b, s) for s in range(SEEDS[k, b])]) for b in (30, 100)) for k in (1, 5, 25)}
-        assert dict(zip(front["hue"], front["line"], strict=True)) == pytest.approx({f"K = {k}": means[k] for k in means})
+        means = {
+            k: min(np.mean([final_nll(k, b, s) for s in range(SEEDS[k, b])]) for b in (30, 100)) for k in (1, 5, 25)
+        }
+        assert dict(zip(front["hue"], front["line"], strict=True)) == pytest.approx(
+            {f"K = {k}": means[k] for k in means}
+        )
 
 
 def test_the_front_is_that_of_brute_force_with_equal_costs_too():

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.decision import answers, decide, differences, matched_table, verdict_table
-from analysis.decision.numbers import AXES, EPOCHS, EVALUATIONS, SECONDS, UPDATES, design_of
+from analysis.decision import answers, cards, decide, differences, margins, matched_table, scope, verdict_table
+from analysis.decision.numbers import design_of
+from analysis.statistics.amounts import AXES, EPOCHS, EVALUATIONS, SECONDS, UPDATES
 from analysis.store import ReportError
 from src import schema
 from src.inference import Verdict
@@ -79,8 +80,8 @@ def test_paths_are_compared_at_equal_amounts(tmp_path):
     assert list(found) == list(AXES)
     nll = {k: curve(k, 100, 0)[schema.TEST_NLL.key] for k in (1, 5)}
     first = {axis: matched[0].pairs[0] if matched[0].pairs else None for axis, matched in found.items()}
-    assert first[EPOCHS][1:] == pytest.approx((nll[1][2], nll[5][2]))
-    assert first[UPDATES][1:] == pytest.approx((nll[1][2], nll[5][2]))
+    assert first[EPOCHS][1:3] == pytest.approx((nll[1][2], nll[5][2]))
+    assert first[UPDATES][1:3] == pytest.approx((nll[1][2], nll[5][2]))
     assert first[EVALUATIONS] is None  # 3 x 600 evaluations against 3000 after the first epoch
     seconds = np.cumsum(curve(5, 100, 0)[schema.TRAIN_SECONDS.key])
     common = np.cumsum(curve(1, 100, 0)[schema.TRAIN_SECONDS.key])[-1]
@@ -92,7 +93,8 @@ def test_paths_are_compared_at_equal_amounts(tmp_path):
 def test_tables_and_answer_say_what_was_found(tmp_path):
     runs, history = store(tmp_path, params=STUDY)
     found = decide(runs, history, {})
-    lines = answers(found, runs)
+    [answer] = answers(found, runs)
+    lines = answer.lines
     assert lines[0].startswith(
         "B=100: K=5 is the smallest that is not worse than K=25 by 2 nats/image. K=1 - K=25 = +9"
     )
@@ -114,15 +116,64 @@ def test_too_few_seeds_are_said_with_the_command_that_adds_them(tmp_path):
         for seed in range(2):
             made.record(k, 100, seed, parent=parent)
     runs, history = marked(made)
-    lines = answers(decide(runs, history, {}), runs)
+    [answer] = answers(decide(runs, history, {}), runs)
+    lines = answer.lines
     assert "undecided against K=5 at a margin of 0.25 nats/image" in lines[0]
     assert "python -m src.train -m mc_samples=1,5 'seed=range(0," in lines[1]
+
+
+def test_a_card_has_a_line_per_value_the_reference_last(tmp_path):
+    made = Store(tmp_path)
+    for k, shift in ((1, 2.0), (25, 0.0)):
+        for seed in range(SEEDS):
+            path = [90 + shift + seed + 5 / epoch + 0.01 * (seed * k % 3) for epoch in (1, 2, 3)]
+            taken = {schema.TRAIN_SECONDS.key: [1.0 * k] * 3, schema.TRAIN_IMAGES_PER_SECOND.key: [IMAGES / k] * 3}
+            made.record(k, 100, seed, nll=path[-1], metrics={schema.TEST_NLL.key: path, **taken})
+    runs, history = marked(made)
+    found = decide(runs, history, {})
+    [card] = cards(found, runs, 0.25)
+    value, reference = card.lines
+    d = np.mean([2.0 + 0.01 * (seed % 3 - seed * 25 % 3) for seed in range(SEEDS)])
+    assert value[:2] == ("K=1", f"+{d:.2f}")
+    assert (value.n, value.verdict, value.seconds) == (str(SEEDS), "worse by more than the margin", "1.00")
+    # K = 1 ends after 3 s, and K = 25 has its first epoch after 25 s.
+    assert value.at_equal_seconds == "–"
+    assert (reference.level, reference.difference, reference.seconds) == ("K=25", "reference", "25.0")
+    assert (card.place, card.remedy) == ("B=100", "")
+    assert card.enough == "none is shown to be within 0.25 nats/image of K=25"
+
+
+def test_a_wider_margin_proves_what_a_design_of_that_margin_proves(tmp_path):
+    runs, history = store(tmp_path)
+    found = decide(runs, history, {"margin": 0.25})
+    for margin in (0.1, 2.0, 20.0):
+        other = decide(runs, history, {"margin": margin})
+        assert cards(found, runs, margin) == cards(other, runs, margin)
+    assert cards(found, runs, 0.25) != cards(found, runs, 20.0)
+
+
+def test_the_margins_of_the_slider_span_a_hundredfold_around_the_designs(tmp_path):
+    found = margins(decide(*store(tmp_path, ks=(1, 5)), {"margin": 0.3}))
+    assert found == sorted(set(found))
+    assert (found[0], found[-1]) == (0.03, 3.0)
+    assert found[len(found) // 2] == 0.3
+    assert margins(decide(*store(tmp_path / "one", ks=(1,)), {})) == []
+
+
+@pytest.mark.parametrize(
+    ("fork", "holds"), [(None, "Holds for whole runs"), (1, "Holds for what K does after the fork")]
+)
+def test_the_scope_says_where_runs_began(tmp_path, fork, holds):
+    found = decide(*store(tmp_path, ks=(1, 5), params={"fork.epochs": fork} if fork else None), {})
+    said = scope(found)
+    assert said.startswith(holds)
+    assert said.count("Holds for") == 1
 
 
 def test_nothing_to_compare_is_no_error(tmp_path):
     runs, history = store(tmp_path, ks=(1,))
     found = decide(runs, history, {})
-    assert found.contrasts == answers(found, runs) == []
+    assert found.contrasts == answers(found, runs) == cards(found, runs, 0.25) == []
     assert verdict_table(found.contrasts, "The decision").rows == matched_table(found.matched).rows == []
 
 

@@ -1,15 +1,18 @@
-"""What the figures of the probe draw: data, labels, and how many lines."""
+"""What the figures of the probe draw: means of components and ratios of them, by part, K and epoch."""
 
 import numpy as np
 import pytest
 
 from analysis import style
-from analysis.probe.pictures import plot_components, plot_share
-from analysis.store import EPOCH
+from analysis.picture import Picture
+from analysis.probe.pictures import pictures
 from tests.analysis.marked import probes
 from tests.stores import Store, probed
 
 DATA = "mnist, dynamic pixels"
+# In the order of the switch, with the factor by which tests.stores.probe() scales a part's variances.
+PARTS = {"whole gradient": 4, "decoder's gradient": 3, "encoder's gradient": 2, "loss": 1}
+EPOCHS = [0, 1, 3]
 
 
 @pytest.fixture(scope="module")
@@ -17,61 +20,66 @@ def store(tmp_path_factory) -> Store:
     return probed(tmp_path_factory.mktemp("probed"))
 
 
-def drawn(ax, dashes: str) -> list[np.ndarray]:
-    """The means' lines of one kind, by K."""
-    return [line.get_ydata() for line in ax.lines if line.get_linestyle() == dashes and line.get_marker() == "o"]
+@pytest.fixture(scope="module")
+def shown(store) -> dict[str, Picture]:
+    return {each.stem: each for each in pictures(probes(store)[1], DATA)}
 
 
-def test_components_are_drawn_by_part_on_logarithmic_axes(store):
-    observed, points = probes(store)
-    with style.applied():
-        figure = plot_components(points, observed, DATA)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "loss\n[(nats/image)^2]",
-        "encoder's gradient\n[(nats/image/weight)^2]",
-        "decoder's gradient\n[(nats/image/weight)^2]",
-        "whole gradient\n[(nats/image/weight)^2]",
-    ]
-    for place, ax in enumerate(figure.axes):
-        assert ax.get_yscale() == "log"
-        assert ax.get_xlabel() == "epoch"
-        np.testing.assert_allclose(drawn(ax, "-"), [[(1 + place) * 10 / k] * 3 for k in (1, 5, 25)])
-        np.testing.assert_allclose(drawn(ax, "--"), [[(1 + place) * v for v in (10, 10, 90)]] * 3)
-        assert len(ax.lines) == 2 * (3 + 9)  # and each seed's own
-    assert figure.axes[0].get_ylabel() == "B = 100\nvariance per image"
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "1", "3"]
-    [legend] = figure.legends
-    names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["K = 1", "K = 5", "K = 25", "V_mc/K: Monte Carlo", "V_data: between images"]
-    assert "n = 3 seeds per cell" in figure.get_suptitle()
-    assert DATA in figure.get_suptitle()
+def line(picture: Picture, part: str, k: int, **of: str) -> list[float]:
+    rows = picture.chosen(part, "B = 100")
+    for column, value in {"hue": f"K = {k}", **of}.items():
+        rows = rows[rows[column] == value]
+    assert rows["x"].tolist() == EPOCHS
+    return rows["mean"].tolist()
 
 
-def test_the_share_is_drawn_in_per_cent(store):
-    observed, points = probes(store)
-    with style.applied():
-        figure = plot_share(points, observed, DATA)
-    ax = figure.axes[1]
-    assert ax.get_title(loc="left") == "encoder's gradient"  # a share has no unit
-    np.testing.assert_allclose(drawn(ax, "-"), [[1 / (1 + k), 1 / (1 + k), 1 / (1 + 9 * k)] for k in (1, 5, 25)])
-    assert figure.axes[0].get_ylabel() == "B = 100\nshare of Monte Carlo noise"
-    assert ax.yaxis.get_major_formatter()(0.5) == "50%"
-    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+def test_components_are_drawn_by_part_and_kind_on_a_logarithmic_axis(shown):
+    picture = shown["probe_components"]
+    assert picture.choices == list(picture.rows) == list(PARTS)
+    for part, factor in PARTS.items():
+        for k in (1, 5, 25):
+            np.testing.assert_allclose(line(picture, part, k, kind="Monte Carlo"), [factor * 10 / k] * 3)
+            between = [factor * v for v in (10, 10, 90)]
+            np.testing.assert_allclose(line(picture, part, k, kind="between images"), between)
+    assert (picture.log, picture.marks, picture.x, picture.y) == ("y", "kind", "epoch", "variance per image")
+    assert picture.table["n"].unique().tolist() == [3]
+    assert DATA in picture.title
 
 
-def test_one_seed_is_drawn_once_and_sets_are_named(tmp_path):
-    observed, points = probes(probed(tmp_path, (2, 4), 1, independent=False))
-    with style.applied():
-        figure = plot_components(points, observed, DATA)
-    assert all(len(ax.lines) == 4 for ax in figure.axes)
-    assert "V_mc of a set of K: Monte Carlo" in [text.get_text() for text in figure.legends[0].get_texts()]
+def test_the_share_is_a_ratio_of_means_with_an_interval(shown):
+    picture = shown["probe_share"]
+    for part in PARTS:
+        for k in (1, 5, 25):
+            np.testing.assert_allclose(line(picture, part, k), [1 / (1 + k), 1 / (1 + k), 1 / (1 + 9 * k)])
+    assert picture.choices == list(PARTS)
+    assert picture.percent
+    assert picture.floor == 0.0
+    assert (picture.table["ci_low"] <= picture.table["mean"]).all()
+    assert (picture.table["ci_high"] >= picture.table["mean"]).all()
+    assert picture.y == "share of Monte Carlo noise"
 
 
-def test_late_probes_get_an_axis_on_which_early_ones_stay_apart(store):
-    observed, points = probes(store)
-    late = points.assign(**{EPOCH: points[EPOCH].map({0: 0, 1: 10, 3: 20})})
-    with style.applied():
-        [far, *_], [near, *_] = (plot_share(table, observed, DATA).axes for table in (late, points))
-    assert (far.get_xscale(), near.get_xscale()) == ("symlog", "linear")
-    assert list(far.get_xticks()) == [0, 10, 20]
-    assert [text.get_text() for text in far.get_xticklabels()] == ["0", "10", ""]
+def test_a_k_has_the_colour_it_has_everywhere(shown):
+    assert [picture.colours for picture in shown.values()] == [style.sequential([1, 5, 25], "K = ")] * 2
+
+
+def test_sets_of_draws_are_said_to_be_sets_and_one_seed_has_no_interval(tmp_path):
+    share, parts = pictures(probes(probed(tmp_path, (2, 4), 1, independent=False))[1], DATA)
+    assert "whole set of K draws" in parts.caption
+    assert share.table[["ci_low", "ci_high"]].isna().all(axis=None)
+
+
+def test_single_draws_are_not_said_to_be_sets(shown):
+    assert "whole set" not in shown["probe_components"].caption
+
+
+def test_estimates_below_zero_are_not_drawn(store):
+    points = probes(store)[1]
+    below = points.assign(var_data_mean=-points["var_data_mean"])
+    assert pictures(below, DATA)[1].table["kind"].unique().tolist() == ["Monte Carlo"]
+
+
+def test_epochs_are_sparse_only_where_some_lie_far_apart(store):
+    points = probes(store)[1]
+    late = points.assign(epoch=points["epoch"].map({0: 0, 1: 10, 3: 20}))
+    assert [pictures(table, DATA)[0].sparse for table in (points, late)] == [False, True]

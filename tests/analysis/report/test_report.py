@@ -1,6 +1,9 @@
 """The command itself: what it writes, what it says, what it refuses, and what it never imports."""
 
+import json
 import math
+import re
+import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,13 +12,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis import decision
+from analysis.report import Question, compute
 from analysis.report.__main__ import main, parse
 from src import schema
+from tests.commands import wait_until
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
 
 ROOT = Path(__file__).parents[3]
 TABLES = ("summary", "stability")
-FIGURES = ("loss_variance", "learning_curves", "final_nll", "cost")
+OF_ALL, OF_SETTING = ("difference", "difference_path", "completeness"), ("price", "cost", "paths", "stability")
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -64,10 +70,10 @@ def one_setting(tmp_path: Path, **changes: object) -> Store:
 
 
 def test_every_file_is_written_and_named_at_the_end(folder):
-    figures = [f"setting{n}_{stem}" for n in (1, 2) for stem in FIGURES] + ["setting2_reconstructions"]
+    figures = [*OF_ALL, *(f"setting{n}_{stem}" for n in (1, 2) for stem in OF_SETTING), "setting2_made"]
     expected = {f"figures/{stem}.{suffix}" for stem in figures for suffix in ("png", "svg")}
     expected |= {f"{table}-{kind}.csv" for table in TABLES for kind in ("nll", "bce-pseudo-nll")}
-    expected |= {"runs.parquet", "history.parquet", "differences.csv", "report.html"}
+    expected |= {"runs.parquet", "history.parquet", "differences.csv", "report.html", "report.md"}
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
     stdout = (folder.parent / "stdout").read_text()
     assert all(f"  {folder / name}" in stdout for name in expected)
@@ -99,13 +105,73 @@ def test_a_pseudo_nll_and_an_nll_share_no_table(folder):
 
 def test_the_page_is_one_file_that_asks_nobody(folder):
     page = Page(folder / "report.html")
-    assert page.tags.count("img") == 9
-    assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
-    assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
+    assert page.tags.count("img") == 3 + 2 * 4 + 1
+    assert all(address.startswith("data:image/webp;base64,") for address in page.addresses)
+    assert not {"link", "iframe", "object", "embed"} & set(page.tags)
+    assert "default-src 'none'" in (folder / "report.html").read_text(encoding="utf-8")
+    assert (folder / "report.html").stat().st_size < 2_000_000
+
+
+def test_the_page_holds_the_answer_at_every_margin_of_the_slider(folder):
+    found = compute(Question(study().uri, EXPERIMENT, []))
+    margins = decision.margins(found.decision)
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert "://" not in text
-    assert "@import" not in text
-    assert "url(" not in text
+    told = json.loads(re.search(r'id="margins">(.*?)</script>', text)[1])
+    assert [each["margin"] for each in told] == margins
+    assert min(margins) == pytest.approx(0.025)
+    assert max(margins) == pytest.approx(2.5)
+    assert 0.25 in margins
+    for each in told:
+        cards = decision.cards(found.decision, found.runs, each["margin"])
+        assert [card["enough"] for card in each["cards"]] == [card.enough for card in cards]
+        assert [card["remedy"] for card in each["cards"]] == [card.remedy for card in cards]
+    assert "How many" in Page(folder / "report.html").text
+
+
+def test_the_markdown_names_figures_that_exist_and_has_the_answer(folder):
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    named = re.findall(r"]\((figures/[^)]+)\)", text)
+    assert len(named) == 2 + 2 * 4 + 1
+    assert all((folder / name).is_file() for name in named)
+    found = compute(Question(study().uri, EXPERIMENT, []))
+    for card in decision.cards(found.decision, found.runs, 0.25):
+        assert card.enough in text
+        for line in card.lines:
+            assert f"| {line.level} | {line.difference} |" in text
+
+
+def test_one_value_of_k_is_no_comparison(tmp_path):
+    store = Store(tmp_path / "store")
+    store.record(5, 100, 0)
+    assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
+    assert "Nothing to compare" in Page(tmp_path / EXPERIMENT / "report.html").text
+    assert not (tmp_path / EXPERIMENT / "figures" / "difference.png").exists()
+
+
+def test_a_watched_report_follows_the_runs_until_it_is_interrupted(tmp_path):
+    store = one_setting(tmp_path)
+    report = tmp_path / EXPERIMENT / "report.html"
+    arguments = ["--store", store.uri, "--output", tmp_path, "--watch", "0.2"]
+    command = [sys.executable, "-W", "error", "-m", "analysis.report", *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(report.is_file, process)
+        new = store.record(25, 100, 0)
+        wait_until(lambda: new in report.read_text(encoding="utf-8"), process)
+        assert 'http-equiv="refresh"' in report.read_text(encoding="utf-8")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=600)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (0, "")
+    assert 'http-equiv="refresh"' not in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "soon"])
+def test_a_time_to_wait_that_is_none_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["--watch", text])
+    assert f"must be a positive number of seconds. Received: {text}" in capsys.readouterr().err
 
 
 def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
@@ -115,7 +181,7 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "repeat set aside: finished" in page
     assert "never started" in page
     assert "reconstructions at K = 25: the artifact is missing." in page
-    assert "reconstructions: no finished run recorded what it shows." in page  # the grayscale setting
+    assert "made: no finished run recorded what it shows." in page  # the grayscale setting
     assert "n = 2, but 3 at K = 1, B = 100, 3 at K = 5, B = 100" in page
     assert "1 at K = 25, B = 30" in page
     assert "probe_components: no finished run recorded what it shows." in page
@@ -126,15 +192,17 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
         "Time to threshold: training until the first of 3 epochs in a row after which the test NLL is at most" in page
     )
     assert "one that was cut short (failed, killed or still running) was under way until then" in page
-    assert "compilation, which comes before the first epoch" in page
+    assert "without compilation, tests and probes" in page
     for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
         assert run_id in page
 
 
 def test_the_same_store_gives_the_same_page(folder, tmp_path):
     assert main(["--store", study().uri, "--output", str(tmp_path)]) == 0
-    for name in ("report.html", "summary-nll.csv", "figures/setting2_final_nll.svg"):
-        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes()
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    assert len(names) > 20
+    for name in names:
+        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_one_seed_gets_no_interval_and_is_told_so(tmp_path):
@@ -242,7 +310,7 @@ def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
     store = one_setting(tmp_path, status=status, metrics={key: [] for key in curve(1, 100, 0)})
     assert main(["--store", store.uri, "--output", str(tmp_path)]) == 0
     page = Page(tmp_path / EXPERIMENT / "report.html")
-    assert "img" not in page.tags
+    assert page.tags.count("img") <= 3  # what is about all runs
     assert "No run of this setting has finished" in page.text
     assert f"2 {status}" in page.text
 

@@ -55,7 +55,7 @@ def test_all_of_it_is_over_all_finished_runs_and_leaves_out_the_first_epoch(pict
     totals = [variances(k, seed)[0] for k in (1, 5) for seed in SEEDS]
     expected = [[epoch, *geometric([each[epoch - 1] for each in totals])] for epoch in (2, 3)]
     np.testing.assert_allclose(drawn(picture, ALL), expected, rtol=1e-4)
-    assert picture.table[picture.table["hue"] == ALL]["n"].unique().tolist() == [6]
+    assert picture.seed_count == "n = 3"  # of each K: all of it counts no seeds
 
 
 def test_the_axis_is_logarithmic_and_has_its_unit(picture):

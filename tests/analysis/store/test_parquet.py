@@ -70,8 +70,8 @@ def test_places_without_these_files_are_refused(tables, tmp_path):
     tables.runs[["run_id"]].to_parquet(other / schema.HISTORY_FILE)
     for place, received in {
         tmp_path: "the error",
-        tmp_path / "none": "the error",
-        tmp_path / "none.parquet": "the error",
+        tmp_path / "none": "no file or folder of that name",
+        tmp_path / "none.parquet": "no file or folder of that name",
         alone: "history.parquet",
         text: "the error",
         other: "tables without the columns epoch",
