@@ -48,7 +48,7 @@ def test_lines_and_bands_are_those_of_the_table_by_panel_and_value():
                 ends = vertices[vertices[:, 0] == x, 1]
                 assert (ends.min(), ends.max()) == (pytest.approx(low), pytest.approx(high))
     assert [ax.get_ylabel() for ax in figure.axes] == ["difference [nats/image]", ""] * 2
-    assert figure.get_suptitle() == "Along training"
+    assert figure.get_suptitle() == "Along training, n = 6"
     assert legend(figure) == ["K = 1", "K = 5"]
 
 
@@ -61,7 +61,9 @@ def test_without_intervals_there_is_no_band():
     table = samples.lines().table
     for without in (table.drop(columns=["ci_low", "ci_high"]), table.assign(ci_low=np.nan, ci_high=np.nan)):
         axes = plots.draw(samples.lines(table=without)).axes
-        assert not any(path.vertices.size for ax in axes for each in of_kind(ax, PolyCollection) for path in each.get_paths())
+        assert not any(
+            path.vertices.size for ax in axes for each in of_kind(ax, PolyCollection) for path in each.get_paths()
+        )
         assert all(len(ax.lines) == 2 for ax in axes)
 
 

@@ -82,7 +82,7 @@ def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, run
 def test_both_pictures_have_the_margin_the_reference_and_the_colours_of_k(shown):
     everywhere = style.sequential([1, 5, 25], "K = ")
     for picture in shown.values():
-        assert (picture.margin, picture.y) == (MARGIN, "difference from K = 25")
+        assert (picture.margin, picture.y) == (MARGIN, "difference from K = 25 [nats/image]")
         assert picture.panels == ["B=100"]
         assert picture.colours == {f"K = {k}": everywhere[f"K = {k}"] for k in (1, 5)}
 
@@ -151,7 +151,7 @@ def test_groups_with_different_references_have_all_colours(tmp_path):
     decided = decide(*marked(store(tmp_path, ((1, 30), (5, 30), (1, 100), (5, 100), (25, 100)), seeds=2)), {})
     for picture in pictures(decided, {}):
         assert set(picture.table["hue"]) == set(picture.colours) == {"K = 1", "K = 5"}
-        assert picture.y == "difference from K = 5 or K = 25"
+        assert picture.y == "difference from K = 5 or K = 25 [nats/image]"
         assert picture.panels == ["B=30", "B=100"]
 
 
