@@ -99,9 +99,3 @@ def counted(n: int, noun: str) -> str:
 def labelled(quantity: Quantity, kind: str) -> Quantity:
     """The quantity named after the kind of NLL that was recorded, such as a pseudo-NLL."""
     return quantity._replace(label=quantity.label.replace(schema.TRUE_NLL, kind))
-
-
-def seed_count(n: pd.Series) -> str:
-    """How many seeds are behind the means."""
-    low, high = n.min(), n.max()
-    return f"n = {counted(low, 'seed')} per cell" if low == high else f"n = {low} to {high} seeds per cell"

@@ -28,8 +28,10 @@ def lines(points: int = 4, **changes) -> Picture:
         for (p, panel), (h, hue), (axis, size) in product(enumerate(PANELS), enumerate(HUES), SIZES.items())
         for x in range(1, points + 1)
     ]
+    table = pd.DataFrame(rows)
+    table = table.assign(ci_low=table["mean"] - 0.5, ci_high=table["mean"] + 0.25)
     made = Picture(
-        "along", "Along training", "What is drawn.", pd.DataFrame(rows), "", "difference [nats/image]", COLOURS,
+        "along", "Along training", "What is drawn.", table, "", "difference [nats/image]", COLOURS,
         switch="axis", rows=AXES, tips={"hue": "draws", "n": "pairs", "mean": "difference"},
     )  # fmt: skip
     return made._replace(**changes)

@@ -35,21 +35,36 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 class Page(HTMLParser):
-    """The addresses a page would fetch, its text, and the captions of its figures."""
+    """The addresses a page would fetch, its text, its ids, its figures' ids, and the cells of the cards."""
 
     def __init__(self, path: Path):
         super().__init__()
         self.addresses: list[str] = []
         self.tags: list[str] = []
-        self.text = ""
+        self.ids: list[str] = []
+        self.figures: list[str] = []
+        self.cells: list[str] = []
+        self.table = self.text = ""
+        self.in_cell = False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        own = dict(attrs).get("id") or ""
+        self.ids += [own] if own else []
+        self.figures += [own] if tag == "figure" else []
+        self.table = own if tag == "table" else self.table
+        self.in_cell = tag == "td" and self.table.startswith("card-")
+        self.cells += [""] if self.in_cell else []
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell = self.in_cell and tag != "td"
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self.in_cell:
+            self.cells[-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +140,9 @@ def test_the_page_holds_the_answer_at_every_margin_of_the_slider(folder):
         cards = decision.cards(found.decision, found.runs, each["margin"])
         assert [card["enough"] for card in each["cards"]] == [card.enough for card in cards]
         assert [card["remedy"] for card in each["cards"]] == [card.remedy for card in cards]
+        moves = [[text for line in card.lines for text in (line.verdict, line.at_equal_seconds)] for card in cards]
+        assert [card["moves"] for card in each["cards"]] == moves
+    assert told[0]["cards"] != told[-1]["cards"]
     assert "How many" in Page(folder / "report.html").text
 
 
@@ -138,6 +156,35 @@ def test_the_markdown_names_figures_that_exist_and_has_the_answer(folder):
         assert card.enough in text
         for line in card.lines:
             assert f"| {line.level} | {line.difference} |" in text
+
+
+def test_the_page_begins_with_the_cards_at_the_margin_of_the_study(folder):
+    page = Page(folder / "report.html")
+    found = compute(Question(study().uri, EXPERIMENT, []))
+    cards = decision.cards(found.decision, found.runs, 0.25)
+    cells = [text for card in cards for line in card.lines for text in line]
+    assert page.cells == cells
+    assert all(card.enough in page.text and card.remedy in page.text for card in cards)
+    assert {"answer", "margin", "setting-1", "setting-2", "grid", "method"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    figures = [*OF_ALL[:2], *(f"setting{n}_{stem}" for n in (1, 2) for stem in OF_SETTING), "setting2_made", OF_ALL[2]]
+    assert page.figures == figures
+
+
+def test_a_diverged_run_decides_nothing_and_is_shown(tmp_path):
+    store = Store(tmp_path / "store")
+    for seed in range(5):
+        lost = seed == 3
+        store.record(1, 100, seed, schema.DIVERGED if lost else schema.FINISHED)
+        store.record(5, 100, seed)
+    done = command("--store", store.uri, "--output", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 and 0 of the runs diverged, which have no score" in done.stdout
+    page = Page(tmp_path / EXPERIMENT / "report.html")
+    assert "More seeds cannot decide: 1 and 0 of the runs diverged" in page.text
+    assert "1 diverged" in page.text
+    assert "1 of 5 (0.51 % to 72 %)" in page.text
+    assert page.figures == ["difference", "difference_path", *OF_SETTING, "completeness"]
 
 
 def test_one_value_of_k_is_no_comparison(tmp_path):

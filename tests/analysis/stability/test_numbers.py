@@ -42,6 +42,9 @@ def cells(store: Store, threshold: float | None = None) -> pd.DataFrame:
         ([10.0, 7.0, 6.0], False, (-1.0, 2.0, 0.0, 0.0)),
         ([10.0, 7.0], True, (INF, INF, 0.5, INF)),
         ([], True, (INF, INF, 1.0, INF)),
+        # The epochs of a trunk have no test NLL: the path of a forked run begins after them.
+        ([math.nan, math.nan, 10.0, 7.0, 9.0], False, (2.0, 2.5, 0.5, 2.0)),
+        ([math.nan, 10.0, math.nan, 8.0], False, (INF, INF, 0.5, INF)),
         ([10.0, math.nan, 8.0], False, (INF, INF, 0.5, INF)),
         ([10.0, INF, INF, 8.0], False, (INF, INF, 0.5, INF)),
         ([10.0], False, (math.nan, math.nan, math.nan, 0.0)),
@@ -186,6 +189,18 @@ def test_runs_that_did_not_measure_the_monte_carlo_part_have_a_dash(tmp_path):
     table = stability_table(stability_by_cell(*marked(store)), schema.TRUE_NLL)
     [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
     assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "–"
+
+
+def test_a_forked_run_has_the_measures_of_its_path_from_the_fork_on(tmp_path):
+    store = Store(tmp_path)
+    for seed in range(2):
+        metrics = {schema.TEST_NLL.key: [], schema.TRAIN_LOSS.key: [150.0, 130.0, 120.0, 119.0]}
+        path_of = {(schema.TEST_NLL.key, epoch): value for epoch, value in ((2, 100.0), (3, 103.0), (4, 99.0))}
+        store.record(5, 100, seed, params={"fork.epochs": 1}, metrics=metrics, more=path_of)
+    cell = cells(store).loc[(1, 5, 100)]
+    found = [cell[f"{quantity.key}_median"] for quantity in MEASURES]
+    assert found == pytest.approx([3.0, 3.5, 0.5, 3.0])
+    assert (cell["ended_n"], cell["diverged_n"]) == (2, 0)
 
 
 def test_the_study_has_a_row_for_every_cell_that_was_started():
