@@ -55,22 +55,25 @@ function moveMargin(slider) {
 
 function sortable(table) {
   const body = table.tBodies[0];
+  const words = new Intl.Collator("en", { numeric: true });
+  // A date or a run id that begins with digits is no number.
   const number = (text) => {
-    const found = text.replaceAll("−", "-").replaceAll(",", "").match(/^[<\s]*(-?[\d.]+(?:e-?\d+)?|-?∞)/);
+    const found = text.replaceAll("−", "-").replaceAll(",", "").match(/^[<\s+]*(-?[\d.]+(?:e-?\d+)?|-?∞)(?![\w-])/);
     return found ? (found[1].endsWith("∞") ? (found[1][0] === "-" ? -Infinity : Infinity) : Number(found[1])) : NaN;
   };
   table.querySelectorAll("th").forEach((head, column) =>
     head.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
       const text = (row) => row.cells[column].textContent;
-      const order = (a, b) => {
+      const compare = (a, b) => {
         const [x, y] = [number(text(a)), number(text(b))];
+        const order = Number.isNaN(x) ? words.compare(text(a), text(b)) : x < y ? -1 : Number(x > y);
         const known = Number(Number.isNaN(x)) - Number(Number.isNaN(y)); // what is no number comes last
-        return known || (Number.isNaN(x) ? text(a).localeCompare(text(b)) : x < y ? -1 : Number(x > y)) * (down ? -1 : 1);
+        return known || order * (down ? -1 : 1);
       };
       table.querySelectorAll("th").forEach((each) => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      body.append(...[...body.rows].sort(order));
+      body.append(...[...body.rows].sort(compare));
     })
   );
 }

@@ -1,10 +1,11 @@
 """Paired differences over seeds, intervals that stay valid however often one looks, and what they prove."""
 
 from src.inference.calibrate import critical_values
-from src.inference.contrasts import Contrast, Run, at_margin, contrasts, naming, opponents, paired_runs, plain
+from src.inference.contrasts import Contrast, at_margin, contrasts
 from src.inference.design import Design
 from src.inference.intervals import Interval, t_interval, t_sequence, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
+from src.inference.runs import Run, naming, opponents, paired_runs, plain
 from src.inference.verdict import Judgement, Verdict, judge
 from src.inference.words import (
     UNITS,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from src import schema
-from src.inference.contrasts import Contrast, naming
+from src.inference.contrasts import Contrast
 from src.inference.design import Design
 from src.inference.intervals import Interval, tost_pairs
+from src.inference.runs import naming
 from src.inference.verdict import Verdict
 
 SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}

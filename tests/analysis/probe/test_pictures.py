@@ -36,7 +36,7 @@ def line(picture: Picture, part: str, k: int, **of: str) -> list[float]:
 def test_components_are_drawn_by_part_and_kind_on_a_logarithmic_axis(shown):
     picture = shown["probe_components"]
     assert picture.choices == list(PARTS)
-    assert list(picture.rows) == ["whole gradient"]  # of a file
+    assert list(picture.rows) == ["whole gradient"]
     for part, factor in PARTS.items():
         for k in (1, 5, 25):
             np.testing.assert_allclose(line(picture, part, k, kind="Monte Carlo"), [factor * 10 / k] * 3)
@@ -53,6 +53,7 @@ def test_the_share_is_a_ratio_of_means_with_an_interval(shown):
         for k in (1, 5, 25):
             np.testing.assert_allclose(line(picture, part, k), [1 / (1 + k), 1 / (1 + k), 1 / (1 + 9 * k)])
     assert picture.choices == list(PARTS)
+    assert list(picture.rows) == [part for part in PARTS if part != "loss"]
     assert picture.percent
     assert picture.floor == 0.0
     assert (picture.table["ci_low"] <= picture.table["mean"]).all()
