@@ -36,7 +36,7 @@ def line(picture: Picture, part: str, k: int, **of: str) -> list[float]:
 def test_components_are_drawn_by_part_and_kind_on_a_logarithmic_axis(shown):
     picture = shown["probe_components"]
     assert picture.choices == list(PARTS)
-    assert list(picture.rows) == ["whole gradient"]  # of a file
+    assert list(picture.rows) == ["whole gradient"]
     for part, factor in PARTS.items():
         for k in (1, 5, 25):
             np.testing.assert_allclose(line(picture, part, k, kind="Monte Carlo"), [factor * 10 / k] * 3)
