@@ -118,7 +118,7 @@ def test_the_slider_moves_the_verdicts_as_python_gives_them(page, built):
             assert found.locator(".remedy").all_text_contents() == [card.remedy for card in expected]
             moves = [text for card in expected for line in card.lines for text in (line.verdict, line.at_equal_seconds)]
             assert found.locator("td.moves").all_text_contents() == moves
-            found.wait_for_timeout(100)
+            found.evaluate("Promise.all(views.map((each) => each.view.runAsync())).then(() => null)")
             heights[margins[place]] = band_heights(found)
         said = [[card.enough for card in decision.cards(findings.decision, findings.runs, m)] for m in margins]
         assert said[0] != said[-1]
