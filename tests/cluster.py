@@ -49,9 +49,16 @@ PartitionName=all Nodes=ALL Default=YES
 """
 
 
+def installed(package: str) -> bool:
+    """Whether a module can be found. Where the package that holds it is missing, the search itself raises."""
+    with suppress(ModuleNotFoundError):
+        return importlib.util.find_spec(package) is not None
+    return False
+
+
 def missing(packages: Sequence[str], programs: Sequence[str]) -> str:
     """What keeps this machine from a test; empty where nothing does."""
-    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
+    lacking = [name for name in packages if not installed(name)]
     lacking += [name for name in programs if shutil.which(name, path=PLACES) is None]
     return f"docs/cluster.md says how to get {', '.join(lacking)}" if lacking else ""
 

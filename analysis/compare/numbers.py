@@ -16,7 +16,7 @@ from analysis.decision.numbers import ENDED, MACHINE, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
 from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
-from src.inference import Contrast, Design, Verdict, contrasts, judge, opponents, t_interval
+from src.inference import Contrast, Design, contrasts, judge, opponents, t_interval, withheld
 
 STUDY, STUDIES = "study", ("A", "B")
 # A ratio of times is a difference of these.
@@ -97,7 +97,7 @@ def once(each: Contrast) -> Contrast:
     if n < 2:
         return each
     fixed = judge(judged.pairs, replace(judged.design, n0=n, n_max=n))
-    return each._replace(judgement=replace(fixed, verdicts=(Verdict.UNDECIDED,)) if each.obstacle else fixed)
+    return withheld(each._replace(judgement=fixed))
 
 
 def more_pairs(each: Contrast) -> int | None:

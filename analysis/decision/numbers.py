@@ -45,12 +45,13 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
     check(of_runs, design)
     design = counted(of_runs, design)
     along = replace(design, metric=schema.TEST_NLL.key)
+    matched = {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES}
     apart = counted(of_runs, replace(design, tune=None)) if design.tune else None
     return Decision(
         inference.contrasts(of_runs, design),
-        {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES},
+        matched,
         inference.contrasts(of_runs, apart) if apart else [],
-        pd.concat([differences_along(of_runs, along, axis) for axis in AXES], ignore_index=True),
+        differences_along(matched, inference.opponents(of_runs, along)),
     )
 
 
@@ -120,33 +121,47 @@ def paths(history: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[str, np.n
     }
 
 
-def differences_along(runs: list[Run], design: Design, axis: Quantity) -> pd.DataFrame:
-    """Mean difference of the test NLL from the reference, at amounts that both runs of all pairs reach.
+def differences_along(
+    matched: Mapping[Quantity, list[Contrast]], opponents: list[tuple[list[Run], list[Run]]]
+) -> pd.DataFrame:
+    """Mean differences of the test NLL from the reference, at amounts that both runs of all pairs reach.
 
+    Args:
+        matched: of Decision. opponents: the runs of both sides of each of its contrasts.
     Returns:
-        place, level, axis (its label), x (in the unit of the axis), n pairs, mean, and the ends ci_low, ci_high of the
+        place, level, axis (its title), x (in the unit of the axis), n pairs, mean, and the ends ci_low, ci_high of the
         interval for a direction, which holds at each x, at every look at more seeds; nan before the first look.
     """
-    found, tables = inference.contrasts(runs, design), []
-    level_of_error = design.alpha / 2 / design.comparisons
-    for each, (level, reference) in zip(found, inference.opponents(runs, design), strict=True):
-        pairs = inference.paired_runs(level, reference)[0][: design.n_max]
-        pairs = [pair for pair in pairs if all(run.paths and math.isfinite(run.score(design.metric)) for run in pair)]
-        first = max((run.paths[axis.key][0] for pair in pairs for run in pair), default=1.0)
-        last = min((run.paths[axis.key][-1] for pair in pairs for run in pair), default=0.0)
-        if first > last:
-            continue
-        x = np.unique(np.linspace(first, last, POINTS).round(0 if axis is EPOCHS else 9))
-        scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
-        both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
-        d = both[:, 0] - both[:, 1]
-        bound = design.bound(n, level_of_error) / math.sqrt(n)
-        half = bound * d.std(axis=0, ddof=1) if math.isfinite(bound) else math.nan
-        ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
-        named = {"place": inference.place(each, found), "level": each.level, "axis": axis.axis, "n": n}
-        tables.append(pd.DataFrame({**named, "x": x, "mean": d.mean(axis=0), **ends}))
-    none = pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"])
-    return pd.concat(tables) if tables else none.astype({"x": float, "mean": float})
+    tables = [pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"]).astype({"x": float, "mean": float})]
+    for axis, contrasts in matched.items():
+        keys = inference.naming([each.group for each in contrasts])
+        for each, sides in zip(contrasts, opponents, strict=True):
+            design = each.judgement.design
+            pairs = inference.paired_runs(*sides)[0][: design.n_max]
+            found = along_axis([pair for pair in pairs if all(scored(run, design) for run in pair)], design, axis)
+            tables.append(found.assign(place=inference.place(each, keys), level=each.level, axis=axis.axis))
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def scored(run: Run, design: Design) -> bool:
+    """Whether a run has a path and has not diverged."""
+    return bool(run.paths) and math.isfinite(run.score(design.metric))
+
+
+def along_axis(pairs: list[tuple[Run, Run]], design: Design, axis: Quantity) -> pd.DataFrame:
+    """x, n, mean, ci_low and ci_high of differences_along() of one contrast; no rows without a common amount."""
+    first = max((run.paths[axis.key][0] for pair in pairs for run in pair), default=1.0)
+    last = min((run.paths[axis.key][-1] for pair in pairs for run in pair), default=0.0)
+    if first > last:
+        return pd.DataFrame()
+    x = np.unique(np.linspace(first, last, POINTS).round(0 if axis is EPOCHS else 9))
+    scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
+    both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
+    d = both[:, 0] - both[:, 1]
+    bound = design.bound(n, design.alpha / 2 / design.comparisons) / math.sqrt(n)
+    half = bound * d.std(axis=0, ddof=1) if math.isfinite(bound) else math.nan
+    ends = {"ci_low": d.mean(axis=0) - half, "ci_high": d.mean(axis=0) + half}
+    return pd.DataFrame({"x": x, "n": n, "mean": d.mean(axis=0), **ends})
 
 
 def differences(contrasts: list[Contrast]) -> pd.DataFrame:

@@ -116,7 +116,7 @@ def scope(decision: Decision) -> str:
     """What the answer holds for, and what may change it."""
     forks = {bool(each.group.get("fork.epochs")) for each in decision.contrasts}
     factor = decision.contrasts[0].judgement.design.factor if decision.contrasts else ""
-    said = [FORKED.format(factor=inference.named(factor, "").rstrip("="))] if True in forks else []
+    said = [FORKED.format(factor=inference.short(factor))] if True in forks else []
     return "".join([*said, *([WHOLE] if False in forks else []), ELSEWHERE])
 
 

@@ -95,28 +95,33 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
         unscored = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
     elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (found.n or axis):
         unscored = f"the runs have no {design.metric}"
-    made = Contrast(
-        shared(level[0], design),
-        plain(level[0].settings[design.factor]),
-        plain(reference[0].settings[design.factor]),
-        judge(found, design),
-        tuple(score for score in scores if not math.isnan(score.level + score.reference)),
-        unpaired,
-        math.nan if axis else moved_by_draws(pairs, design),
-        unscored,
-        (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
-        (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
+    return withheld(
+        Contrast(
+            shared(level[0], design),
+            plain(level[0].settings[design.factor]),
+            plain(reference[0].settings[design.factor]),
+            judge(found, design),
+            tuple(score for score in scores if not math.isnan(score.level + score.reference)),
+            unpaired,
+            math.nan if axis else moved_by_draws(pairs, design),
+            unscored,
+            (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
+            (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
+        )
     )
-    return at_margin(made, design.margin)
 
 
 def at_margin(found: Contrast, margin: float) -> Contrast:
     """The same pairs judged at another margin. Intervals hold for all margins at once."""
     judgement = judge(found.judgement.pairs, replace(found.judgement.design, margin=margin))
-    found = found._replace(judgement=judgement)
-    if found.obstacle:
-        judgement = replace(judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None)
-    return found._replace(judgement=judgement)
+    return withheld(found._replace(judgement=judgement))
+
+
+def withheld(found: Contrast) -> Contrast:
+    """Undecided where something is in the way of a verdict, whatever the interval."""
+    if not found.obstacle:
+        return found
+    return found._replace(judgement=replace(found.judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None))
 
 
 def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]:

@@ -17,13 +17,17 @@ SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
 UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
 
 
+def short(key: str) -> str:
+    """A setting as sentences name it."""
+    return SHORT.get(key, key)
+
+
 def named(key: str, value: object) -> str:
-    return f"{SHORT.get(key, key)}={value}"
+    return f"{short(key)}={value}"
 
 
-def group_name(contrast: Contrast, among: Sequence[Contrast]) -> str:
-    """What distinguishes the runs of a contrast from those of the others."""
-    keys = naming([each.group for each in among])
+def group_name(contrast: Contrast, keys: Sequence[str]) -> str:
+    """What distinguishes the runs of a contrast from those of the others; keys: naming() of all."""
     return " ".join(named(key, contrast.group[key]) for key in keys if key in contrast.group)
 
 
@@ -40,15 +44,16 @@ def table(contrasts: Sequence[Contrast]) -> list[tuple[str, ...]]:
     """A row per contrast, after a row of heads: pairs, difference, its two intervals, and what they prove."""
     level = 100 * (1 - contrasts[0].judgement.alpha) if contrasts else 0.0
     heads = ("runs", "difference of", "n", "mean", "sd", "against the margin", f"{level:.3g} % interval", "verdict")
-    return [heads, *(row(each, contrasts) for each in contrasts)]
+    keys = naming([each.group for each in contrasts])
+    return [heads, *(row(each, keys) for each in contrasts)]
 
 
-def row(each: Contrast, among: Sequence[Contrast]) -> tuple[str, ...]:
+def row(each: Contrast, keys: Sequence[str]) -> tuple[str, ...]:
     judged, pairs = each.judgement, each.judgement.pairs
     notes = "; ".join(filter(None, [*stated(judged.verdicts), each.obstacle, each.unpaired, needed(each)]))
     spread = ends(judged.interval), ends(judged.directional)
     moments = ("–" if math.isnan(value) else f"{value:.3f}" for value in (pairs.mean, pairs.sd))
-    return group_name(each, among), versus(each), str(pairs.n), *moments, *spread, notes
+    return group_name(each, keys), versus(each), str(pairs.n), *moments, *spread, notes
 
 
 def needed(each: Contrast) -> str:
@@ -103,16 +108,16 @@ def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: 
 
 def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
     """The contrasts of each group, by its name."""
-    groups = defaultdict[str, list[Contrast]](list)
+    groups, keys = defaultdict[str, list[Contrast]](list), naming([each.group for each in contrasts])
     for each in contrasts:
-        groups[place(each, contrasts)].append(each)
+        groups[place(each, keys)].append(each)
     return groups
 
 
-def place(contrast: Contrast, among: Sequence[Contrast]) -> str:
-    """What distinguishes the runs of a contrast, and where they were forked."""
+def place(contrast: Contrast, keys: Sequence[str]) -> str:
+    """What distinguishes the runs of a contrast, and where they were forked; keys: naming() of all."""
     fork = contrast.group.get("fork.epochs", 0)
-    return ", ".join(filter(None, [group_name(contrast, among), f"forked after epoch {fork}" if fork else ""]))
+    return ", ".join(filter(None, [group_name(contrast, keys), f"forked after epoch {fork}" if fork else ""]))
 
 
 def found(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> Answer:

@@ -17,7 +17,7 @@ from src import ROOT, schema
 from tests import cluster
 from tests.commands import CLOCKED, Workplace
 
-NO_STORE = cluster.missing(["psycopg", "submitit"], ["initdb", "postgres"])
+NO_STORE = cluster.missing(["psycopg"], ["initdb", "postgres"])
 NO_RAY = NO_STORE or cluster.missing(["hydra_plugins.hydra_ray_launcher"], [])
 SLURM = ["munged", "slurmctld", "slurmd", "sbatch"]
 NO_SLURM = NO_STORE or cluster.missing(["hydra_plugins.hydra_submitit_launcher"], SLURM)
