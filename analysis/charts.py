@@ -22,7 +22,6 @@ MOST = 30  # points of a line in a page; of more, evenly spaced ones are taken
 PLAIN = 1e5  # numbers up to here have no prefix of a unit
 BESIDE = -16  # pixels, of the points of single seeds from their mean
 FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-LINE = {"strokeWidth": 1.8, "clip": True}
 LOOK: dict[str, Any] = {
     "font": FONT,
     "view": {"stroke": None},
@@ -83,14 +82,15 @@ def rounded(value: float) -> float | None:
 
 def base(picture: Picture, table: pd.DataFrame) -> alt.Chart:
     """The rows of the panel, and of what the switch says, with their colours and their place on x."""
-    kept = [f"datum.{PANEL} == {PANEL}"] + [f"datum.{name} == {name}" for name in [picture.switch] if name]
-    scale, title = alt.Scale(domain=list(picture.colours), range=list(legend(picture).values())), picture.x or None
+    kept = [f"datum.{name} == {name}" for name in (PANEL, picture.switch) if name]
+    scale = alt.Scale(domain=list(picture.colours), range=list(legend(picture).values()))
     rows = alt.Chart(data(picture, table)).transform_filter(" && ".join(kept))
-    return rows.encode(x=x_axis(picture, title), color=alt.Color(f"{HUE}:N", legend=None, scale=scale))
+    return rows.encode(x=x_axis(picture), color=alt.Color(f"{HUE}:N", legend=None, scale=scale))
 
 
-def x_axis(picture: Picture, title: str | None) -> alt.X:
+def x_axis(picture: Picture) -> alt.X:
     """Words side by side, or numbers."""
+    title = picture.x or None
     if picture.kind == TILES or picture.table[X].dtype.kind not in "iuf":
         values = list(dict.fromkeys(picture.table[X]))
         return alt.X(f"{X}:N", title=title, sort=values, axis=alt.Axis(labelAngle=0))
@@ -100,10 +100,7 @@ def x_axis(picture: Picture, title: str | None) -> alt.X:
         values = sorted(picture.table[X].unique())
         scale, axis = alt.Scale(type="symlog", nice=False), alt.Axis(values=values, format="d", labelOverlap=True)
     else:
-        scale, axis = (
-            alt.Scale(zero=False, nice=picture.kind != LINES),
-            alt.Axis(format="~s", tickCount=6),
-        )
+        scale, axis = alt.Scale(zero=False, nice=picture.kind != LINES), alt.Axis(format="~s", tickCount=6)
     return alt.X(f"{X}:Q", title=title, scale=scale, axis=axis)
 
 
@@ -112,10 +109,8 @@ def y_axis(picture: Picture, key: str = "mean") -> alt.Y:
     look: dict[str, Any] = {"format": "%"} if picture.percent else {}
     if "y" in picture.log:
         low, high = picture.size(next(iter(picture.choices), ""))
-        look = {
-            "format": "~g" if high < PLAIN else "~s",
-            **({"tickCount": 3} if picture.switch else {"values": log_ticks(low, high)}),
-        }
+        ticks = {"tickCount": 3} if picture.switch else {"values": log_ticks(low, high)}
+        look = {"format": "~g" if high < PLAIN else "~s", **ticks}
     if picture.switch:
         sizes = {value: picture.size(value) for value in picture.choices}
         ends = [alt.expr(f"{json.dumps({v: s[end] for v, s in sizes.items()})}[{picture.switch}]") for end in (0, 1)]
@@ -147,7 +142,7 @@ def tooltips(picture: Picture, table: pd.DataFrame) -> list[alt.Tooltip]:
 def lines(picture: Picture) -> list[alt.Chart]:
     """Means as lines, with points to hover over, and intervals as bands."""
     rows, y = base(picture, picture.table), y_axis(picture)
-    joined = rows.mark_line(**LINE).encode(y=y)
+    joined = rows.mark_line(strokeWidth=1.8, clip=True).encode(y=y)
     if picture.marks:
         values = list(dict.fromkeys(picture.table[picture.marks]))
         scale = alt.Scale(domain=values, range=[[1, 0], [4, 3]][: len(values)])

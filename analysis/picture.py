@@ -76,11 +76,8 @@ class Picture(NamedTuple):
 
     def size(self, value: str = "") -> tuple[float, float]:
         """The range of y at a value of the switch, for all panels; of lines that of the means, as bands may be wide."""
-        rows, columns = (
-            self.chosen(value),
-            ["mean", "line"] + ["ci_low", "ci_high"] * (self.kind == POINTS or self.floor is not None),
-        )
-        found = [rows.reindex(columns=columns).to_numpy(dtype=float).ravel()]
+        ends = ["ci_low", "ci_high"] if self.kind == POINTS or self.floor is not None else []
+        found = [self.chosen(value).reindex(columns=["mean", "line", *ends]).to_numpy(dtype=float).ravel()]
         found += [] if self.seeds is None else [self.seeds["mean"].to_numpy(dtype=float)]
         found += [np.array([0.0])] if self.margin else []
         known = np.concatenate(found)

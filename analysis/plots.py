@@ -74,7 +74,7 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
     scales(ax, picture)
     ax.set_ylim(picture.size(value))  # before drawing: matplotlib warns where equal values are all that it can go by
-    (lines if picture.kind == LINES else points)(ax, picture, rows, panel)
+    (lines if picture.kind == LINES else points)(ax, picture, rows)
     ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x)
     if picture.percent:
         decimals = None if picture.size(value)[1] > SMALL_SHARE else 2
@@ -99,7 +99,7 @@ def scales(ax: Axes, picture: Picture) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
 
 
-def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
+def lines(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
     """Means as lines, intervals as bands."""
     look = {"hue": HUE, "palette": picture.colours, "legend": False, "estimator": None, "errorbar": None}
     if picture.marks:
@@ -113,7 +113,7 @@ def lines(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
             ax.fill_between(line[X], *ends, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
 
 
-def points(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
+def points(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
     """Means as points, intervals as bars, a line that joins points, single seeds a little apart."""
     words = [] if rows[X].dtype.kind in "iuf" else list(dict.fromkeys(picture.table[X]))
     at = {label: place for place, label in enumerate(words)}
@@ -123,7 +123,7 @@ def points(ax: Axes, picture: Picture, rows: pd.DataFrame, panel: str) -> None:
         for _, line in rows.dropna(subset=["line"]).sort_values(X).groupby(PANEL if picture.switch else picture.marks):
             ax.plot(line[X], line["line"], color=style.MUTED, linewidth=1, linestyle="--")
     if picture.seeds is not None:
-        mine = picture.seeds[picture.seeds[PANEL] == panel]
+        mine = picture.seeds[picture.seeds[PANEL] == rows[PANEL].iloc[0]]
         shift = JITTER * ((mine["seed"].rank(method="dense") - 0.5) / max(mine["seed"].nunique(), 1) - 0.5)
         ax.scatter(mine[X].map(at) + shift, mine["mean"], s=14, c=list(mine[HUE].map(picture.colours)), alpha=0.45)
     if "ci_low" in rows:

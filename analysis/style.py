@@ -1,6 +1,6 @@
 """The look that all figures share: readable in print and by colour-blind readers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -40,8 +40,8 @@ def applied() -> AbstractContextManager[None]:
     return mpl.rc_context(SETTINGS)
 
 
-def sequential(levels: Iterable[Any], prefix: str = "", stops: Sequence[str] = STOPS) -> Colours:
+def sequential(levels: Iterable[Any], prefix: str = "") -> Colours:
     """A colour per level of an ordered quantity, light to dark, by its label; words keep their order."""
     ordered = list(dict.fromkeys(levels))
     ordered = ordered if any(isinstance(level, str) for level in ordered) else sorted(ordered)
-    return {f"{prefix}{level}": c for level, c in zip(ordered, sns.blend_palette(stops, len(ordered)), strict=True)}
+    return {f"{prefix}{level}": c for level, c in zip(ordered, sns.blend_palette(STOPS, len(ordered)), strict=True)}

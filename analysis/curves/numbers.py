@@ -3,11 +3,10 @@
 import pandas as pd
 
 from analysis.statistics import AXES, CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS, finished, intervals
-from analysis.statistics.amounts import EVALUATIONS, SECONDS, amounts
+from analysis.statistics.amounts import EVALUATIONS, SECONDS, amounts, taken
 from analysis.statistics.completeness import count
 from analysis.store import CELL, EPOCH, B, K
 from src import schema
-from src.schema import Quantity
 
 NLL, VARIANCE = schema.FINAL_TEST_NLL, schema.TRAIN_LOSS_VARIANCE
 AVERAGED = (
@@ -30,16 +29,12 @@ def results_by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def by_epoch(history: pd.DataFrame, quantity: Quantity, log: bool = False) -> pd.DataFrame:
-    """A quantity by epoch: one row per (K, B, epoch) with t_intervals() over seeds."""
-    return intervals.t_intervals(history, [*CELL, EPOCH], quantity.key, log)
-
-
 def by_amount(history: pd.DataFrame) -> pd.DataFrame:
     """The test NLL by epoch of each K and B, with t_intervals() over seeds and the mean of each of AXES."""
     rows = amounts(history)
     means = rows.groupby([*CELL, EPOCH])[[axis.key for axis in AXES]].mean().reset_index()
-    return by_epoch(rows, schema.TEST_NLL).merge(means, on=[*CELL, EPOCH])
+    nll = intervals.t_intervals(rows, [*CELL, EPOCH], schema.TEST_NLL.key)
+    return nll.merge(means, on=[*CELL, EPOCH])
 
 
 def prices(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
@@ -47,13 +42,11 @@ def prices(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     of seconds and decoder evaluations of a whole training; and whether no other cell reaches a lower mean NLL in as
     few of them, front_SECONDS.key and front_EVALUATIONS.key.
     """
-    seconds, speed = schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key
-    rows = history.reindex(columns=["run_id", *CELL, seconds, speed])
-    taken = {SECONDS.key: rows[seconds], EVALUATIONS.key: rows[seconds] * rows[speed] * rows[K]}
-    totals = rows[["run_id", *CELL]].assign(**taken).groupby(["run_id", *CELL])[list(taken)].sum(min_count=1)
+    costs = [SECONDS.key, EVALUATIONS.key]
+    totals = history[["run_id", *CELL]].join(taken(history)[costs]).groupby(["run_id", *CELL])[costs].sum(min_count=1)
     table = intervals.t_intervals(runs, CELL, NLL.key)
     table = table.merge(totals.groupby(CELL).median().reset_index(), "left", CELL)
-    for key in taken:
+    for key in costs:
         # In the order of costs a cell is on the front where it is better than all before it.
         ordered = table.sort_values([key, "mean"])["mean"]
         table[f"front_{key}"] = (ordered < ordered.cummin().shift(fill_value=float("inf"))).reindex(table.index)

@@ -1,4 +1,4 @@
-"""The report: compute() reads and computes, draw() makes tables, sentences and figures, write() writes the files."""
+"""The report: read() and compute() make its tables, draw() sentences and figures, write() the files."""
 
-from analysis.report.sections import Findings, Question, compute, draw
+from analysis.report.sections import Findings, Question, compute, draw, read
 from analysis.report.writing import write

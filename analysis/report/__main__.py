@@ -19,7 +19,7 @@ import matplotlib
 
 from analysis.curves import cells_as_text
 from analysis.decision import answers
-from analysis.report import Question, compute, draw, write
+from analysis.report import Question, compute, draw, read, write
 from analysis.report.completeness import totals
 from analysis.report.writing import slug
 from analysis.store import ReportError
@@ -109,9 +109,10 @@ def watch(question: Question, folder: Path, seconds: float) -> None:
     with suppress(KeyboardInterrupt):
         while True:
             try:
-                findings = compute(question)
-                text = f"{findings.runs.to_json(date_format='iso')} {len(findings.history)}"
+                tables = read(question)
+                text = f"{tables.runs.to_json(date_format='iso')} {len(tables.history)}"
                 if (state := sha256(text.encode()).hexdigest()) != seen:
+                    findings = compute(question, tables)
                     seen, last = state, (findings, draw(findings))
                     write(*last, folder, refresh=True)
                     told = [line for each in answers(findings.decision, findings.runs) for line in each.lines]

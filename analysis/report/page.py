@@ -33,14 +33,13 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
     margins = decision.margins(found)
     own = found.contrasts[0].judgement.design.margin if margins else math.nan
     metric = found.contrasts[0].judgement.design.metric if margins else ""
+    kinds = ", ".join(sorted({each.kind for each in shown.sections}))
     told = [decision.cards(found, findings.runs, margin) for margin in margins]
     at = margins.index(own) if margins else 0
     return {
         "question": question,
         "period": sorted(set(findings.runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
-        "metric": f"Compared by {metric}, {', '.join(sorted({each.kind for each in shown.sections}))}."
-        if metric
-        else "",
+        "metric": f"Compared by {metric}, {kinds}." if metric else "",
         "unit": inference.UNITS.get(metric, ""),
         "margins": margins,
         "chosen": at,
@@ -51,6 +50,7 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
         "shown": shown,
         "named": shown.named,
         "command": shlex.join(["python", "-m", "analysis.report", *asked(question)]),
+        "tables": verdicts(found),
     }
 
 
@@ -69,15 +69,14 @@ def asked(question: Question) -> list[str]:
     return [word for words in given for word in words]
 
 
-def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
-    """The page: one HTML file, with its figures and their JavaScript inside it and no request to anywhere."""
+def page(said: dict[str, Any], refresh: bool = False) -> str:
+    """The page, of words(): one HTML file, with its figures and their JavaScript in it and no request to anywhere."""
     own = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # without a snippet: the bundle alone
     hashes = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (vega, own["js"])]
     template = environment(autoescape=True).get_template("page.html.j2")
     return template.render(
-        words(findings, shown),
-        tables=verdicts(findings.decision),
+        said,
         methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
         pseudo_nll=schema.PSEUDO_NLL,
         style=Markup(own["css"]),
@@ -85,7 +84,7 @@ def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
         vega=Markup(vega),
         script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
         json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
-        pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in shown.drawings()}),
+        pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in said["shown"].drawings()}),
         legend=charts.legend,
         short=lambda caption: re.split(r"[:;.]", caption)[0],
         refresh=refresh,
@@ -109,13 +108,13 @@ def screen_pictures(files: Mapping[str, bytes], most: int = MOST_BYTES) -> dict[
     return made
 
 
-def markdown(findings: Findings, shown: Shown) -> str:
-    """The answer, figures and main tables as Markdown, with the figures' files beside it."""
+def markdown(said: dict[str, Any]) -> str:
+    """The answer, figures and main tables, of words(), as Markdown, with the figures' files beside it."""
 
     def row(cells: Sequence[str]) -> str:
         return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
-    return environment(autoescape=False).get_template("report.md.j2").render(words(findings, shown), row=row)
+    return environment(autoescape=False).get_template("report.md.j2").render(said, row=row)
 
 
 def environment(autoescape: bool) -> jinja2.Environment:

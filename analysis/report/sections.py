@@ -14,7 +14,7 @@ from analysis.display import Table
 from analysis.picture import IMAGES, Picture
 from analysis.report.completeness import lost_table, picture, text, totals
 from analysis.statistics import SETTING, completeness, finished
-from analysis.store import RUN, K
+from analysis.store import RUN, K, Tables
 from src import schema
 
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
@@ -103,9 +103,14 @@ class Shown(NamedTuple):
         return [(f"{prefix}{each.picture.stem}", each) for each in drawings]
 
 
-def compute(question: Question) -> Findings:
-    """Read the store and compute every table. Raises ReportError where there is nothing to report."""
-    tables = completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
+def read(question: Question) -> Tables:
+    """The runs that are asked for. Raises ReportError where there are none."""
+    return completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
+
+
+def compute(question: Question, tables: Tables | None = None) -> Findings:
+    """Every table, of the runs that were read, or are read now. Raises ReportError where there is nothing to report."""
+    tables = tables or read(question)
     runs, history = completeness.mark(tables), tables.history
     observed = probe.observations(history, runs)
     decided, cells = decision.decide(runs, history, question.design), curves.results_by_cell(runs)

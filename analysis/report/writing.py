@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from analysis import decision
-from analysis.report.page import markdown, page
+from analysis.report.page import markdown, page, words
 from analysis.report.sections import Findings, Shown
 from analysis.statistics import SETTING, completeness
 from analysis.store import Tables, shareable
@@ -34,8 +34,9 @@ def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False)
     for stem, drawing in shown.drawings():
         for suffix in ("png", "svg"):
             new(f"figures/{stem}.{suffix}").write_bytes(drawing.files[suffix])
-    new("report.md").write_text(markdown(findings, shown), encoding="utf-8")
-    new("report.html").write_text(page(findings, shown, refresh), encoding="utf-8")
+    said = words(findings, shown)
+    new("report.md").write_text(markdown(said), encoding="utf-8")
+    new("report.html").write_text(page(said, refresh), encoding="utf-8")
     return written
 
 

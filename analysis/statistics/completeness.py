@@ -6,6 +6,7 @@ A setting is all parameters but K, B and seed. Only runs of one setting are aver
 import numpy as np
 import pandas as pd
 
+from analysis.statistics.amounts import EVALUATIONS, SECONDS, taken
 from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
 from src import schema
 from src.schema import Quantity
@@ -57,10 +58,9 @@ def mark(tables: Tables) -> pd.DataFrame:
 
 def epoch_costs(history: pd.DataFrame) -> pd.DataFrame:
     """Per run: run_id, median seconds per epoch, and decoder evaluations per epoch (images of an epoch times K)."""
-    seconds, speed = schema.TRAIN_SECONDS.key, schema.TRAIN_IMAGES_PER_SECOND.key
-    costs = history.reindex(columns=["run_id", K, seconds, speed]).rename(columns={seconds: EPOCH_SECONDS.key})
-    costs[DECODER_EVALUATIONS.key] = (costs[EPOCH_SECONDS.key] * costs[speed]).round() * costs[K]
-    return costs.groupby("run_id")[[EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]].median().reset_index()
+    names = {SECONDS.key: EPOCH_SECONDS.key, EVALUATIONS.key: DECODER_EVALUATIONS.key}
+    costs = taken(history)[list(names)].rename(columns=names)
+    return costs.groupby(history["run_id"]).median().reset_index()
 
 
 def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,12 @@ def drawn(ax, colour, size: int) -> np.ndarray:
     return line.get_xydata()
 
 
+def by_panel(figure, picture):
+    """The axes of each panel of a picture without a switch, with the rows that they show."""
+    assert [ax.get_title(loc="left") for ax in figure.axes] == list(samples.PANELS)
+    return [(ax, picture.chosen("", panel)) for ax, panel in zip(figure.axes, samples.PANELS, strict=True)]
+
+
 def legend(figure) -> list[str]:
     return [text.get_text() for each in figure.legends for text in each.get_texts()]
 
@@ -112,13 +118,11 @@ def test_a_share_is_written_in_per_cent():
 def test_points_bars_and_seeds_are_those_of_the_table():
     picture = samples.points()
     figure = plots.draw(picture)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == list(samples.PANELS)
-    for ax, panel in zip(figure.axes, samples.PANELS, strict=True):
-        rows = picture.chosen("", panel)
+    for ax, rows in by_panel(figure, picture):
         seeds, means = of_kind(ax, PathCollection)
         np.testing.assert_allclose(means.get_offsets(), [[at, mean] for at, mean in enumerate(rows["mean"])])
         np.testing.assert_allclose(means.get_facecolor()[:, :3], [picture.colours[hue] for hue in rows["hue"]])
-        mine = picture.seeds[picture.seeds["panel"] == panel]
+        mine = picture.seeds[picture.seeds["panel"] == rows["panel"].iloc[0]]
         np.testing.assert_allclose(seeds.get_offsets()[:, 1], mine["mean"])
         assert list(np.rint(seeds.get_offsets()[:, 0])) == [samples.HUES.index(hue) for hue in mine["hue"]]
         bars = [segment for each in of_kind(ax, LineCollection) for segment in each.get_segments() if len(segment)]
@@ -154,9 +158,7 @@ def test_without_a_switch_every_mark_has_a_line_of_its_own():
 def test_a_tile_has_the_colour_of_its_status():
     picture = samples.tiles()
     figure = plots.draw(picture)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == list(samples.PANELS)
-    for ax, panel in zip(figure.axes, samples.PANELS, strict=True):
-        rows = picture.chosen("", panel)
+    for ax, rows in by_panel(figure, picture):
         [mesh] = of_kind(ax, QuadMesh)
         ks, seeds = sorted(rows["x"].unique()), sorted(rows["mean"].unique())
         colours = mesh.to_rgba(mesh.get_array()).reshape(len(seeds), len(ks), 4)

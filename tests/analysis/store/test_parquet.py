@@ -11,7 +11,7 @@ from analysis.store import RUNS_FILE, ReportError, Tables, shareable
 from src import schema
 from tests.stores import EXPERIMENT, Store, study
 
-SECRET = "/home/someone"
+SECRET = "somewhere/of/someone"
 
 
 def written(tables: Tables, folder: Path) -> Path:
