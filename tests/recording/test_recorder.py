@@ -175,7 +175,8 @@ def test_what_a_run_recorded_before_its_crash_is_not_recorded_twice(config, runs
     assert points(config) == [("a", 1, 1.0), ("b", 1, 3.0), ("a", 2, 2.0)]
 
 
-def test_open_runs_are_closed_as_killed_cells_before_their_parent(config, runs, begun):
+def test_open_runs_are_closed_as_killed_cells_before_their_parent(config, runs, begun, monkeypatch):
+    monkeypatch.setattr(uploader, "KILLED_SECONDS", 240)
     parent = runs.begin(runs.root / "studies" / "now", "grid", None, {}, {})
     with record(parent, runs), record(begun, runs):
         process._close_all("ended by SIGTERM")
