@@ -85,17 +85,17 @@ def rate(act: Act) -> float:
     return PRODUCTS * PRODUCT_OPERATIONS / min(seconds[1:])
 
 
-def rates() -> dict[str, float]:
-    """The rate of every library that is installed, operations per second.
-
-    Raises:
-        ProcessFailed: a library that is installed gave no rate.
-    """
-    return {
-        name: processes.call(library.environment, "benchmarks.roofline", name, **library.variables)
-        for name, library in LIBRARIES.items()
-        if not processes.lacking(library.needs, library.environment)
-    }
+def rates(say: Callable[[str], None]) -> dict[str, float]:
+    """The rate of every library that is installed, operations per second; of one that gives none the reason is said."""
+    found = {}
+    for name, library in LIBRARIES.items():
+        if processes.lacking(library.needs, library.environment):
+            continue
+        try:
+            found[name] = processes.call(library.environment, "benchmarks.roofline", name, **library.variables)
+        except processes.ProcessFailed as error:
+            say(f"{name} gave no rate of matrix products. {error}")
+    return found
 
 
 def operations(model: ModelConfig, pixels: int, mc_samples: int) -> int:

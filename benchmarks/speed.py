@@ -110,7 +110,7 @@ def run(options: argparse.Namespace, cells: Sequence[Cell], images: str, results
     failures: dict[Cell, str] = {}
     for number, cell in interleave(cells, options.rounds):
         if number not in results.rates:
-            results.rates[number] = roofline.rates()
+            results.rates[number] = roofline.rates(say)
         if cell in failures:
             continue
         try:

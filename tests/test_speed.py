@@ -121,13 +121,17 @@ def test_a_rate_is_that_of_the_fastest_turn_after_the_first(monkeypatch):
     assert len(calls) == roofline.PRODUCTS * len(seconds)
 
 
-def test_rates_are_of_the_libraries_that_are_installed(monkeypatch):
+def test_rates_are_of_the_libraries_that_are_installed_and_give_one(monkeypatch):
+    def call(environment: None, module: str, name: str, **variables: str) -> float:
+        if variables == {"TF_ENABLE_ONEDNN_OPTS": "1"}:
+            raise processes.ProcessFailed("Received: exit code -9.")
+        return 1e9
+
     monkeypatch.setattr(processes, "lacking", lambda package, environment: "no" if environment else None)
-    monkeypatch.setattr(processes, "call", lambda environment, module, name, **variables: variables or name)
-    found = roofline.rates()
-    assert found["NumPy"] == "NumPy"
-    assert found["TensorFlow, oneDNN"] == {"TF_ENABLE_ONEDNN_OPTS": "1"}
-    assert "PyTorch" not in found
+    monkeypatch.setattr(processes, "call", call)
+    said: list[str] = []
+    assert roofline.rates(said.append) == {"NumPy": 1e9, "TensorFlow": 1e9}
+    assert said == ["TensorFlow, oneDNN gave no rate of matrix products. Received: exit code -9."]
 
 
 def test_rows_pair_each_cell_with_the_baseline_of_its_round_k_and_batch_size():
@@ -192,7 +196,7 @@ def test_a_failed_cell_is_named_and_the_others_go_on(monkeypatch, tmp_path, caps
         return measurement(1.0)
 
     monkeypatch.setattr(speed, "measure_apart", measure_apart)
-    monkeypatch.setattr(roofline, "rates", lambda: {"NumPy": 1e9})
+    monkeypatch.setattr(roofline, "rates", lambda say: {"NumPy": 1e9})
     output = tmp_path / "speed.json"
     assert speed.main([*TINY, "--rounds", "2", "--contenders", f"{BASELINE},post", "--output", str(output)]) == 1
     written = json.loads(output.read_text())
