@@ -7,6 +7,9 @@ RUN := $(VENV)/bin/python
 # Named after the lock's content: an unchanged lock is not installed again, whatever its time stamp.
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
 CLUSTER_STAMP := .venv-cluster/installed-$(shell cksum < requirements-cluster.lock | tr ' ' '-')
+# The environments of `make bench`, beside this project's own.
+BENCH_STAMPS := $(foreach name,jax torch,.venv-bench-$(name)/installed-$(shell cat benchmarks/requirements/$(name).* \
+  | cksum | tr ' ' '-'))
 # Tests of one file share what they have run; a worker takes a gigabyte.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
@@ -69,7 +72,16 @@ $(CLUSTER_STAMP): requirements-cluster.lock
 test-cluster: $(CLUSTER_STAMP)
 	.venv-cluster/bin/python -m pytest tests/sweep/test_cluster.py $(ARGS)
 
-bench: setup
+# Hashes for all but torch, see its requirements.
+$(BENCH_STAMPS): REQUIREMENTS = benchmarks/requirements/$(@D:.venv-bench-%=%)
+$(BENCH_STAMPS):
+	@echo "Installing what other implementations need into $(@D): about a minute."
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(REQUIREMENTS).lock
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS).in
+	@touch $@
+
+bench: setup $(BENCH_STAMPS)
 	$(RUN) -m benchmarks.speed $(ARGS)
 
 # One worker, no job runner: two processes instead of fifteen.
@@ -79,5 +91,5 @@ ui: setup
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1 --port $(PORT) --workers 1
 
 clean:
-	rm -rf $(VENV) .venv-cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-cluster .venv-bench-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,13 +3,10 @@
 import os
 import platform
 import resource
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
-import psutil
-
-from src.recording import cpu_name, git
-
-PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "torch")
+PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "jax", "torch", "pythae")
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "XLA_FLAGS", "KERAS_BACKEND")
 BUSY = 0.3
 
@@ -23,7 +20,7 @@ def prepare() -> None:
 def peak_rss_bytes() -> int:
     """Peak resident memory of this process so far; a child's begins with its parent's, so parents stay small."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if psutil.MACOS else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def cores() -> int:
@@ -44,6 +41,11 @@ def versions() -> dict[str, str]:
 
 def describe() -> dict[str, object]:
     """What the figures were taken on. No name of a host or user."""
+    # Here: the environments of other implementations lack what these import.
+    import psutil
+
+    from src.recording import cpu_name, git
+
     return {
         "cpu": cpu_name(),
         "cores": cores(),

@@ -3,18 +3,16 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from itertools import pairwise
 from typing import NamedTuple
 
-from benchmarks import machine
-from benchmarks.contenders import CONTENDERS
-from src import ROOT, data
-from src.config import Config, DataConfig
+import numpy as np
 
-STDERR_LINES = 12
+from benchmarks import machine, processes
+from benchmarks.contenders import CONTENDERS
+from src.config import Config
 
 
 class TrialFailed(RuntimeError):
@@ -22,23 +20,21 @@ class TrialFailed(RuntimeError):
 
 
 class Trial(NamedTuple):
-    """What to train. `epochs` counts the timed ones; one more is trained before them, which pays for compilation."""
+    """What to train. `epochs` counts the timed ones; one more is trained before them, which pays for compilation.
+
+    Attributes:
+        images: a file of NumPy's with the training images, uint8, [n, pixels].
+    """
 
     contender: str
     mc_samples: int
     batch_size: int
-    images: int | None
+    images: str
     epochs: int
     seed: int
 
     def config(self) -> Config:
-        return Config(
-            mc_samples=self.mc_samples,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            epochs=self.epochs + 1,
-            data=DataConfig(train_size=self.images),
-        )
+        return Config(mc_samples=self.mc_samples, batch_size=self.batch_size, seed=self.seed, epochs=self.epochs + 1)
 
 
 class Measurement(NamedTuple):
@@ -51,6 +47,7 @@ class Measurement(NamedTuple):
         losses: the mean training loss of every epoch, nats per image.
         peak_rss_bytes: peak resident memory of the process.
         load_average: the machine's, over the minute before.
+        versions: of the packages that compute, in the process's environment.
     """
 
     images: int
@@ -59,6 +56,7 @@ class Measurement(NamedTuple):
     losses: list[float]
     peak_rss_bytes: int
     load_average: float
+    versions: dict[str, str]
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -73,8 +71,7 @@ class Measurement(NamedTuple):
 def measure(trial: Trial) -> Measurement:
     """Train in this process. The clock is read by the same few lines for every contender."""
     load_average = os.getloadavg()[0]
-    config = trial.config()
-    dataset = data.load(config.data, config.seed)
+    images = np.load(trial.images)
     train = CONTENDERS[trial.contender].load()
     losses: list[float] = []
     marks = [time.perf_counter()]
@@ -83,28 +80,24 @@ def measure(trial: Trial) -> Measurement:
         losses.append(float(loss))
         marks.append(time.perf_counter())
 
-    train(config, dataset, report)
+    train(trial.config(), images, report)
     first, *others = (end - start for start, end in pairwise(marks))
-    return Measurement(len(dataset.train), first, others, losses, machine.peak_rss_bytes(), load_average)
+    return Measurement(len(images), first, others, losses, machine.peak_rss_bytes(), load_average, machine.versions())
 
 
 def measure_apart(trial: Trial) -> Measurement:
-    """Train in a new process.
+    """Train in a new process, in the contender's environment.
 
     Raises:
         TrialFailed: it ended with an error, was killed, or printed no measurement.
     """
-    command = [sys.executable, "-m", "benchmarks.trial", json.dumps(trial._asdict())]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    environment = CONTENDERS[trial.contender].environment
     try:
-        if done.returncode:
-            raise ValueError(f"exit code {done.returncode}")
-        return Measurement(**json.loads(done.stdout.splitlines()[-1]))
-    except (ValueError, IndexError, TypeError) as error:
-        tail = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
+        return Measurement(**processes.call(environment, "benchmarks.trial", json.dumps(trial._asdict())))
+    except (processes.ProcessFailed, TypeError) as error:
         raise TrialFailed(
-            f"{trial.contender} at K={trial.mc_samples} gave no measurement. Expected a line of JSON and exit code 0. "
-            f"Received: {error}. Its last words:\n{tail}\nLeave it out by --contenders, or lower --images."
+            f"{trial.contender} at K={trial.mc_samples}, B={trial.batch_size} gave no measurement. {error}\n"
+            "Leave it out by --contenders, or lower --images."
         ) from error
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from keras import layers, ops
 
 from benchmarks.contenders import Report
+from benchmarks.contenders.arrays import pixels_of
 from src.config import Config
-from src.data import Dataset
 
 Loss = Callable[[Any, Any], Any]
 
@@ -78,25 +78,20 @@ def fit(config: Config, x: np.ndarray, y: np.ndarray, loss: Loss, report: Report
     model.fit(x, y, batch_size=config.batch_size, epochs=config.epochs, verbose=0, callbacks=[every_epoch])
 
 
-def pixels_of(dataset: Dataset) -> np.ndarray:
-    """Training images as float32 in [0, 1], [n, pixels]."""
-    return dataset.train.astype(np.float32) / np.float32(255)
-
-
-def post(config: Config, dataset: Dataset, report: Report) -> None:
+def post(config: Config, images: np.ndarray, report: Report) -> None:
     """The post's recipe: targets tiled to [n, K, pixels], everything else by default."""
-    x = pixels_of(dataset)
+    x = pixels_of(images)
     y = np.tile(np.expand_dims(x, axis=1), reps=(1, config.mc_samples, 1))
     fit(config, x, y, nll, report, jit_compile=False)
 
 
-def broadcast(config: Config, dataset: Dataset, report: Report) -> None:
+def broadcast(config: Config, images: np.ndarray, report: Report) -> None:
     """Targets [n, 1, pixels], the step compiled by XLA."""
-    x = pixels_of(dataset)
+    x = pixels_of(images)
     fit(config, x, np.expand_dims(x, axis=1), nll_broadcast, report, jit_compile=True)
 
 
-def tuned(config: Config, dataset: Dataset, report: Report) -> None:
+def tuned(config: Config, images: np.ndarray, report: Report) -> None:
     """As `broadcast`, with 50 steps between two returns to Python."""
-    x = pixels_of(dataset)
+    x = pixels_of(images)
     fit(config, x, np.expand_dims(x, axis=1), nll_broadcast, report, jit_compile=True, steps_per_execution=50)
