@@ -147,7 +147,7 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
     def step(inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         rows, epoch = inputs
         counter = seeds.counter_of(epoch, 0)
-        eps = trainer.sampler.draw(trainer.noise_key, counter, size, config.mc_samples, vae.latent_dim)
+        eps = trainer.sampler.draw(trainer.feeds.noise_key, counter, size, config.mc_samples, vae.latent_dim)
         weights = tf.fill([size], 1 / size)
         found = gradients.estimate(trainer.estimator, vae, trainer.batch(rows, counter), weights, eps)
         flat = [tf.reshape(gradient, [-1]) for gradient in found.gradients]

@@ -39,7 +39,7 @@ def save_artifacts(vae: VAE, dataset: Dataset, recorder: Recorder) -> None:
 def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
     """The pictures that these latents and these data admit, with their files' names."""
     if vae.latent_dim == 2:
-        q_mean = vae.encoder.predict(dataset.test, batch_size=1000, verbose=0)[0]
+        q_mean = np.asarray(vae.encode(dataset.test).q_mean)
         yield schema.LATENT_FILE, pictures.latent(q_mean, dataset.test_labels)
     if dataset.image_shape is None:
         return

@@ -16,7 +16,7 @@ from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar
-from src.vae import VAE, Diverged, EpochRecord, Evaluator, Probe, is_due, make_trainer, train
+from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs, train
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +83,12 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     """The run proper, from its last checkpoint where it has one; returns its final metrics."""
     save_settings(config, recorder)
     dataset = data.load(config.data, config.seed)
-    vae = untrained(config, dataset)
-    evaluator, probe = Evaluator(vae, dataset.test), Probe(vae, dataset, config)
-    held_out = None if dataset.validation is None else Evaluator(vae, dataset.validation)
-    trainer = make_trainer(vae, dataset, config)
-    variables = [*vae.variables, *trainer.optimizer.variables]
-    checkpointer = Checkpointer(recorder.folder, config.checkpoint.every, variables)
+    vae, compiled = untrained(config, dataset), programs(config, dataset)
+    compiled.begin(vae, dataset, config.seed)
+    trainer, probe = compiled.trainer(config, dataset), compiled.probe(config, dataset)
+    evaluator = compiled.evaluator("test", dataset.test)
+    held_out = None if dataset.validation is None else compiled.evaluator("validation", dataset.validation)
+    checkpointer = Checkpointer(recorder.folder, config.checkpoint.every, compiled.variables)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         recorder.log(metrics, epoch)
@@ -105,14 +105,15 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
             done = checkpointer.restore()
             bar.begin(done)
             if config.fork.epochs >= max(done, 1):  # forked, and not beyond it
-                make = partial(make_trainer, vae, dataset, optimizer=trainer.optimizer)
+                make = partial(compiled.trainer, dataset=dataset)
                 done = reach_fork(config, make, checkpointer, report, done)
-                recorder.log({schema.FORK_DIGEST.key: digest(variables)}, done)
+                recorder.log({schema.FORK_DIGEST.key: digest(compiled.variables)}, done)
             elif done == 0:
                 recorder.log(probed(probe, 0, config), 0)
             train(trainer, config, on_epoch, done)
     finally:
         save_history(recorder)
+    compiled.end(vae)
     save_artifacts(vae, dataset, recorder)
     final = final_metrics(evaluator, config) | cost_metrics(config, recorder)
     recorder.log(final, config.epochs)

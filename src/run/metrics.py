@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from src import data, schema
+from src import schema
 from src.config import Config, by_quadrature
 from src.vae import EpochRecord, Evaluator, Scores
 from src.variance import moments
@@ -48,8 +48,8 @@ def final_metrics(evaluator: Evaluator, config: Config) -> dict[str, float]:
 
     The bound and the KL are unbiased at any number of draws, so that beside quadrature few will do.
     """
-    settings, count = config.evaluation, config.evaluation.final_images
-    scored = evaluator if count is None else Evaluator(evaluator.vae, data.take(evaluator.images, count, "final"))
+    settings = config.evaluation
+    scored = evaluator.subset(settings.final_images)
     exact = quadrature(scored) if by_quadrature(config) else None
     scores = scored.score(settings.final_iw_samples if exact is None else settings.iw_samples)
     nll = scores.nll if exact is None else exact

@@ -13,9 +13,9 @@ from scipy.stats import qmc
 LARGEST = 5.42
 
 
-def words(key: int, counter: Any, count: int) -> Any:
+def words(key: Any, counter: Any, count: int) -> Any:
     """The first `count` 32-bit words of a stream's counter, uint32, [count]; fewer words are a prefix of more."""
-    seed = tf.stack([tf.constant(key, tf.int64), tf.cast(counter, tf.int64)])
+    seed = tf.stack([tf.convert_to_tensor(key, tf.int64), tf.cast(counter, tf.int64)])
     return tf.random.stateless_uniform((count,), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
 
 
@@ -32,7 +32,7 @@ def normal_quantile(word: Any) -> Any:
     return tf.where(upper, magnitude, -magnitude)
 
 
-def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+def normal_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Independent standard normal eps for one step, nested over K.
 
     The first k draws of a larger mc_samples are the draws of mc_samples=k: word number (k B + b) D + d of the
@@ -40,7 +40,7 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
     pairs their words in an order that depends on the shape: they are nested for some shapes only.
 
     Args:
-        key: key of the stream, from `seeds.stream_key`.
+        key: key of the stream, from `seeds.stream_key`; an int or an int64 scalar.
         counter: int64 scalar, the step's counter; a tensor inside a compiled loop.
     Returns:
         eps, float32, [B, K, D], independent over all three axes.
@@ -49,13 +49,13 @@ def normal_draws(key: int, counter: Any, batch_size: int, mc_samples: int, laten
     return tf.transpose(normal_quantile(tf.reshape(drawn, (mc_samples, batch_size, latent_dim))), (1, 0, 2))
 
 
-def uniform_draws(key: int, counter: Any, shape: tuple[int, ...]) -> Any:
+def uniform_draws(key: Any, counter: Any, shape: tuple[int, ...]) -> Any:
     """Independent uniform draws in [0, 1) for one step, multiples of 2^-24, float32, of the given shape."""
     word = tf.reshape(words(key, counter, math.prod(shape)), shape)
     return tf.cast(tf.bitwise.right_shift(word, 8), tf.float32) * 2.0**-24
 
 
-def antithetic_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+def antithetic_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Pairs eps, -eps: [B, K, D] with eps[:, 2j+1] = -eps[:, 2j], for even K.
 
     The pairs are independent. The draws of a smaller even K are the first of a larger one's.
@@ -65,7 +65,7 @@ def antithetic_draws(key: int, counter: Any, batch_size: int, mc_samples: int, l
     return tf.reshape(tf.stack([half, -half], axis=2), (batch_size, mc_samples, latent_dim))
 
 
-def sobol_draws(key: int, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
+def sobol_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, latent_dim: int) -> Any:
     """Owen-scrambled Sobol points through the inverse normal CDF, [B, K, D], for K a power of 2.
 
     Each image and step has its own scramble. On each axis, each of the K = 2^m strata of width 1/K holds one point.
@@ -103,7 +103,7 @@ class Sampler(NamedTuple):
     gradient stay unbiased. Draws of different images and steps are independent.
     """
 
-    draw: Callable[[int, Any, int, int, int], Any]
+    draw: Callable[[Any, Any, int, int, int], Any]
     independent: bool = False
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from src import seeds
+from src import data, seeds
 from src.vae import densities, draws
 from src.vae.model import VAE, Posterior, reparameterize
 from src.vae.quadrature import Array, Quadrature, integrate
@@ -57,7 +57,18 @@ class Evaluator:
         count, pixels = images.shape
         block = min(BLOCK, count)
         self.blocks = tf.constant(np.pad(self.images, ((0, -count % block), (0, 0))).reshape(-1, block, pixels))
+        self.subsets: dict[int, Evaluator] = {}
+        self.lit = np.flatnonzero(self.images.any(axis=0))
         self.compiled = tf.function(self.accumulate, autograph=False, jit_compile=True)
+        self.decoded = tf.function(self.natural_and_offset, autograph=False, jit_compile=True)
+
+    def subset(self, count: int | None) -> "Evaluator":
+        """The scores of as many images, the same for all runs, made once for each number; None: of all images."""
+        if count is None:
+            return self
+        if count not in self.subsets:
+            self.subsets[count] = Evaluator(self.vae, data.take(self.images, count, "final"))
+        return self.subsets[count]
 
     def draw(self, number: Any, q: Posterior) -> tuple[Any, Any]:
         """log p(x|z) and log-weight of one draw per image, nats, [n] each."""
@@ -104,22 +115,21 @@ class Evaluator:
         )
         return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl, np.log(fifth) - early, ess / draws)
 
+    def natural_and_offset(self, z: Any) -> tuple[Any, Any]:
+        """What `integrate` needs of z, [G, 2]; a pixel that no image has contributes to the offset only."""
+        output, log_var = self.vae.decoder(z[None])[0], self.vae.log_var
+        natural = self.vae.likelihood.natural(output, log_var)
+        return ops.take(natural, self.lit, axis=1), self.vae.likelihood.offset(output, log_var)
+
     def quadrature(self) -> Quadrature:
         """The NLL for two latent dimensions by a sum over a grid, `integrate`: the limit of `nll`."""
-        likelihood, log_var = self.vae.likelihood, self.vae.log_var
-        lit = np.flatnonzero(self.images.any(axis=0))  # a pixel that no image has contributes to the offset only
-
-        @tf.function(autograph=False, jit_compile=True)
-        def parts(z: Any) -> tuple[Any, Any]:
-            output = self.vae.decoder(z[None])[0]
-            return ops.take(likelihood.natural(output, log_var), lit, axis=1), likelihood.offset(output, log_var)
 
         def decode(z: Array) -> tuple[Array, Array]:
-            natural, offset = parts(tf.constant(z, tf.float32))
+            natural, offset = self.decoded(tf.constant(z, tf.float32))
             return np.asarray(natural), np.asarray(offset)
 
-        base = np.asarray(likelihood.base(self.images, log_var))
-        return integrate(decode, self.images[:, lit], *self.vae.encode(self.images), base)
+        base = np.asarray(self.vae.likelihood.base(self.images, self.vae.log_var))
+        return integrate(decode, self.images[:, self.lit], *self.vae.encode(self.images), base)
 
     def active_units(self) -> int:
         """Number of latent units whose posterior mean varies over the test set, Var_x(E_q[z_u]) > 0.01.

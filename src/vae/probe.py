@@ -48,7 +48,7 @@ class Probe:
 
     One observation is one draw where the draws are independent and the bound is a mean over them. Otherwise it is a
     set of mc_samples draws, and every image has at least two sets. Every call uses the current weights and does not
-    change them.
+    change them. Images and key are inputs of the compiled passes, which serve every seed; `feed` sets them.
     """
 
     def __init__(self, vae: VAE, dataset: Dataset, config: Config):
@@ -58,12 +58,17 @@ class Probe:
         self.independent = self.sampler.independent and self.estimator.objective.mean_over_draws
         self.set_size = 1 if self.independent else config.mc_samples
         self.sets = max(2, math.ceil(config.probe.draws / self.set_size))
-        self.images = self.probe_set(dataset, config.probe.images)
-        self.key = seeds.stream_key(config.seed, "probe")
+        self.key = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.feed(dataset, config.seed)
         self.encoder, self.decoder = linear_layers(vae.encoder), linear_layers(vae.decoder)
         self.size = squares.Size(len(self.images), self.sets, self.set_size)
         self.measured = tf.function(self.measure, autograph=False, jit_compile=True)
         self.losses = tf.function(lambda *at: self.forward(*at).losses, autograph=False, jit_compile=True)
+
+    def feed(self, dataset: Dataset, seed: int) -> None:
+        """Go on with the images of this data set and the random numbers of this seed."""
+        self.images = self.probe_set(dataset, self.config.probe.images)
+        self.key.assign(seeds.stream_key(seed, "probe"))
 
     @staticmethod
     def probe_set(dataset: Dataset, count: int) -> np.ndarray:

@@ -61,38 +61,64 @@ def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarr
     return np.pad(order, (0, -images % batch_size), constant_values=PADDING).reshape(-1, batch_size)
 
 
-class EpochTrainer(keras.Model):
-    """A Keras model whose `train_step` is a whole epoch of a VAE's training. Images stay in memory as bytes."""
+def global_norm(tensors: list[Any]) -> Any:
+    """The Euclidean norm of all elements, by the norms of columns.
 
-    def __init__(self, vae: VAE, dataset: Dataset, config: Config):
+    XLA adds up in the order of the program: one long sum is one chain of additions, those of columns go side by side.
+    """
+    columns = [tf.reshape(tensor, (-1, (1, *tensor.shape)[-1])) for tensor in tensors]
+    return tf.linalg.global_norm([tf.linalg.norm(values, axis=0) for values in columns])
+
+
+class Inputs:
+    """What differs between the seeds of one program: the training images, as bytes, and the keys of random streams.
+
+    They are variables, and so inputs of a compiled epoch; as constants they would be compiled into it.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int):
+        self.images = tf.Variable(dataset.train, trainable=False)
+        self.noise_key, self.binarize_key = (tf.Variable(0, trainable=False, dtype=tf.int64) for _ in range(2))
+        self.feed(dataset, seed)
+
+    def feed(self, dataset: Dataset, seed: int) -> None:
+        """Go on with the images of another data set of the same shape, and with the random numbers of a seed."""
+        self.images.assign(dataset.train)
+        self.noise_key.assign(seeds.stream_key(seed, "train"))
+        self.binarize_key.assign(seeds.stream_key(seed, "binarize/train"))
+
+
+class EpochTrainer(keras.Model):
+    """A Keras model whose `train_step` is a whole epoch of a VAE's training."""
+
+    def __init__(self, vae: VAE, dataset: Dataset, config: Config, inputs: Inputs | None = None):
         super().__init__(name="epoch_trainer")
-        self.vae = vae
-        self.images, self.redraw = tf.constant(dataset.train), dataset.redraw
+        self.vae, self.redraw = vae, dataset.redraw
+        self.feeds = inputs or Inputs(dataset, config.seed)
         self.mc_samples = config.mc_samples
         self.sampler = draws.SAMPLERS[config.noise]
         self.estimator = gradients.Estimator.from_settings(config)
-        self.noise_key = seeds.stream_key(config.seed, "train")
-        self.binarize_key = seeds.stream_key(config.seed, "binarize/train")
         self.built = True
 
     def batch(self, rows: Any, counter: Any) -> Any:
         """The data of a step, float32, [B, pixels]: bytes scaled to [0, 1], and binarised anew for `Dataset.redraw`."""
-        x = ops.cast(ops.take(self.images, ops.maximum(rows, 0), axis=0), "float32")
-        if self.images.dtype == tf.uint8:
+        images = self.feeds.images
+        x = ops.cast(ops.take(images, ops.maximum(rows, 0), axis=0), "float32")
+        if images.dtype == tf.uint8:
             x = x / 255.0
         if not self.redraw:
             return x
-        return ops.cast(draws.uniform_draws(self.binarize_key, counter, tuple(x.shape)) < x, "float32")
+        return ops.cast(draws.uniform_draws(self.feeds.binarize_key, counter, tuple(x.shape)) < x, "float32")
 
     def step(self, rows: Any, counter: Any) -> Any:
         """One update of the weights; returns STEP_STATISTICS, [4]."""
         x = self.batch(rows, counter)
         present = ops.cast(rows != PADDING, "float32")
         weights = present / ops.sum(present)
-        eps = self.sampler.draw(self.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
+        eps = self.sampler.draw(self.feeds.noise_key, counter, rows.shape[0], self.mc_samples, self.vae.latent_dim)
         estimate = gradients.estimate(self.estimator, self.vae, x, weights, eps)
         self.optimizer.apply(estimate.gradients, gradients.variables_of(self.vae))
-        return ops.stack([estimate.loss, estimate.nll, estimate.kl, tf.linalg.global_norm(estimate.gradients)])
+        return ops.stack([estimate.loss, estimate.nll, estimate.kl, global_norm(estimate.gradients)])
 
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
@@ -180,13 +206,18 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
 
 
 def make_trainer(
-    vae: VAE, dataset: Dataset, config: Config, optimizer: keras.optimizers.Optimizer | None = None
+    vae: VAE,
+    dataset: Dataset,
+    config: Config,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    inputs: Inputs | None = None,
 ) -> EpochTrainer:
     """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time.
 
-    An optimizer that has trained the model before goes on with its state; by default there is a new one.
+    An optimizer that has trained the model before goes on with its state; by default there is a new one. So with the
+    inputs, which several trainers share.
     """
-    trainer = EpochTrainer(vae, dataset, config)
+    trainer = EpochTrainer(vae, dataset, config, inputs)
     trainer.compile(optimizer=optimizer or make_optimizer(config), jit_compile=True)
     trainer.optimizer.build(gradients.variables_of(vae))
     trainer.make_train_function()
@@ -201,7 +232,7 @@ def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord
     Raises:
         Diverged: a loss or a gradient is not finite. `on_epoch` has been called for the epochs before.
     """
-    images = trainer.images.shape[0]
+    images = trainer.feeds.images.shape[0]
     plans = epochs_from(first, config, images)
     sizes = np.diff([*range(0, images, config.batch_size), images])
     rates = keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch))

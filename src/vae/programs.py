@@ -1,0 +1,87 @@
+"""What is compiled: made once in a process for all runs of one model and data set, whatever their seeds and rates."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from src.config import Config
+from src.data import Dataset
+from src.vae.evaluation import Evaluator
+from src.vae.gradients import variables_of
+from src.vae.model import VAE
+from src.vae.probe import Probe
+from src.vae.training import EpochTrainer, Inputs, make_optimizer, make_trainer
+
+Made = TypeVar("Made")
+
+_latest: dict[str, "Programs"] = {}
+
+
+def programs(config: Config, dataset: Dataset) -> "Programs":
+    """Those of the latest model in this process; new ones where the model or the data are others."""
+    key = repr((config.data, config.model, config.likelihood, config.optimizer))
+    if key not in _latest:
+        _latest.clear()
+        _latest[key] = Programs(config, dataset)
+    return _latest[key]
+
+
+class Programs:
+    """A model and its optimizer, with the training, the scores and the probes of every shape that was asked for.
+
+    A run puts its weights, images and keys in place. Only what has a new shape is traced and compiled.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset):
+        self.vae = VAE.from_settings(config, dataset.train.shape[1])
+        self.inputs = Inputs(dataset, config.seed)
+        self.optimizer = make_optimizer(config)
+        self.optimizer.build(variables_of(self.vae))
+        self.unused = [np.array(variable) for variable in self.optimizer.variables]
+        self.made: dict[tuple, Any] = {}
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state of training: the model's variables and the optimizer's."""
+        return [*self.vae.variables, *self.optimizer.variables]
+
+    def begin(self, vae: VAE, dataset: Dataset, seed: int) -> None:
+        """Go on with the weights of this model, an unused optimizer, these images and the numbers of this seed."""
+        self.inputs.feed(dataset, seed)
+        for variable, value in zip(self.variables, [*vae.variables, *self.unused], strict=True):
+            variable.assign(value)
+
+    def end(self, vae: VAE) -> None:
+        """Give a model the weights that have been reached."""
+        for variable, value in zip(vae.variables, self.vae.variables, strict=True):
+            variable.assign(value)
+
+    def trainer(self, config: Config, dataset: Dataset) -> EpochTrainer:
+        """The compiled epoch of a run, or of its trunk."""
+        return self.once(
+            ("trainer", config.mc_samples, config.batch_size, *estimator(config)),
+            lambda: make_trainer(self.vae, dataset, config, self.optimizer, self.inputs),
+        )
+
+    def probe(self, config: Config, dataset: Dataset) -> Probe:
+        """The probe of a run."""
+        shape = config.mc_samples, config.batch_size, config.probe.images, config.probe.draws
+        found = self.once(("probe", *shape, *estimator(config)), lambda: Probe(self.vae, dataset, config))
+        found.feed(dataset, config.seed)
+        return found
+
+    def evaluator(self, part: str, images: np.ndarray) -> Evaluator:
+        """The scores of a part of the data, which is the same for all runs."""
+        return self.once(("evaluator", part), lambda: Evaluator(self.vae, images))
+
+    def once(self, key: tuple, make: Callable[[], Made]) -> Made:
+        """What was made under this key, now or before."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+
+def estimator(config: Config) -> tuple[str, ...]:
+    """The settings of the estimator of the bound and its gradient."""
+    return config.objective, config.kl, config.gradient, config.noise
