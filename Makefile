@@ -93,3 +93,4 @@ ui: setup
 clean:
 	rm -rf $(VENV) .venv-cluster .venv-bench-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Left in place: runs/, and compiled programs in $${XDG_CACHE_HOME:-~/.cache}/vae-mc-samples (see compile_cache)."

@@ -11,8 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from src.config import ConfigError
-from src.process import closed_on_exit, configure_logging, leave, load, on_signal
+from src.process import closed_on_exit, configure_logging, leave, on_signal
 from src.recording import RunFailed, Runs, UnfinishedError, open_and_catch_up
+from src.run import run
 from src.sweep import USAGE_ERROR, check_single, explain, register, typed
 
 FAILURE = 1
@@ -20,7 +21,7 @@ FAILURE = 1
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def cell(cfg: DictConfig) -> None:
-    """One cell of a grid, or a single run. TensorFlow is imported here, after everything has been checked."""
+    """One cell of a grid, or a single run. `run` imports TensorFlow, after everything has been checked."""
     configure_logging()  # also in the worker of another launcher
     number = None
     try:
@@ -32,9 +33,6 @@ def cell(cfg: DictConfig) -> None:
             open_and_catch_up(Runs(config.tracking))
     except ConfigError as error:
         refuse(error)  # here, as Hydra puts a line of its own before an exception
-    load("src.run")
-    from src.run import run
-
     run(config, number)
 
 

@@ -1,10 +1,13 @@
 """Small real data, and the settings of small real runs."""
 
 import os
+from pathlib import Path
 
 # Before TensorFlow is imported by any test.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Commands that tests run share their compiled programs, and leave the user's alone.
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / ".pytest_cache" / "user")
 
 import hypothesis
 import pytest

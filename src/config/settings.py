@@ -208,6 +208,9 @@ class Config:
     likelihood: str = setting(
         "bernoulli", "distribution of the pixels", one_of("bernoulli", "continuous_bernoulli", "gaussian")
     )
+    compile_cache: bool = setting(
+        True, "keep compiled programs in the user's cache folder, for later processes", identity=False
+    )
     fork: ForkConfig = field(default_factory=ForkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -54,13 +54,18 @@ def git(*arguments: str) -> str:
         return ""
 
 
-def cpu_name() -> str:
-    """The processor's name; the architecture where the system does not give it."""
+def cpu_info(field: str) -> str:
+    """What the system says of its first processor, such as its "model name"; empty where it does not."""
     try:
         with Path("/proc/cpuinfo").open() as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(field))
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        return ""
+
+
+def cpu_name() -> str:
+    """The processor's name; the architecture where the system does not give it."""
+    return cpu_info("model name") or platform.processor()
 
 
 def rounding() -> dict[str, str]:

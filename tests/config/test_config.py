@@ -46,6 +46,7 @@ def test_the_defaults_are_the_posts_and_sound():
 
 def test_machinery_is_not_part_of_a_runs_identity():
     assert config.machinery_keys() == (
+        "compile_cache",
         "data.path",
         "model.name",
         "checkpoint.every",
