@@ -134,17 +134,24 @@ def configure_logging() -> None:
     logging.getLogger("src").setLevel(logging.INFO)
 
 
-def load(module: str) -> None:
+def load(module: str, without: str = "") -> None:
     """Import a module with all it needs, with the garbage collector switched off.
 
     TensorFlow and MLflow make a million objects that stay; the collector would visit them again and again. `gc.freeze`
     keeps it from visiting them later. That is done at a first import only: later it would keep the garbage of runs.
+
+    Args:
+        without: a package that the module would import where it is installed, and can do without.
     """
     if module in sys.modules:
         return
     gc.disable()
+    hidden = {without: None} if without and without not in sys.modules else {}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None makes an import fail, as of a package that is missing
     try:
         importlib.import_module(module)
     finally:
+        for name in hidden:
+            del sys.modules[name]
         gc.freeze()
         gc.enable()

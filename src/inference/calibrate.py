@@ -14,8 +14,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
-from scipy.interpolate import PchipInterpolator
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -54,6 +53,9 @@ def crossing_probability(bounds: Array, first: int) -> float:
         The probability, with a relative error below 0.002, for critical_values() below 0.0005.
     Source: the recursion of Armitage, McPherson and Rowe (1969), here for a variance that is not known.
     """
+    # Imported here, like `optimize` below: they take a quarter of a second, and most commands decide nothing.
+    from scipy.interpolate import PchipInterpolator
+
     edges = np.arctan2(np.sqrt(np.arange(first, first + len(bounds)) - 1), bounds).tolist()
     later = 0.0
     after: Callable[[Array], Array] = np.zeros_like
@@ -95,6 +97,8 @@ def critical_values(n_max: int, alpha: float, n0: int = 4) -> tuple[float, ...]:
             "Looks need 2 <= n0 <= n_max and a one-sided alpha between 0 and 0.5. Received: "
             f"{n0=}, {n_max=}, {alpha=}. Use n0=4, n_max=10, alpha=0.05."
         )
+    from scipy import optimize  # see `crossing_probability`
+
     n = np.arange(n0, n_max + 1)
 
     def bounds(gamma: float) -> Array:

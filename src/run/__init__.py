@@ -15,7 +15,7 @@ def run(config: Config, number: int | None) -> None:
     if config.compile_cache:
         program_cache.use()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    load("src.run.cell")
+    load("src.run.cell", without="sklearn")  # Keras wraps it, which takes as long as all else of Keras
     from src.run import cell
 
     try:

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import special
 
 
 def ink(axes: Axes, pixels: np.ndarray) -> None:
@@ -57,9 +58,7 @@ def latent(q_mean: np.ndarray, labels: np.ndarray | None) -> Figure:
 
 def manifold_grid(count: int) -> np.ndarray:
     """Latent points of the manifold picture: normal quantiles, so that tiles have equal prior mass; [count^2, 2]."""
-    from scipy.stats import norm
-
-    quantiles = norm.ppf((np.arange(count) + 0.5) / count)
+    quantiles = special.ndtri((np.arange(count) + 0.5) / count)
     across, down = np.meshgrid(quantiles, quantiles[::-1])
     return np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from scipy.stats import qmc
 
 # The largest quantile, sqrt(2) erfinv(1 - 2^-24) = 5.41998, rounded up so that XLA's value of it stays as it is.
 # Without XLA, TensorFlow's erfinv is infinite at this argument.
@@ -74,6 +73,8 @@ def sobol_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, latent
     stratum. Draws of different K are not nested.
     Source: Owen (1995), "Randomly permuted (t,m,s)-nets"; Buchholz, Wenzel, Mandt (2018), for variational inference.
     """
+    from scipy.stats import qmc  # takes half a second to import, for this sampler alone
+
     levels = int(math.log2(mc_samples))
     points = qmc.Sobol(latent_dim, scramble=False).random_base2(levels)
     strata = (points * mc_samples).astype(np.int32)  # which of the K strata of each axis a point falls in, [K, D]
