@@ -16,7 +16,7 @@ from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar
-from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs, train
+from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs_for, train
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     """The run proper, from its last checkpoint where it has one; returns its final metrics."""
     save_settings(config, recorder)
     dataset = data.load(config.data, config.seed)
-    vae, compiled = untrained(config, dataset), programs(config, dataset)
+    vae, compiled = untrained(config, dataset), programs_for(config, dataset)
     compiled.begin(vae, dataset, config.seed)
     trainer, probe = compiled.trainer(config, dataset), compiled.probe(config, dataset)
     evaluator = compiled.evaluator("test", dataset.test)

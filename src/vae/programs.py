@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 _latest: dict[str, "Programs"] = {}
 
 
-def programs(config: Config, dataset: Dataset) -> "Programs":
+def programs_for(config: Config, dataset: Dataset) -> "Programs":
     """Those of the latest model in this process; new ones where the model or the data are others."""
     key = repr((config.data, config.model, config.likelihood, config.optimizer))
     if key not in _latest:

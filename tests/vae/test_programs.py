@@ -7,7 +7,7 @@ import pytest
 
 from src import data
 from src.config.settings import Config, DataConfig, ProbeConfig
-from src.vae import VAE, Evaluator, Probe, programs, train
+from src.vae import VAE, Evaluator, Probe, programs_for, train
 from src.vae.programs import Programs
 from src.vae.training import EpochTrainer
 from tests.conftest import small
@@ -49,7 +49,7 @@ def traced(monkeypatch) -> list[str]:
 
 def test_runs_that_differ_in_seed_rate_and_length_trace_nothing_and_have_the_numbers_of_their_own_programs(traced):
     configs = [cell(0), cell(1, learning_rate=3e-3, epochs=3), cell(0)]
-    shared = programs(configs[0], data.load(configs[0].data, 0))
+    shared = programs_for(configs[0], data.load(configs[0].data, 0))
     found = [results(shared, configs[0])]
     assert set(traced) >= {"step", "measure", "accumulate"}
     traced.clear()
@@ -68,7 +68,7 @@ def test_runs_that_differ_in_seed_rate_and_length_trace_nothing_and_have_the_num
 def test_what_changes_a_shape_or_an_estimator_is_another_program(traced, change):
     first, other = cell(0), cell(0, **change)
     dataset = data.load(first.data, 0)
-    shared = programs(first, dataset)
+    shared = programs_for(first, dataset)
     assert shared.trainer(other, dataset) is not shared.trainer(first, dataset)
     assert shared.probe(other, dataset) is not shared.probe(first, dataset)
     assert shared.trainer(other, dataset) is shared.trainer(other, dataset)
@@ -77,7 +77,7 @@ def test_what_changes_a_shape_or_an_estimator_is_another_program(traced, change)
 def test_another_model_or_data_set_replaces_the_programs():
     first = cell(0)
     dataset = data.load(first.data, 0)
-    kept = programs(first, dataset)
-    assert programs(replace(first, seed=5, mc_samples=7, epochs=9), dataset) is kept
-    assert programs(replace(first, optimizer="adam"), dataset) is not kept
-    assert programs(first, dataset) is not kept  # only the latest are held
+    kept = programs_for(first, dataset)
+    assert programs_for(replace(first, seed=5, mc_samples=7, epochs=9), dataset) is kept
+    assert programs_for(replace(first, optimizer="adam"), dataset) is not kept
+    assert programs_for(first, dataset) is not kept  # only the latest are held
