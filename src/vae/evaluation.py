@@ -58,7 +58,6 @@ class Evaluator:
         block = min(BLOCK, count)
         self.blocks = tf.constant(np.pad(self.images, ((0, -count % block), (0, 0))).reshape(-1, block, pixels))
         self.subsets: dict[int, Evaluator] = {}
-        self.lit = np.flatnonzero(self.images.any(axis=0))
         self.compiled = tf.function(self.accumulate, autograph=False, jit_compile=True)
         self.decoded = tf.function(self.natural_and_offset, autograph=False, jit_compile=True)
 
@@ -116,10 +115,9 @@ class Evaluator:
         return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl, np.log(fifth) - early, ess / draws)
 
     def natural_and_offset(self, z: Any) -> tuple[Any, Any]:
-        """What `integrate` needs of z, [G, 2]; a pixel that no image has contributes to the offset only."""
+        """What `integrate` needs of z, [G, 2]: [G, pixels] and [G]."""
         output, log_var = self.vae.decoder(z[None])[0], self.vae.log_var
-        natural = self.vae.likelihood.natural(output, log_var)
-        return ops.take(natural, self.lit, axis=1), self.vae.likelihood.offset(output, log_var)
+        return self.vae.likelihood.natural(output, log_var), self.vae.likelihood.offset(output, log_var)
 
     def quadrature(self) -> Quadrature:
         """The NLL for two latent dimensions by a sum over a grid, `integrate`: the limit of `nll`."""
@@ -129,7 +127,7 @@ class Evaluator:
             return np.asarray(natural), np.asarray(offset)
 
         base = np.asarray(self.vae.likelihood.base(self.images, self.vae.log_var))
-        return integrate(decode, self.images[:, self.lit], *self.vae.encode(self.images), base)
+        return integrate(decode, self.images, *self.vae.encode(self.images), base)
 
     def active_units(self) -> int:
         """Number of latent units whose posterior mean varies over the test set, Var_x(E_q[z_u]) > 0.01.
