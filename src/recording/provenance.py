@@ -65,7 +65,7 @@ def cpu_info(field: str) -> str:
 
 def cpu_name() -> str:
     """The processor's name; the architecture where the system does not give it."""
-    return cpu_info("model name") or platform.processor()
+    return cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def rounding() -> dict[str, str]:
