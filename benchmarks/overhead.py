@@ -1,166 +1,189 @@
-"""What a whole run spends around its training: `python -m benchmarks.overhead`. See --help.
+"""Where the time of a run goes, part by part: `python -m benchmarks.overhead`. See --help.
 
-Runs the real command line into a store of its own and reads the run back. An epoch's metrics carry the time at which
-they were logged, so the time between two epochs less the second one's training is what lies around it.
+Runs real command lines, in which `spans/sitecustomize.py` writes down what is done when, and adds that up by parts.
 """
 
 import argparse
+import os
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks import machine
 from benchmarks.options import positive, positives
+from benchmarks.parts import ELSE, TRAINING, Column, Span, Stretch, column, first_cell, read, second_cell, whole
 from benchmarks.report import markdown, write
-from benchmarks.statistics import Spread, spread
 from src import ROOT, schema
 from src.config import TrackingConfig
 
 STDERR_LINES = 12
+SMALL_SECONDS = 0.1
+IMPORT = "import "
+OTHER_IMPORTS, OTHER_PARTS = "other imports", f"other parts, below {SMALL_SECONDS} s each"
+SEEDS = ("-m", "seed=0,1")
 
 
-class Point(NamedTuple):
-    """A recorded metric; `timestamp` in ms."""
+class Command(NamedTuple):
+    """A command line, and the stretches of it that are looked at, by their columns' names."""
 
-    key: str
-    step: int
-    value: float
-    timestamp: int
+    arguments: tuple[str, ...]
+    columns: dict[str, Callable[[Sequence[Span]], Stretch]]
 
 
-class Parts(NamedTuple):
-    """Where a run's wall time went, seconds; the fields from `start` to `final` add up to the process's time.
-
-    Attributes:
-        start: imports, Hydra and leaving, outside of the run proper.
-        setup: data, model, compilation and first call of everything compiled, opening the run.
-        training: the compiled epochs.
-        around: statistics, test scores, tracking and progress of every epoch, at the mean of epochs 2 on.
-        probes: gradient probes, the first with its compilation.
-        final: final test scores, pictures, model and artifacts.
-        per_epoch: `around` of one epoch, over epochs 2 on.
-        training_per_epoch: over the same epochs.
-        peak_rss_bytes: of the process.
-    """
-
-    start: float
-    setup: float
-    training: float
-    around: float
-    probes: float
-    final: float
-    per_epoch: Spread
-    training_per_epoch: Spread
-    peak_rss_bytes: float
-
-    @property
-    def wall(self) -> float:
-        return self.start + self.setup + self.training + self.around + self.probes + self.final
+COMMANDS = (
+    Command((), {"single run": whole}),
+    Command(SEEDS, {"second cell": second_cell}),
+    Command(
+        (*SEEDS, "hydra/launcher=pool", "hydra.launcher.workers=1"),
+        {"worker's first cell": first_cell, "worker's second cell": second_cell, "the pool itself": whole},
+    ),
+)
 
 
-def split(points: Iterable[Point], wall: float) -> Parts:
-    """The parts of a finished run from its metrics and its process's wall time, in seconds.
-
-    Raises:
-        ValueError: fewer than two epochs, or the run did not record its end.
-    """
-    at = {(point.key, point.step): point for point in points}
-    epochs = sorted(step for key, step in at if key == schema.TRAIN_SECONDS.key)
-    if len(epochs) < 2 or (schema.RUN_SECONDS.key, epochs[-1]) not in at:
-        raise ValueError(
-            f"a run's parts need two epochs and {schema.RUN_SECONDS.key}. Received {len(epochs)} epochs with the keys "
-            f"{', '.join(sorted({key for key, _ in at}))}. Use --epochs 2 or more."
-        )
-    end = at[schema.RUN_SECONDS.key, epochs[-1]]
-    logged = [at[schema.TRAIN_SECONDS.key, epoch].timestamp / 1000 for epoch in epochs]
-    training = [at[schema.TRAIN_SECONDS.key, epoch].value for epoch in epochs]
-    probes = {step: point.value for (key, step), point in at.items() if key == schema.PROBE_SECONDS.key}
-    intervals = [after - before for before, after in pairwise(logged)]
-    per_epoch = [i - t - probes.get(e, 0.0) for i, t, e in zip(intervals, training[1:], epochs[1:], strict=True)]
-    around = sum(per_epoch) / len(per_epoch) * len(epochs)
-    final = end.timestamp / 1000 - logged[-1]
-    known = sum(training) + around + sum(probes.values()) + final
-    return Parts(
-        start=wall - end.value,
-        setup=end.value - known,
-        training=sum(training),
-        around=around,
-        probes=sum(probes.values()),
-        final=final,
-        per_epoch=spread(per_epoch),
-        training_per_epoch=spread(training[1:]),
-        peak_rss_bytes=at[schema.RUN_PEAK_RSS_BYTES.key, epochs[-1]].value,
-    )
-
-
-def train(folder: Path, overrides: Sequence[str]) -> float:
-    """Run `python -m src.train` into the folder's store; returns its wall time.
+def train(folder: Path, cache: Path, arguments: Sequence[str]) -> list[Span]:
+    """Run `python -m src.train` into a new store in a new folder, with its programs in `cache`; returns its spans.
 
     Raises:
         RuntimeError: it failed.
     """
+    create_store(folder)
     places = (f"tracking.uri={store_uri(folder)}", f"tracking.runs={folder}/runs")
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "src.train", *places, *overrides]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    wall = time.perf_counter() - started
+    started = time.monotonic()
+    command = [sys.executable, "-m", "src.train", *places, *arguments]
+    settings = environment(folder, cache)
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    ended = time.monotonic()
     if done.returncode:
         tail = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
         raise RuntimeError(
-            f"the run failed. Expected exit code 0 of python -m src.train {' '.join(overrides)}. "
+            f"the run failed. Expected exit code 0 of python -m src.train {' '.join(arguments)}. "
             f"Received {done.returncode}, with the last words:\n{tail}\nRun that command by itself."
         )
-    return wall
+    return read(spans_file(folder), started, ended)
+
+
+def environment(folder: Path, cache: Path) -> dict[str, str]:
+    """That of a command whose spans are written. Matplotlib keeps its list of fonts where it has it."""
+    import matplotlib
+
+    paths = [str(Path(__file__).parent / "spans"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "SPANS": str(spans_file(folder)),
+        "XDG_CACHE_HOME": str(cache),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
+    }
+
+
+def spans_file(folder: Path) -> Path:
+    return folder / "spans.jsonl"
 
 
 def store_uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def create_store(folder: Path) -> float:
-    """Create and migrate the store, which a first run does once and no later one; returns the time it takes."""
+def create_store(folder: Path) -> None:
+    """Create and migrate the store, which a first run does once and no later one."""
     from src.recording import open_tracker
 
-    started = time.perf_counter()
     open_tracker(TrackingConfig(uri=store_uri(folder)))
-    return time.perf_counter() - started
 
 
-def latest_run(folder: Path) -> list[Point]:
-    """The metrics of the store's latest run."""
-    latest = "select run_uuid from runs order by start_time desc limit 1"
+def peak_rss_bytes(folder: Path) -> float:
+    """Peak resident memory of the process that ran the store's cells, bytes."""
+    query = "select max(value) from metrics where key = ?"
     with sqlite3.connect(folder / "mlflow.db") as connection:
-        rows = connection.execute(f"select key, step, value, timestamp from metrics where run_uuid = ({latest})")
-        return [Point(*row) for row in rows]
+        return connection.execute(query, [schema.RUN_PEAK_RSS_BYTES.key]).fetchone()[0]
 
 
-def table(runs: dict[int, Parts]) -> str:
-    """A column of seconds and shares for every K."""
-    rows = []
-    for part in ("start", "setup", "training", "around", "probes", "final", "wall"):
-        cells = [f"{getattr(run, part):.2f} ({getattr(run, part) / run.wall:.0%})" for run in runs.values()]
-        rows.append([part, *cells])
-    rows.append(["around, one epoch", *(run.per_epoch.show(3) for run in runs.values())])
-    rows.append(["training, one epoch", *(run.training_per_epoch.show(3) for run in runs.values())])
-    ratios = [run.per_epoch.median / run.training_per_epoch.median for run in runs.values()]
-    rows.append(["around / training", *(f"{ratio:.1%}" for ratio in ratios)])
-    rows.append(["peak RSS, MB", *(f"{run.peak_rss_bytes / 1e6:,.0f}" for run in runs.values())])
-    return markdown(["seconds", *(f"K={mc_samples}" for mc_samples in runs)], rows)
+def measure(command: Command, mc_samples: int, options: argparse.Namespace) -> tuple[dict[str, Column], float]:
+    """The columns of a command, and the peak memory of the process that ran its cells, bytes."""
+    given = [*command.arguments, f"mc_samples={mc_samples}", *options.overrides]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.cache == "warm":
+            train(folder / "before", folder / "cache", [*given, "epochs=1"])
+        spans = train(folder / "measured", folder / "cache", [*given, f"epochs={options.epochs}"])
+        columns = {title: column(spans, find(spans)) for title, find in command.columns.items()}
+        return columns, peak_rss_bytes(folder / "measured")
+
+
+def in_order(columns: Iterable[Column]) -> list[str]:
+    """The parts of all columns in the order in which they begin; what an earlier column lacks, after its forerunner."""
+    names: list[str] = []
+    for each in columns:
+        place = 0
+        for name in each.parts:
+            if name not in names:
+                names.insert(place, name)
+            place = names.index(name) + 1
+    return names
+
+
+def table(columns: dict[str, Column]) -> str:
+    """Seconds of every part in every column, what is small together, their sum, and epochs beside their training."""
+    found = list(columns.values())
+    names = [name for name in in_order(found) if name != ELSE]
+    small = [name for name in names if max(each.parts.get(name, 0.0) for each in found) < SMALL_SECONDS]
+    imports = [name for name in small if name.startswith(IMPORT)]
+    rows = [[name, *(seconds(each.parts.get(name)) for each in found)] for name in names if name not in small]
+    rows.append([OTHER_IMPORTS, *(total(each, imports) for each in found)])
+    rows.append([OTHER_PARTS, *(total(each, set(small) - set(imports)) for each in found)])
+    rows.append([ELSE, *(seconds(each.parts[ELSE]) for each in found)])
+    rows.append(["wall", *(seconds(each.wall) for each in found)])
+    rows.append(["wall / training", *map(wall_by_training, found)])
+    rows.append(["training, one epoch", *(each.training.show(3) if each.training else "-" for each in found)])
+    rows.append(["around, one epoch", *(each.around.show(3) if each.around else "-" for each in found)])
+    rows.append(["around / training", *map(around_by_training, found)])
+    return markdown(["seconds", *columns], rows)
+
+
+def total(found: Column, names: Iterable[str]) -> str:
+    """The sum of some parts of a column."""
+    return seconds(sum(found.parts.get(name, 0.0) for name in names))
+
+
+def wall_by_training(found: Column) -> str:
+    return f"{found.wall / found.parts[TRAINING]:.2f}" if TRAINING in found.parts else "-"
+
+
+def around_by_training(found: Column) -> str:
+    """The ratio of the medians of one epoch."""
+    return f"{found.around.median / found.training.median:.1%}" if found.around and found.training else "-"
+
+
+def beside(columns: dict[str, Column]) -> str:
+    """Seconds of what other threads did meanwhile, in every column."""
+    found = list(columns.values())
+    names = dict.fromkeys(name for each in found for name in each.beside)
+    large = [name for name in names if max(each.beside.get(name, 0.0) for each in found) >= SMALL_SECONDS]
+    return markdown(["beside", *columns], [[n, *(seconds(each.beside.get(n)) for each in found)] for n in large])
+
+
+def seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.overhead",
-        description="Seconds of a whole run by what they are spent on, and its peak memory, at default settings.",
+        description="Seconds of a single run, of a second cell in its process and of cells in a worker, part by part.",
     )
     parser.add_argument("--mc-samples", type=positives, default=[1, 25], help="values of K (1,25)")
     parser.add_argument("--epochs", type=positive, default=10, help="epochs of a run, at least 2 (10)")
+    parser.add_argument(
+        "--cache",
+        choices=("warm", "cold"),
+        default="warm",
+        help="compiled programs on disk: of the same command with one epoch, run before, or none (warm)",
+    )
     parser.add_argument("--output", type=Path, help="file for machine and figures, as JSON")
     parser.add_argument("overrides", nargs="*", help="further settings of src.train, such as data.train_size=5000")
     options = parser.parse_args(arguments)
@@ -170,26 +193,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run every K, print the table, write the JSON."""
+    """Run every command at every K, print the tables, write the JSON."""
     options = parse(arguments)
     machine.prepare()
     description = machine.describe()
     print(machine.sentence(description), file=sys.stderr, flush=True)
-    runs: dict[int, Parts] = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        store_seconds = create_store(folder)
-        for mc_samples in options.mc_samples:
-            settings = [f"mc_samples={mc_samples}", f"epochs={options.epochs}", *options.overrides]
-            wall = train(folder, settings)
-            runs[mc_samples] = split(latest_run(folder), wall)
-            print(f"K={mc_samples}: {wall:.1f} s", file=sys.stderr, flush=True)
-    print(f"\n{options.epochs} epochs; seconds (share of the process's wall time)\n\n{table(runs)}\n")
-    print(f"Creating the store, once for all runs: {store_seconds:.1f} s")
-    figures = {f"K={mc_samples}": {**run._asdict(), "wall": run.wall} for mc_samples, run in runs.items()}
-    write(options.output, {"machine": description, "store_seconds": store_seconds, "runs": figures})
+    figures: dict[str, object] = {}
+    for mc_samples in options.mc_samples:
+        columns: dict[str, Column] = {}
+        peaks: dict[str, float] = {}
+        for command in COMMANDS:
+            found, peaks[" and ".join(command.columns)] = measure(command, mc_samples, options)
+            columns |= found
+        print(f"\nK={mc_samples}, {options.epochs} epochs, {options.cache} cache", table(columns), sep="\n\n")
+        print(f"\n{beside(columns)}\n")
+        print("\n".join(f"peak RSS, {name}: {peak / 1e6:,.0f} MB" for name, peak in peaks.items()))
+        written = {name: each._asdict() for name, each in columns.items()}
+        figures[f"K={mc_samples}"] = {"columns": written, "peak_rss_bytes": peaks}
+    write(options.output, {"machine": description, "cache": options.cache, "epochs": options.epochs, "runs": figures})
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RuntimeError as failure:
+        sys.exit(str(failure))
