@@ -17,11 +17,11 @@ from typing import NamedTuple
 from benchmarks import machine
 from benchmarks.options import positive, positives
 from benchmarks.parts import ELSE, TRAINING, Column, Span, Stretch, column, first_cell, read, second_cell, whole
+from benchmarks.processes import last_words
 from benchmarks.report import markdown, write
 from src import ROOT, schema
 from src.config import TrackingConfig
 
-STDERR_LINES = 12
 SMALL_SECONDS = 0.1
 IMPORT = "import "
 OTHER_IMPORTS, OTHER_PARTS = "other imports", f"other parts, below {SMALL_SECONDS} s each"
@@ -59,10 +59,9 @@ def train(folder: Path, cache: Path, arguments: Sequence[str]) -> list[Span]:
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     ended = time.monotonic()
     if done.returncode:
-        tail = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
         raise RuntimeError(
             f"the run failed. Expected exit code 0 of python -m src.train {' '.join(arguments)}. "
-            f"Received {done.returncode}, with the last words:\n{tail}\nRun that command by itself."
+            f"Received {done.returncode}, with the last words:\n{last_words(done.stderr)}\nRun that command by itself."
         )
     return read(spans_file(folder), started, ended)
 

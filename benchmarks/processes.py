@@ -53,7 +53,11 @@ def call(environment: str | None, module: str, *arguments: str, **variables: str
             raise ValueError(f"exit code {done.returncode}")
         return json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError) as error:
-        tail = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
         raise ProcessFailed(
-            f"Expected a line of JSON and exit code 0. Received: {error}. Its last words:\n{tail}"
+            f"Expected a line of JSON and exit code 0. Received: {error}. Its last words:\n{last_words(done.stderr)}"
         ) from error
+
+
+def last_words(stderr: str) -> str:
+    """The end of what a process wrote on its standard error output."""
+    return "\n".join(stderr.splitlines()[-STDERR_LINES:])

@@ -14,7 +14,7 @@ error falls as a power of h.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +65,7 @@ class _Tiling(NamedTuple):
 
     def points(self, tiles: Array, side: int, shift: tuple[float, float]) -> Array:
         """A grid of side x side points in each of some tiles [T, 2], shifted by so many cells, [T, side^2, 2]."""
-        cells = np.moveaxis(np.indices((side, side)), 0, -1).reshape(-1, 2)
-        return self.low + self.width * (tiles[:, None] + (cells + shift) / side)
+        return self.low + self.width * (tiles[:, None] + (_lattice(side, side) + shift) / side)
 
     def hold(self, tiles: Array, q_mean: Array, q_sd: Array) -> NDArray[np.bool_]:
         """Whether some tiles [T, 2] hold a part of the encoder's posteriors [n, 2]: [n, T]."""
@@ -141,12 +140,17 @@ def _tiles_over(q_mean: Array, q_sd: Array) -> tuple[_Tiling, Array]:
     high = np.maximum((q_mean + _MARGIN * q_sd).max(axis=0), _PRIOR_REACH)
     width = _SIDE * _COARSE * np.quantile(q_sd, _NARROW_SHARE, axis=0)
     rows, columns = np.ceil((high - low) / width).astype(int)
-    return _Tiling(low, width), np.moveaxis(np.indices((rows, columns)), 0, -1).reshape(-1, 2)
+    return _Tiling(low, width), _lattice(rows, columns)
+
+
+def _lattice(rows: int, columns: int) -> NDArray[Any]:
+    """The pairs (i, j) of 0 <= i < rows and 0 <= j < columns, [rows columns, 2]."""
+    return np.moveaxis(np.indices((rows, columns)), 0, -1).reshape(-1, 2)
 
 
 def _neighbours(some: Array, tiles: Array) -> Array:
     """The tiles around some of these tiles that are not among them, [T, 2]."""
-    around = some[:, None] + (np.moveaxis(np.indices((3, 3)), 0, -1).reshape(-1, 2) - 1)
+    around = some[:, None] + (_lattice(3, 3) - 1)
     return np.array(sorted({*map(tuple, around.reshape(-1, 2))} - {*map(tuple, tiles)}), dtype=int).reshape(-1, 2)
 
 
@@ -223,17 +227,19 @@ def integrate(
     tiles, mass = _coarse_sums(model, grid, tiles, _BORDER_SHARE * tolerance, max_points)
     held = grid.hold(tiles, q_mean, q_sd) | ~(mass < _total(mass)[:, None] - _LEFT_OUT)
     mass = np.where(held, mass, -np.inf)
+    total = _total(mass)
     side, known, change = _SIDE, _CENTRED, math.inf
     while change > tolerance:
         points = 4 * len(tiles) * side**2
         _limit(points, grid.width / side / 2, max_points)
-        coarse, shifted = _total(mass), np.full((len(images), 3), -np.inf)
+        coarse, shifted = total, np.full((len(images), 3), -np.inf)
         grids = [grid.points(tiles, side, shift) for shift in _SHIFTS if shift != known]
         for tile, rows, sums in model.shifted(grids, held):
             shifted[rows] = np.logaddexp(shifted[rows], sums)
             mass[rows, tile] = _total(np.column_stack([mass[rows, tile], sums]))
-        side, known, fine = 2 * side, _SHIFTS[0], _total(mass) - math.log(4)
-        change = float(np.abs((np.column_stack([fine, shifted]) - coarse[:, None]).mean(axis=0)).max())
+        side, known, total = 2 * side, _SHIFTS[0], _total(mass)
+        others = np.column_stack([total - math.log(4), shifted])
+        change = float(np.abs((others - coarse[:, None]).mean(axis=0)).max())
     spacing = grid.width / side
-    per_image = -(_total(mass) + math.log(spacing[0] * spacing[1] / (2 * math.pi)) + base)
+    per_image = -(total + math.log(spacing[0] * spacing[1] / (2 * math.pi)) + base)
     return Quadrature(float(per_image.mean()), per_image, spacing, points, change)

@@ -77,15 +77,20 @@ class Inputs:
     """
 
     def __init__(self, dataset: Dataset, seed: int):
-        self.images = tf.Variable(dataset.train, trainable=False)
-        self.noise_key, self.binarize_key = (tf.Variable(0, trainable=False, dtype=tf.int64) for _ in range(2))
-        self.feed(dataset, seed)
+        values = self.values(dataset, seed)
+        self.images, self.noise_key, self.binarize_key = (tf.Variable(value, trainable=False) for value in values)
 
     def feed(self, dataset: Dataset, seed: int) -> None:
         """Go on with the images of another data set of the same shape, and with the random numbers of a seed."""
-        self.images.assign(dataset.train)
-        self.noise_key.assign(seeds.stream_key(seed, "train"))
-        self.binarize_key.assign(seeds.stream_key(seed, "binarize/train"))
+        variables = self.images, self.noise_key, self.binarize_key
+        for variable, value in zip(variables, self.values(dataset, seed), strict=True):
+            variable.assign(value)
+
+    @staticmethod
+    def values(dataset: Dataset, seed: int) -> tuple[Any, ...]:
+        """Images, and the keys of noise and binarisation, int64."""
+        keys = (seeds.stream_key(seed, stream) for stream in ("train", "binarize/train"))
+        return dataset.train, *map(np.int64, keys)
 
 
 class EpochTrainer(keras.Model):
@@ -214,8 +219,8 @@ def make_trainer(
 ) -> EpochTrainer:
     """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time.
 
-    An optimizer that has trained the model before goes on with its state; by default there is a new one. So with the
-    inputs, which several trainers share.
+    An optimizer that has trained the model before goes on with its state. Several trainers may share an optimizer and
+    inputs; by default both are new.
     """
     trainer = EpochTrainer(vae, dataset, config, inputs)
     trainer.compile(optimizer=optimizer or make_optimizer(config), jit_compile=True)
