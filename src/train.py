@@ -14,7 +14,7 @@ from src.config import ConfigError
 from src.process import closed_on_exit, configure_logging, leave, on_signal
 from src.recording import RunFailed, Runs, UnfinishedError, open_and_catch_up
 from src.run import run
-from src.sweep import USAGE_ERROR, check_single, explain, register, typed
+from src.sweep import USAGE_ERROR, check_single, explain, help_text, register, typed
 
 FAILURE = 1
 
@@ -48,6 +48,9 @@ def is_override(argument: str) -> bool:
 
 def main() -> None:
     """Run Hydra's program; refusals become one message and exit code 2."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(help_text())  # not through Hydra, which takes a second to list all groups of settings, even if none is shown
+        return
     configure_logging()
     # Our presets for Ray and Slurm have the names of their plugins' own.
     warnings.filterwarnings("ignore", r"\n'hydra/launcher/\w+' is validated against", UserWarning)

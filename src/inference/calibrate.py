@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 def _latitude(angle: Array, dimension: int) -> Array:
     """Density of the latitude of a uniform point on the unit sphere of R^(dimension + 2), ~ cos^dimension."""
-    log_constant = special.gammaln((dimension + 2) / 2) - special.gammaln((dimension + 1) / 2)
+    log_constant = scipy.special.gammaln((dimension + 2) / 2) - scipy.special.gammaln((dimension + 1) / 2)
     return np.exp(log_constant) / np.sqrt(np.pi) * np.cos(angle) ** dimension
 
 
@@ -34,7 +34,7 @@ def _crosses_later(n: int, phi: Array, edge: float, after: Callable[[Array], Arr
     top, reach = np.arctan2(1.0, u), np.sqrt(1 + u * u)  # U_{n+1} = reach cos(psi - top)
     half = np.arccos(np.minimum(np.sqrt(n + 1) * np.cos(edge) / reach, 1.0))
     low, high = (np.clip(end, -np.pi / 2, np.pi / 2) for end in (top - half, top + half))
-    chance = np.diff(special.stdtr(n, np.sqrt(n) * np.tan([-high, -low])), axis=0)[0]  # crosses the next
+    chance = np.diff(scipy.special.stdtr(n, np.sqrt(n) * np.tan([-high, -low])), axis=0)[0]  # crosses the next
     for start, stop in ((np.full_like(u, -np.pi / 2), low), (high, np.full_like(u, np.pi / 2))):
         psi = ((start + stop) / 2)[:, None] + ((stop - start) / 2)[:, None] * NODES
         cosine = (u[:, None] * np.cos(psi) + np.sin(psi)) / np.sqrt(n + 1)
@@ -72,7 +72,7 @@ def crossing_probability(bounds: Array, first: int) -> float:
         def after(angle: Array, curve: PchipInterpolator = curve, kink: float = kink) -> Array:
             return curve(np.sign(angle - kink) * np.sqrt(np.abs(angle - kink)))
 
-    return float(special.stdtr(first - 1, -bounds[0]) + later)
+    return float(scipy.special.stdtr(first - 1, -bounds[0]) + later)
 
 
 @cache
@@ -102,7 +102,7 @@ def critical_values(n_max: int, alpha: float, n0: int = 4) -> tuple[float, ...]:
     n = np.arange(n0, n_max + 1)
 
     def bounds(gamma: float) -> Array:
-        return -special.stdtrit(n - 1, gamma * n / n_max)
+        return -scipy.special.stdtrit(n - 1, gamma * n / n_max)
 
     def excess(gamma: float) -> float:
         return crossing_probability(bounds(gamma), n0) / alpha - 1

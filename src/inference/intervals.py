@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from scipy import special
+import scipy
 
 from src.inference.pairs import Paired
 
@@ -25,7 +25,7 @@ def around(mean: float, sd: float, n: int, bound: float) -> Interval:
 
 def t_interval(pairs: Paired, alpha: float) -> Interval:
     """mean +- t_{n-1, 1-alpha} sd / sqrt(n), for an n fixed beforehand; alpha one-sided, so it covers 1 - 2 alpha."""
-    bound = -float(special.stdtrit(pairs.n - 1, alpha)) if pairs.n > 1 else math.inf
+    bound = -float(scipy.special.stdtrit(pairs.n - 1, alpha)) if pairs.n > 1 else math.inf
     return around(pairs.mean, pairs.sd, pairs.n, bound)
 
 
@@ -52,5 +52,5 @@ def tost_pairs(sd: float, margin: float, alpha: float = 0.05, power: float = 0.8
 
     (z_{1-alpha} + z_{(1+power)/2})^2 (sd / margin)^2 = 8.6 (sd / margin)^2 at the defaults; normal, so low by 1 to 3.
     """
-    z = special.ndtri((1 + power) / 2) - special.ndtri(alpha)
+    z = scipy.special.ndtri((1 + power) / 2) - scipy.special.ndtri(alpha)
     return max(2, math.ceil((z * sd / margin) ** 2))

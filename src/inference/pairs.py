@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+import scipy
 
 Array = NDArray[np.float64]
 
@@ -77,4 +77,4 @@ def discordance(only_a: int, only_b: int) -> float:
 
     only_a ~ Binomial(only_a + only_b, 1/2); 1 where no pair is discordant.
     """
-    return min(1.0, 2.0 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+    return min(1.0, 2.0 * float(scipy.special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))

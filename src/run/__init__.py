@@ -1,7 +1,10 @@
 """One run, from its settings to its last artifact."""
 
 import os
+import threading
+from contextlib import suppress
 
+from src import data
 from src.config import Config
 from src.process import load
 from src.run import program_cache
@@ -15,11 +18,20 @@ def run(config: Config, number: int | None) -> None:
     if config.compile_cache:
         program_cache.use()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    reading = threading.Thread(target=read, args=(config,), name="reading", daemon=True)
+    reading.start()
     load("src.run.cell", without="sklearn")  # Keras wraps it, which takes as long as all else of Keras
     from src.run import cell
 
+    reading.join()
     try:
         cell.run(config, number)
     finally:
         if config.compile_cache:
             program_cache.seal_entries(program_cache.folder())
+
+
+def read(config: Config) -> None:
+    """Read the data while TensorFlow is imported, so that the cell finds them read; it reports what is wrong."""
+    with suppress(data.DataError):
+        data.load(config.data, config.seed)

@@ -15,7 +15,7 @@ from src.recording import Runs
 from src.sweep.compose import check_single, typed
 from src.sweep.launcher import PoolLauncher
 from src.sweep.sweeper import StudySweeper
-from src.sweep.usage import USAGE_ERROR, explain, help_template
+from src.sweep.usage import USAGE_ERROR, explain, help_text
 
 
 def register_plugins() -> None:
@@ -32,7 +32,7 @@ def register_plugins() -> None:
 
 
 def register() -> None:
-    """Make the typed configuration, the help text, the sweeper and the launcher known to Hydra."""
+    """Make the typed configuration, the sweeper and the launcher known to Hydra."""
     register_plugins()
     # Cached with the configuration: a worker that resolves it has another process id.
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True, use_cache=True)
@@ -40,7 +40,6 @@ def register() -> None:
     OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
     store = ConfigStore.instance()
     store.store(name="base", node=Config)
-    store.store(group="hydra/help", name="study", node={"template": help_template()})
     store.store(
         group="hydra/sweeper",
         name="study",

@@ -24,7 +24,7 @@ has.
 """
 
 
-def help_template() -> str:
+def help_text() -> str:
     """Every key with its default, meaning and domain, from the configuration itself."""
     leaves = list(settings(Config()))
     width = max(len(f"{leaf.key}={leaf.value}") for leaf in leaves)
@@ -39,7 +39,7 @@ def help_template() -> str:
         "Presets of several keys: data=NAME from conf/data, model=NAME from conf/model, +sweep=NAME from sweeps.\n"
         "Launchers of grids, hydra/launcher=NAME: basic (one cell after the other), pool (hydra.launcher.workers=4,\n"
         "threads=1, time_limit=2h, recycle_gb=2), ray and submitit_slurm (docs/cluster.md).\n"
-        "Hydra's own options: --hydra-help\n"
+        "Hydra's own options: --hydra-help"
     )
 
 
