@@ -2,7 +2,8 @@
 
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from src import data
 from src.config import Config
@@ -14,24 +15,31 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def run(config: Config, number: int | None) -> None:
-    """`src.run.cell.run`, which TensorFlow is imported for, with the compiled programs of earlier processes."""
+    """`src.run.cell.run`, which TensorFlow is imported for."""
+    with tensorflow(config, "src.run.cell"):
+        from src.run import cell
+
+        cell.run(config, number)
+
+
+@contextmanager
+def tensorflow(config: Config, module: str) -> Iterator[None]:
+    """Import TensorFlow and a module that needs it, while the data are read; use and keep compiled programs."""
     if config.compile_cache:
         program_cache.use()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     reading = threading.Thread(target=read, args=(config,), name="reading", daemon=True)
     reading.start()
-    load("src.run.cell", without="sklearn")  # Keras wraps it, which takes as long as all else of Keras
-    from src.run import cell
-
+    load(module, without="sklearn")  # Keras wraps it, which takes as long as all else of Keras
     reading.join()
     try:
-        cell.run(config, number)
+        yield
     finally:
         if config.compile_cache:
             program_cache.seal_entries(program_cache.folder())
 
 
 def read(config: Config) -> None:
-    """Read the data while TensorFlow is imported, so that the cell finds them read; it reports what is wrong."""
+    """Read the data, so that what loads them next finds them read, and reports what is wrong."""
     with suppress(data.DataError):
         data.load(config.data, config.seed)

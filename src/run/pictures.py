@@ -1,12 +1,16 @@
 """Pictures of one run, from arrays: the post's reconstructions, the latent plane and the manifold."""
 
 import math
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
+
+if TYPE_CHECKING:
+    from src.vae.diagnosis import Diagnosis
 
 
 def ink(axes: Axes, pixels: np.ndarray) -> None:
@@ -71,4 +75,30 @@ def manifold(means: np.ndarray) -> Figure:
     ink(axes, tiles(means, count))
     axes.set(xticks=[], yticks=[], xlabel="$z_1$ (prior quantiles)", ylabel="$z_2$ (prior quantiles)")
     axes.set_title("predictive means over the latent plane")
+    return figure
+
+
+def diagnosis(found: "Diagnosis") -> Figure:
+    """What each K leaves of the variance of a step, with what no K removes, and variance x time, relative to K=1."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    draws = range(1, max(found.seconds) + 1)
+    for name, part in found.parts.items():
+        (line,) = left.plot(draws, [part.left(k) for k in draws], label=name)
+        left.axhline(part.left(math.inf), color=line.get_color(), linestyle=":", linewidth=1)
+    left.plot([], [], color="black", linestyle=":", linewidth=1, label="K = infinity")
+    left.set(title="variance of a step's gradient, K=1 is 1", ylim=(0, 1.05))
+    left.legend()
+    right.plot(draws, [found.price(k) for k in draws])
+    right.plot(list(found.seconds), [found.price(k) for k in found.seconds], "o", label="K that were timed")
+    if found.best.integer and found.best.integer <= draws[-1]:
+        right.axvline(
+            found.best.integer, color="black", linestyle="--", linewidth=1, label=f"least: K = {found.best.integer}"
+        )
+    right.set(title="variance x time of the whole gradient, K=1 is 1")
+    right.legend()
+    for axes in (left, right):
+        axes.set(xscale="log", xlabel="Monte Carlo samples per image, K", xticks=list(found.seconds))
+        axes.set_xticks([], minor=True)
+        axes.set_xticklabels([str(k) for k in found.seconds])
     return figure

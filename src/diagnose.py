@@ -1,0 +1,126 @@
+"""`python -m src.diagnose MODEL.keras [key=value ...]`: how much of a model's gradient noise is Monte Carlo."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from src import ROOT, data, schema
+from src.config import Config, ConfigError, flatten, refusal
+from src.process import configure_logging
+from src.run import tensorflow
+from src.sweep import USAGE_ERROR, check_single, explain, register, typed
+
+if TYPE_CHECKING:
+    from src.vae import VAE
+
+# The settings that matter here, and those that are taken from a run whose model it is.
+USED = ("data", "batch_size", "optimizer", "seed", "probe.images", "probe.draws", "compile_cache")
+OF_RUN = ("batch_size", "optimizer", "data.name", "data.path", "data.pixels", "data.train_size", "data.validation_size")
+
+REMEDY = "For a model of your own see docs/own_model.md: from src.vae import diagnose."
+HELP = """\
+Measure how much of the noise of a model's gradient is Monte Carlo, at its present weights, and what K is worth it.
+
+  python -m src.diagnose runs/.../model.keras              the model of a run, with the run's data, B and optimizer
+  python -m src.diagnose MODEL.keras data=fashion_mnist batch_size=64 optimizer=adam
+
+Prints two tables and an answer, and draws MODEL.diagnosis.png beside the model. Keys, as of python -m src.train:
+data, data.*, batch_size, optimizer, seed, probe.images, probe.draws, compile_cache.
+"""
+
+
+def parse(arguments: list[str]) -> tuple[Path, list[str]]:
+    """The model's file, and the overrides. Raises ConfigError for anything else."""
+    files = [item for item in arguments if "=" not in item]
+    overrides = [item for item in arguments if "=" in item]
+    if len(files) != 1 or files[0].startswith("-"):
+        raise ConfigError(
+            "src.diagnose takes one model. Expected MODEL.keras and key=value. "
+            f"Received: {' '.join(arguments) or 'nothing'}. See python -m src.diagnose --help."
+        )
+    if unused := [
+        item for item in overrides if not item.startswith(tuple(f"{key}{end}" for key in USED for end in "=."))
+    ]:
+        raise ConfigError(refusal(unused[0].partition("=")[0], f"one of {', '.join(USED)}", unused[0], "Leave it out."))
+    if not Path(files[0]).is_file():
+        raise ConfigError(
+            refusal("MODEL.keras", "a model that was saved by a run", files[0], "See runs/*/model.keras.")
+        )
+    return Path(files[0]), overrides
+
+
+def of_run(model: Path, overrides: list[str]) -> list[str]:
+    """The settings of the run that the model was saved by, where it lies in a run's folder, as overrides."""
+    place = model.parent / schema.CONFIG_FILE
+    if not place.exists():
+        return []
+    saved = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(place)))
+    found = flatten(cast(Config, saved))
+    own = any(item.startswith("data=") for item in overrides)
+    return [f"{key}={json.dumps(found[key])}" for key in OF_RUN if not (own and key.startswith("data."))]
+
+
+def configured(overrides: list[str]) -> Config:
+    """The checked settings. Raises ConfigError or HydraException."""
+    register()
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = typed(hydra.compose("config", overrides))
+    check_single(config)
+    return config
+
+
+def loaded(model: Path, config: Config, pixels: int) -> "VAE":
+    """The model, which these data must fit. Raises ConfigError."""
+    import keras
+
+    from src.vae import VAE
+
+    try:
+        vae = keras.saving.load_model(model, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            refusal("MODEL.keras", "a model that Keras can load", f"{model} ({error})", REMEDY)
+        ) from error
+    if not isinstance(vae, VAE):
+        raise ConfigError(refusal("MODEL.keras", "a VAE of this project", f"{type(vae).__name__} in {model}", REMEDY))
+    if (wanted := vae.encoder.input_shape[-1]) != pixels:
+        raise ConfigError(
+            refusal("data", f"of {wanted} pixels, as {model} takes", f"{config.data.name} of {pixels}", REMEDY)
+        )
+    return vae
+
+
+def main() -> None:
+    """Measure, print, draw; refusals become one message and exit code 2."""
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
+    configure_logging()
+    try:
+        model, overrides = parse(arguments)
+        config = configured(of_run(model, overrides) + overrides)
+        with tensorflow(config, "src.vae.diagnosis"):
+            from src.vae.diagnosis import measure
+
+            dataset = data.load(config.data, config.seed)
+            found = measure(loaded(model, config, dataset.train.shape[1]), dataset, config)
+    except (ConfigError, HydraException) as error:
+        print(explain(error, arguments), file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    print(f"{model}: {len(dataset.train)} images of {config.data.name}, B={config.batch_size}, {config.optimizer}\n")
+    print(f"{found}\n")
+    from src.run.pictures import diagnosis
+
+    figure = model.with_suffix(".diagnosis.png")
+    diagnosis(found).savefig(figure, dpi=150)
+    print(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Of a model at its weights: how much of the gradient's noise is Monte Carlo, what each K leaves, what a step takes."""
+
+import math
+import time
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from src import schema
+from src.config import Config
+from src.data import Dataset
+from src.vae.model import VAE
+from src.vae.probe import Probe
+from src.vae.training import EpochTrainer, Inputs, epochs_from, make_trainer
+from src.variance import VarianceComponents, components, errors
+
+PARTS = schema.PROBE_PARTS[1:]
+MC_SAMPLES = (1, 5, 25)  # the K whose steps are timed
+TURN_SECONDS, TURNS = 0.1, 3  # of a timing: the least length of a turn, which takes as many steps, and turns per K
+
+
+class Part(NamedTuple):
+    """The noise of a step's gradient in a part of the model, in the optimizer's metric at K=1.
+
+    Attributes:
+        components: variance between images and of one draw.
+        log_sem: standard error of log(var_mc / var_data).
+    """
+
+    components: VarianceComponents
+    log_sem: float
+
+    @property
+    def ratio(self) -> float:
+        """var_mc / var_data; nan where one is estimated below zero."""
+        return self.ceiling - 1
+
+    @property
+    def ceiling(self) -> float:
+        """What the variance of a step is divided by where K goes from 1 to infinity."""
+        return components.ceiling(self.components)
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """The share of Monte Carlo noise in the variance of a step at K=1, and its standard error."""
+        return self.ratio / self.ceiling, errors.share_error(self.ratio, self.log_sem)
+
+    def left(self, mc_samples: float) -> float:
+        """The variance of a step at K, relative to that at K=1."""
+        return (1 + self.ratio / mc_samples) / self.ceiling
+
+
+class Diagnosis(NamedTuple):
+    """What `diagnose` found.
+
+    Attributes:
+        batch_size: images of a step.
+        parts: the noise in encoder, decoder and all.
+        seconds: of a step in training, by K.
+    """
+
+    batch_size: int
+    parts: dict[str, Part]
+    seconds: dict[int, float]
+
+    @property
+    def cost(self) -> tuple[float, float]:
+        """(c_i, c_d) of seconds per step = c_i + K c_d, by least squares of the relative errors."""
+        levels, seconds = (np.array(list(values), float) for values in (self.seconds, self.seconds.values()))
+        per_draw, fixed = np.polyfit(levels, seconds, 1, w=1 / seconds)
+        return max(float(fixed), 0.0), float(per_draw)
+
+    @property
+    def best(self) -> components.OptimalSamples:
+        """The K of least variance x time, of the whole gradient; infinite where draws took no measurable time."""
+        fixed, per_draw = self.cost
+        if per_draw <= 0:
+            return components.OptimalSamples(math.inf, None)
+        return components.optimal_mc_samples(self.parts["all"].components, fixed, per_draw)
+
+    @property
+    def best_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `best`, over images and draws; the time is taken as it was measured."""
+        half = 1.96 * errors.best_samples_log_error(self.parts["all"].log_sem)
+        return self.best.continuous * math.exp(-half), self.best.continuous * math.exp(half)
+
+    def price(self, mc_samples: int) -> float:
+        """Variance x time at K, relative to K=1, of the whole gradient."""
+        fixed, per_draw = self.cost
+        return self.parts["all"].left(mc_samples) * (fixed + per_draw * mc_samples) / (fixed + per_draw)
+
+    def answer(self) -> str:
+        """What to do, in one sentence or two."""
+        best, whole = self.best.integer, self.parts["all"]
+        if math.isnan(whole.ceiling):
+            return "The variance between images cannot be told from 0. Probe more images, or with a trained model."
+        if best is None:
+            return f"Draws took no measurable time: use K={max(self.seconds)}."
+        low, high = self.best_interval
+        interval = f"K* = {self.best.continuous:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        if best == 1:
+            return (
+                f"Keep K=1 ({interval}): {whole.share[0]:.0%} of the noise of a step is Monte Carlo, so no K divides "
+                f"its variance by more than {whole.ceiling:.2f}. Time is better spent on more images."
+            )
+        return f"Use K={best} ({interval}): its variance x time is {1 - self.price(best):.0%} below that of K=1."
+
+    def __str__(self) -> str:
+        """Two tables, and the answer."""
+        rows = ["gradient   Monte Carlo share of the variance at K=1   the most that K divides it by"]
+        for name, of_part in self.parts.items():
+            share, sem = of_part.share
+            rows.append(f"{name:<9} {f'{share:.1%} +- {sem:.1%} (SE)':>37} {of_part.ceiling:>29.2f}")
+        rows += ["", "K            seconds per step   variance left: encoder   decoder       all   all x time"]
+        for k, seconds in self.seconds.items():
+            rows.append(f"{k:<10} {seconds:>18.2g} {self._lefts(k):>43}   {self.price(k):>10.2f}")
+        rows.append(f"{'infinity':<10} {'':>18} {self._lefts(math.inf):>43}")
+        return "\n".join([*rows, "", self.answer()])
+
+    def _lefts(self, mc_samples: float) -> str:
+        return "".join(f"{self.parts[name].left(mc_samples):>10.3f}" for name in PARTS)
+
+
+def diagnose(vae: VAE, images: np.ndarray, batch_size: int = 100, optimizer: str = "rmsprop") -> Diagnosis:
+    """Probe a VAE at its present weights, which are kept, and time its steps.
+
+    Args:
+        vae: the model, trained or not.
+        images: training images, [n, pixels], float in [0, 1], or uint8 up to 255. At most 256 of them are probed.
+        batch_size: images of a step.
+        optimizer: the one that trains the model, "rmsprop", "adam" or "sgd": noise is measured in its metric.
+    Raises:
+        ValueError: images of another shape than the model's, or a batch larger than their number.
+    """
+    pixels = vae.encoder.input_shape[-1]
+    if images.ndim != 2 or images.shape[1] != pixels or not 1 <= batch_size <= len(images):
+        raise ValueError(
+            f"images must be [n, {pixels}], with n of at least batch_size. Received: shape {list(images.shape)}, "
+            f"{batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
+        )
+    dataset = Dataset(images, images[:0].astype(np.float32), None, redraw=False, image_shape=None)
+    return measure(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer))
+
+
+def measure(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:
+    """`diagnose` with the settings of a run: its data, batch size, optimizer and probe."""
+    found = Probe(vae, dataset, config)(0)
+    return Diagnosis(config.batch_size, {name: part(found, name) for name in PARTS}, step_seconds(vae, dataset, config))
+
+
+def part(probed: dict[str, float], name: str) -> Part:
+    """A part of the model as the probe has measured it, in the optimizer's metric."""
+    names = ("var_data", "var_mc", "square_mean", "mc_ratio_log_sem")
+    var_data, var_mc, square_mean, log_sem = (probed[schema.probe_key(name, each, scaled=True)] for each in names)
+    # No ratio depends on the numbers of data and draws, given as 0.
+    return Part(VarianceComponents(var_data, var_mc, square_mean, data=0, draws=0), log_sem)
+
+
+def step_seconds(vae: VAE, dataset: Dataset, config: Config) -> dict[int, float]:
+    """Seconds of a training step by K, the median of turns that alternate between the K. The weights are put back."""
+    kept, inputs = [np.array(variable) for variable in vae.variables], Inputs(dataset, config.seed)
+    trainers = {k: make_trainer(vae, dataset, replace(config, mc_samples=k), inputs=inputs) for k in MC_SAMPLES}
+    steps = {k: enough_steps(trainer, config) for k, trainer in trainers.items()}
+    turns = [{k: seconds_of(steps[k], trainers[k], config) for k in trainers} for _ in range(TURNS)]
+    for variable, value in zip(vae.variables, kept, strict=True):
+        variable.assign(value)
+    return {k: median(turn[k] for turn in turns) / steps[k] for k in trainers}
+
+
+def enough_steps(trainer: EpochTrainer, config: Config) -> int:
+    """So many steps that they take TURN_SECONDS, at most those of an epoch."""
+    steps, most = 1, math.ceil(trainer.feeds.images.shape[0] / config.batch_size)
+    while steps < most and seconds_of(steps, trainer, config) < TURN_SECONDS:
+        steps = min(2 * steps, most)
+    return steps
+
+
+def seconds_of(steps: int, trainer: EpochTrainer, config: Config) -> float:
+    """Seconds of the first steps of an epoch."""
+    order, _ = next(iter(epochs_from(0, config, trainer.feeds.images.shape[0])))
+    plan = iter(tf.data.Dataset.from_tensors((order, tf.constant([0, steps], tf.int64))))
+    started = time.perf_counter()
+    np.asarray(trainer.train_function(plan)["steps"])  # waits for the result
+    return time.perf_counter() - started
