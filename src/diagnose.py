@@ -43,10 +43,9 @@ def parse(arguments: list[str]) -> tuple[Path, list[str]]:
             "src.diagnose takes one model. Expected MODEL.keras and key=value. "
             f"Received: {' '.join(arguments) or 'nothing'}. See python -m src.diagnose --help."
         )
-    if unused := [
-        item for item in overrides if not item.startswith(tuple(f"{key}{end}" for key in USED for end in "=."))
-    ]:
-        raise ConfigError(refusal(unused[0].partition("=")[0], f"one of {', '.join(USED)}", unused[0], "Leave it out."))
+    keys = tuple(f"{key}{end}" for key in USED for end in "=.")
+    if unused := next((item for item in overrides if not item.startswith(keys)), None):
+        raise ConfigError(f"{unused} has no effect on a diagnosis. Expected keys of: {', '.join(USED)}. Leave it out.")
     if not Path(files[0]).is_file():
         raise ConfigError(
             refusal("MODEL.keras", "a model that was saved by a run", files[0], "See runs/*/model.keras.")
@@ -105,11 +104,11 @@ def main() -> None:
     try:
         model, overrides = parse(arguments)
         config = configured(of_run(model, overrides) + overrides)
-        with tensorflow(config, "src.vae.diagnosis"):
-            from src.vae.diagnosis import measure
+        with tensorflow(config, "src.vae"):
+            from src.vae import diagnosis_of
 
             dataset = data.load(config.data, config.seed)
-            found = measure(loaded(model, config, dataset.train.shape[1]), dataset, config)
+            found = diagnosis_of(loaded(model, config, dataset.train.shape[1]), dataset, config)
     except (ConfigError, HydraException) as error:
         print(explain(error, arguments), file=sys.stderr)
         sys.exit(USAGE_ERROR)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy import special
 
 if TYPE_CHECKING:
-    from src.vae.diagnosis import Diagnosis
+    from src.vae import Diagnosis
 
 
 def ink(axes: Axes, pixels: np.ndarray) -> None:

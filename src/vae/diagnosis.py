@@ -142,10 +142,10 @@ def diagnose(vae: VAE, images: np.ndarray, batch_size: int = 100, optimizer: str
             f"{batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
         )
     dataset = Dataset(images, images[:0].astype(np.float32), None, redraw=False, image_shape=None)
-    return measure(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer))
+    return diagnosis_of(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer))
 
 
-def measure(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:
+def diagnosis_of(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:
     """`diagnose` with the settings of a run: its data, batch size, optimizer and probe."""
     found = Probe(vae, dataset, config)(0)
     return Diagnosis(config.batch_size, {name: part(found, name) for name in PARTS}, step_seconds(vae, dataset, config))
