@@ -22,7 +22,7 @@ CHUNK = 2**18  # draws at a time
 
 
 class Replicates(NamedTuple):
-    """What independent sets of N draws give, a row each: the bound [R], and its gradients wrt b and mu, [R, DIMS]."""
+    """What independent sets of K draws give, a row each: the bound [R], and its gradients wrt b and mu, [R, DIMS]."""
 
     bound: Any
     b: Any
@@ -48,7 +48,7 @@ def estimator(alpha: float, gradient: str) -> "Estimator":
 
 
 def estimates(chosen: "Estimator", vae: "VAE", eps: Any) -> Replicates:
-    """One estimate for every row of eps, [R, N, DIMS]. The derivative by a bias is that by the layer's output."""
+    """One estimate for every row of eps, [R, K, DIMS]. The derivative by a bias is that by the layer's output."""
     import tensorflow as tf
     from keras import ops
 

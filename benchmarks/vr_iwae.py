@@ -3,9 +3,9 @@
 The model is that of `benchmarks.rainforth`, the objective vr_iwae at several alpha, with the gradients reparam and
 dreg, on the same draws. Two things are measured:
 
-- where q is at its optimum, the mean of the bound of N draws, beside its closed form;
+- where q is at its optimum, the mean of the bound of K draws, beside its closed form;
 - where q's mean is off, the gradient wrt b, the encoder's bias, beside its closed form, and the signal-to-noise ratio
-  of the gradients wrt b and wrt mu, the decoder's bias, as N grows. At the optimum the first would have no signal.
+  of the gradients wrt b and wrt mu, the decoder's bias, as K grows. At the optimum the first would have no signal.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from tests.oracles import toy
 ALPHAS = (0.0, 0.2, 0.5)
 GRADIENTS = ("reparam", "dreg")
 OFFSET = 0.1  # of q's mean from its optimum, in every coordinate, where gradients are measured
-SIZES = (8, 16, 32, 64, 128, 256, 512)  # N
-OPTIMUM_SIZES = (64, 256)  # N of the bounds at the optimum
-FITTED = 32  # the slopes are those of N from here on
+SIZES = (8, 16, 32, 64, 128, 256, 512)  # K
+OPTIMUM_SIZES = (64, 256)  # K of the bounds at the optimum
+FITTED = 32  # the slopes are those of K from here on
 REPLICATES = 65_536
 Z95 = 1.96
 B, MU = "b", "mu"
@@ -59,7 +59,7 @@ class Comparison(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A signal-to-noise ratio: of which gradient, at which N; its logarithm, with the standard error of that."""
+    """A signal-to-noise ratio: of which gradient, at which K; its logarithm, with the standard error of that."""
 
     parameter: str
     gradient: str
@@ -70,7 +70,7 @@ class Ratio(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """The slope of log SNR on log N, with its standard error."""
+    """The slope of log SNR on log K, with its standard error."""
 
     parameter: str
     gradient: str
@@ -80,7 +80,7 @@ class Slope(NamedTuple):
 
     @property
     def asymptotic(self) -> float:
-        """As N grows: -1/2 for what has no signal in the limit and the noise of a mean of N draws, else 1/2."""
+        """As K grows: -1/2 for what has no signal in the limit and the noise of a mean of K draws, else 1/2."""
         return -0.5 if (self.parameter, self.gradient, self.alpha) == (B, "reparam", 0.0) else 0.5
 
 
@@ -97,7 +97,7 @@ def signal_to_noise(gradients: np.ndarray) -> tuple[float, float]:
 
 
 def ratios(mc_samples: int, found: dict[tuple[float, str], Replicates]) -> Iterator[Ratio]:
-    """The signal-to-noise ratios at one N. The gradient wrt mu is the same for both estimators, and counted once."""
+    """The signal-to-noise ratios at one K. The gradient wrt mu is the same for both estimators, and counted once."""
     for (alpha, gradient), measured in found.items():
         yield Ratio(B, gradient, alpha, mc_samples, *signal_to_noise(measured.b))
         if gradient == GRADIENTS[0]:
@@ -105,7 +105,7 @@ def ratios(mc_samples: int, found: dict[tuple[float, str], Replicates]) -> Itera
 
 
 def slopes(found: Iterable[Ratio]) -> list[Slope]:
-    """Least squares through log SNR on log N for every kind of gradient. Different N have independent draws."""
+    """Least squares through log SNR on log K for every kind of gradient. Different K have independent draws."""
     kinds: dict[tuple[str, str, float], list[Ratio]] = {}
     for one in found:
         kinds.setdefault(one[:3], []).append(one)
@@ -113,7 +113,7 @@ def slopes(found: Iterable[Ratio]) -> list[Slope]:
 
 
 def slope(line: Sequence[Ratio]) -> tuple[float, float]:
-    """Slope of log SNR on log N, and its standard error."""
+    """Slope of log SNR on log K, and its standard error."""
     at = np.log([one.mc_samples for one in line])
     weights = (at - at.mean()) / np.sum((at - at.mean()) ** 2)
     logs, errors = np.array([one.log for one in line]), np.array([one.error for one in line])
@@ -121,7 +121,7 @@ def slope(line: Sequence[Ratio]) -> tuple[float, float]:
 
 
 def at_optimum(mc_samples: int, count: int) -> Iterator[Comparison]:
-    """The mean of log p(x) - L_N at the optimum beside gap - bias, for every alpha."""
+    """The mean of log p(x) - L_K at the optimum beside gap - bias, for every alpha."""
     zero, log_p = np.zeros(DIMS), toy.log_prob(np.ones(DIMS), np.zeros(DIMS))
     found = replicates([estimator(alpha, "reparam") for alpha in ALPHAS], 0.0, mc_samples, count)
     for alpha, measured in zip(ALPHAS, found, strict=True):
@@ -151,7 +151,7 @@ def comparison_table(found: Iterable[Comparison]) -> str:
         measured = f"{one.measured:.{digits}f} +- {one.error:.{digits}f}"
         closed = f"{one.closed:.{digits}f}"
         rows.append([one.quantity, f"{one.alpha:g}", f"{one.mc_samples}", closed, measured, f"{one.z:+.2f}"])
-    return markdown(["mean of", "alpha", "N", "closed form", "measured", "z"], rows)
+    return markdown(["mean of", "alpha", "K", "closed form", "measured", "z"], rows)
 
 
 def slope_table(found: Sequence[Ratio]) -> str:
@@ -160,17 +160,17 @@ def slope_table(found: Sequence[Ratio]) -> str:
     ends = min(one.mc_samples for one in fitted), max(one.mc_samples for one in fitted)
     snr = {one[:4]: f"{math.exp(one.log):.3g}" for one in fitted}
     rows = []
-    for one in slopes(fitted):
+    for one in sorted(slopes(fitted), key=lambda one: list(PANELS).index(one[:2])):
         low, high = one.slope - Z95 * one.error, one.slope + Z95 * one.error
         at_ends = [snr[(*one[:3], size)] for size in ends]
         fit = [f"{one.slope:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{one.asymptotic:+.1f}"]
         rows.append([one.parameter, one.gradient, f"{one.alpha:g}", *at_ends, *fit])
-    header = ["parameter", "gradient", "alpha", *(f"SNR, N={size}" for size in ends), "slope", "95 % interval"]
-    return markdown([*header, "as N grows"], rows)
+    header = ["parameter", "gradient", "alpha", *(f"SNR, K={size}" for size in ends), "slope", "95 % interval"]
+    return markdown([*header, "as K grows"], rows)
 
 
 def draw(found: Sequence[Ratio]) -> Figure:
-    """SNR by N on logarithmic axes, a panel for every gradient, a line for every alpha, with 95 % intervals."""
+    """SNR by K on logarithmic axes, a panel for every gradient, a line for every alpha, with 95 % intervals."""
     figure = Figure(figsize=(9.5, 3.4), layout="constrained")
     axes = figure.subplots(1, len(PANELS), sharex=True, sharey=True)
     colours = style.sequential(ALPHAS)
@@ -188,7 +188,7 @@ def draw(found: Sequence[Ratio]) -> Figure:
                 color=colours[f"{alpha}"],
                 label=f"alpha = {alpha:g}",
             )
-        ax.set(title=title, xlabel="N, draws in the bound", xscale="log", yscale="log")
+        ax.set(title=title, xlabel="K, draws in the bound", xscale="log", yscale="log")
         ax.set_xticks(SIZES, [f"{size}" for size in SIZES], minor=False)
         ax.minorticks_off()
     axes[0].set_ylabel("SNR of the gradient, |mean| / sd")
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write the JSON and the figure."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.vr_iwae",
-        description="Bound and gradients of objective=vr_iwae beside closed forms; their SNR as N grows.",
+        description="Bound and gradients of objective=vr_iwae beside closed forms; their SNR as K grows.",
     )
     parser.add_argument(
         "--replicates", type=positive, default=REPLICATES, help=f"sets of draws, at least ({REPLICATES})"
@@ -212,9 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparisons = [one for size in OPTIMUM_SIZES for one in at_optimum(size, options.replicates)]
     found: list[Ratio] = []
     for size in SIZES:
-        of_size, snr = off_optimum(size, options.replicates)
-        comparisons += of_size if size == SIZES[-1] else []
-        found += snr
+        of_gradients, of_size = off_optimum(size, options.replicates)
+        found += of_size
+    comparisons += of_gradients  # of the largest K, whose closed forms are the most accurate
     print(comparison_table(comparisons))
     print(f"\n{slope_table(found)}")
     write(
