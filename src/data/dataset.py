@@ -91,8 +91,9 @@ def hold_out(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray | No
 
 
 def scaled(images: np.ndarray) -> np.ndarray:
-    """Bytes 0..255 as intensities in [0, 1], float32; other values as they are."""
-    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
+    """Bytes 0..255 as intensities in [0, 1], other values as they are; float32."""
+    values = images.astype(np.float32, copy=False)
+    return values / np.float32(255) if images.dtype == np.uint8 else values
 
 
 def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
