@@ -17,15 +17,22 @@ class Contradiction(NamedTuple):
     holds: Callable[[Config], bool]
 
 
+# The objectives that have importance weights.
+WEIGHTED = ("iwae", "vr_iwae")
+
 CONTRADICTIONS = (
-    Contradiction("kl", "sampled with objective=iwae, whose importance weights contain log q(z|x)", "Set kl=sampled.",
-                  lambda c: c.objective == "iwae" and c.kl == "analytic"),
+    Contradiction("kl", "sampled with objective=iwae or vr_iwae, whose weights contain log q(z|x)", "Set kl=sampled.",
+                  lambda c: c.objective in WEIGHTED and c.kl == "analytic"),
+    Contradiction("alpha", "a number in [0, 1) with objective=vr_iwae, whose bound depends on it", "Set alpha=0.5.",
+                  lambda c: c.objective == "vr_iwae" and c.alpha is None),
+    Contradiction("alpha", "null with an objective that has no alpha", "Set objective=vr_iwae kl=sampled.",
+                  lambda c: c.objective != "vr_iwae" and c.alpha is not None),
     Contradiction("gradient", "reparam with kl=analytic, which has no score of q for stl to drop", "Set kl=sampled.",
                   lambda c: c.gradient == "stl" and c.kl == "analytic"),
-    Contradiction("gradient", "reparam or dreg with objective=iwae mc_samples>1: stl is biased", "Set gradient=dreg.",
-                  lambda c: c.gradient == "stl" and c.objective == "iwae" and c.mc_samples > 1),
+    Contradiction("gradient", "reparam or dreg with importance weights and mc_samples>1: stl is biased",
+                  "Set gradient=dreg.", lambda c: c.gradient == "stl" and c.objective in WEIGHTED and c.mc_samples > 1),
     Contradiction("gradient", "reparam or stl with objective=elbo: it has no weights", "Set objective=iwae kl=sampled.",
-                  lambda c: c.gradient == "dreg" and c.objective == "elbo"),
+                  lambda c: c.gradient == "dreg" and c.objective not in WEIGHTED),
     Contradiction("noise", "iid with gradient=dreg, which is derived for independent draws", "Set noise=iid.",
                   lambda c: c.gradient == "dreg" and c.noise != "iid"),
     Contradiction("mc_samples", "even with noise=antithetic, whose draws come in pairs", "Use mc_samples=2, 4, 6, ...",

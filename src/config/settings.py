@@ -11,7 +11,9 @@ SIZE = or_null(at_least(1, "null takes every image."))
 RATE = Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001.")
 
 
-def setting(default: Any, meaning: str, domain: Domain | None = None, identity: bool = True) -> Any:
+def setting(
+    default: Any, meaning: str, domain: Domain | None = None, identity: bool = True, added: bool = False
+) -> Any:
     """A field of the configuration.
 
     Args:
@@ -20,8 +22,10 @@ def setting(default: Any, meaning: str, domain: Domain | None = None, identity: 
         domain: the values that it admits; None: any value of the type.
         identity: whether it is part of a run's identity. Not, where it changes no recorded number: where things are,
             what they are called, how a grid is executed.
+        added: whether there are runs from before the key. Null, its default, is what these did, and is left out of the
+            fingerprint, so that theirs stays what it is.
     """
-    metadata = {"meaning": meaning, "domain": domain, "identity": identity}
+    metadata = {"meaning": meaning, "domain": domain, "identity": identity, "added": added}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -31,9 +35,11 @@ def setting(default: Any, meaning: str, domain: Domain | None = None, identity: 
 class DataConfig:
     """The data set, and how its pixels are read."""
 
-    name: str = setting("mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "linear_gaussian"))
+    name: str = setting(
+        "mnist", "name of the data set", one_of("mnist", "fashion_mnist", "idx", "npz", "linear_gaussian")
+    )
     path: str | None = setting(
-        None, "folder of the IDX files; null: the folders known for the data set", identity=False
+        None, "folder of IDX files, or an .npz file; null: the folders known for the data set", identity=False
     )
     pixels: str = setting(
         "grayscale",
@@ -198,7 +204,13 @@ class Config:
     epochs: int = setting(10, "passes over the training images", at_least(1, "The default is epochs=10."))
     learning_rate: float = setting(1e-3, "learning rate of the optimizer", RATE)
     optimizer: str = setting("rmsprop", "Keras optimizer", one_of("rmsprop", "adam", "sgd"))
-    objective: str = setting("elbo", "bound to maximise", one_of("elbo", "iwae"))
+    objective: str = setting("elbo", "bound to maximise", one_of("elbo", "iwae", "vr_iwae"))
+    alpha: float | None = setting(
+        None,
+        "of objective=vr_iwae: 0 is IWAE, alpha -> 1 the ELBO; null for the other objectives",
+        or_null(Domain("a number in [0, 1)", lambda alpha: 0 <= alpha < 1, "For example alpha=0.5.")),
+        added=True,
+    )
     kl: str = setting("analytic", "how the KL in the bound is computed", one_of("analytic", "sampled"))
     gradient: str = setting("reparam", "gradient estimator; stl, dreg: no score of q", one_of("reparam", "stl", "dreg"))
     noise: str = setting("iid", "sampler of the K draws of an image", one_of("iid", "antithetic", "sobol"))

@@ -1,5 +1,16 @@
 """Data sets as arrays: found, verified, cut to size, binarised."""
 
-from src.data.dataset import Dataset, available, binarize, ensure, identity, load, shape, take
+from src.data.dataset import (
+    Dataset,
+    available,
+    binarize,
+    bytes_per_value,
+    ensure,
+    identity,
+    load,
+    scaled,
+    shape,
+    take,
+)
 from src.data.idx import DataError
 from src.data.problems import problems

@@ -21,7 +21,7 @@ class Dataset:
     test: np.ndarray  # [n, pixels], float32: in [0, 1] for images (0 and 1 where binarised), else used as they are
     test_labels: np.ndarray | None  # [n], uint8: the class of each test image; None where there are none
     redraw: bool  # whether `train` holds pixel probabilities, to be binarised anew at every step
-    image_shape: tuple[int, int] | None  # rows and columns of an image; None where the data are no images
+    image_shape: tuple[int, ...] | None  # rows, columns and, in colour, 3 of an image; None where none can be drawn
     validation: np.ndarray | None = None  # [n, pixels], as `test`: held out of `train`; None where there are none
 
     @property
@@ -47,7 +47,7 @@ def ensure(config: DataConfig) -> None:
 
 
 def shape(config: DataConfig, part: str) -> tuple[int, ...]:
-    """The shape of a part: images [n, rows, columns], other data [n, dims] or labels [n], without reading the values.
+    """The shape of a part: images [n, rows, columns, ...], other data [n, dims] or labels, without reading the values.
 
     Before a download it is the published one. Raises DataError where there is no such file, or one of another kind.
     """
@@ -58,6 +58,12 @@ def shape(config: DataConfig, part: str) -> tuple[int, ...]:
 def available(config: DataConfig, part: str) -> int:
     """The number of images in a part. Raises DataError as `shape` does."""
     return shape(config, part)[0]
+
+
+def bytes_per_value(config: DataConfig) -> int:
+    """The bytes that a value of a training image takes in memory. Raises DataError as `shape` does."""
+    with source(config) as found:
+        return found.bytes_per_value()
 
 
 def identity(config: DataConfig) -> dict[str, Any]:
@@ -84,19 +90,34 @@ def hold_out(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray | No
     return images[order[size:]], images[order[:size]]
 
 
+def scaled(images: np.ndarray) -> np.ndarray:
+    """Bytes 0..255 as intensities in [0, 1], other values as they are; float32."""
+    values = images.astype(np.float32, copy=False)
+    return values / np.float32(255) if images.dtype == np.uint8 else values
+
+
+def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape in which an image can be drawn, [rows, columns] or [rows, columns, 3] in colour; None where it cannot.
+
+    A last axis of 1 is left out.
+    """
+    rows_and_columns, channels = shape[:2], shape[2:]
+    if len(rows_and_columns) < 2 or channels not in ((), (1,), (3,)):
+        return None
+    return shape if channels == (3,) else rows_and_columns
+
+
 def binarize(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Each pixel on with probability equal to its intensity; 0 and 255, uint8, of the same shape."""
     uniforms = rng.random(images.shape, dtype=np.float32)
-    return np.where(uniforms < images / np.float32(255), np.uint8(255), np.uint8(0))
+    return np.where(uniforms < scaled(images), np.uint8(255), np.uint8(0))
 
 
 def to_score(images: np.ndarray, pixels: str, part: str) -> np.ndarray:
     """Images as they are scored, [n, pixels], float32. They are binarised once for all runs, to compare these."""
-    if pixels == "real":
-        return images
-    if pixels != "grayscale":
+    if pixels in ("dynamic", "static"):
         images = binarize(images, seeds.generator(seeds.SHARED_SEED, f"binarize/{part}"))
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    return scaled(images).reshape(len(images), -1)
 
 
 def load(config: DataConfig, seed: int) -> Dataset:
@@ -105,7 +126,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
     `static` draws the training set once from the run's seed. `dynamic` leaves its probabilities to the training step.
 
     Raises:
-        DataError: a file is missing, cannot be downloaded or unpacked, or its SHA-256 is not the published one.
+        DataError: a file is missing, cannot be downloaded or unpacked, or is not what it should be.
     """
     with source(config) as found:
         found.ensure()
@@ -120,6 +141,6 @@ def load(config: DataConfig, seed: int) -> Dataset:
         test=to_score(test, config.pixels, "test"),
         test_labels=labels,
         redraw=config.pixels == "dynamic",
-        image_shape=None if config.pixels == "real" else train.shape[1:],
+        image_shape=picture_shape(train.shape[1:]),
         validation=None if validation is None else to_score(validation, config.pixels, "validation"),
     )

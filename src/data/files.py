@@ -113,6 +113,9 @@ class Files:
             return self.shapes[part]
         return idx.shape(self.find(part), part)
 
+    def bytes_per_value(self) -> int:
+        return 1
+
     def has_labels(self) -> bool:
         """Whether there are test labels. They only colour a picture, so a folder of one's own may lack them."""
         return "test_labels" in self.checksums or self.locate("test_labels") is not None

@@ -7,11 +7,12 @@ from platformdirs import user_cache_path
 from src import ROOT
 from src.data.files import Files
 from src.data.idx import FILES
+from src.data.npz import Npz
 from src.data.synthetic import LinearGaussian
 
 CACHE = user_cache_path("vae-mc-samples", appauthor=False)
 
-Source = Files | LinearGaussian
+Source = Files | Npz | LinearGaussian
 SOURCES: dict[str, Source] = {
     "mnist": Files(
         folders=(ROOT / "data" / "mnist",),
@@ -39,5 +40,6 @@ SOURCES: dict[str, Source] = {
         shapes={"train_images": (60_000, 28, 28), "test_images": (10_000, 28, 28), "test_labels": (10_000,)},
     ),
     "idx": Files(remedy=f"Set data.path to a folder with {', '.join(FILES.values())} (the last may be left out)."),
+    "npz": Npz(),
     "linear_gaussian": LinearGaussian(),
 }

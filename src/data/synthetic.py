@@ -57,6 +57,9 @@ class LinearGaussian:
     def shape(self, part: str) -> tuple[int, ...]:
         return SIZES[part], DIMS
 
+    def bytes_per_value(self) -> int:
+        return 4
+
     def has_labels(self) -> bool:
         return False
 

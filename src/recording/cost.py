@@ -122,7 +122,7 @@ def layer_products(config: Config) -> int:
 def memory_bytes(config: Config) -> float:
     """Peak resident memory of a run: libraries and programs, copies of the data, the tensors of a step."""
     (train, scored), width, fork = images(config), pixels(config), config.fork
-    resident = width * (train * (4 if config.data.pixels == "real" else 1) + scored * 4)
+    resident = width * (train * data.bytes_per_value(config.data) + scored * 4)
     draws = max(config.batch_size * config.mc_samples, (fork.batch_size or config.batch_size) * fork.mc_samples)
     step = draws * (3 * width + sum(config.model.hidden_dims)) * 4
     return BASE_BYTES + DATA_COPIES * resident + step

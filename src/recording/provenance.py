@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from src import ROOT, data, schema
-from src.config import Config, identifying, machinery_keys
+from src.config import Config, fingerprinted, machinery_keys
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
@@ -38,7 +38,7 @@ def fingerprint(config: Config) -> str:
     the numerics (`schema.NUMERICS`) and of the packages that compute.
     """
     identity = {
-        "settings": identifying(config),
+        "settings": fingerprinted(config),
         "data": data.identity(config.data),
         "numerics": schema.NUMERICS,
         "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},

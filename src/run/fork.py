@@ -34,6 +34,7 @@ def trunk(config: Config) -> Config:
         epochs=fork.epochs,
         mc_samples=fork.mc_samples,
         objective="elbo",
+        alpha=None,
         kl="analytic",
         gradient="reparam",
         noise="iid",

@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 
 def ink(axes: Axes, pixels: np.ndarray) -> None:
-    """Draw intensities in [0, 1] as ink on paper."""
-    axes.imshow(pixels, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+    """Draw intensities in [0, 1], [rows, columns] as ink on paper or [rows, columns, 3] as colours."""
+    axes.imshow(np.clip(pixels, 0.0, 1.0), cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
 
 
 def tiles(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images [n, height, width] as one array, row by row, with blank tiles at the end."""
-    count, height, width = images.shape
+    """Images [n, height, width] or [n, height, width, 3] as one array, row by row, with white tiles at the end."""
+    count, height, width, *colours = images.shape
     rows = math.ceil(count / columns)
-    padded = np.zeros((rows * columns, height, width), images.dtype)
+    padded = np.full((rows * columns, height, width, *colours), 1 if colours else 0, images.dtype)
     padded[:count] = images
-    return padded.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    lattice = padded.reshape(rows, columns, height, width, *colours).swapaxes(1, 2)
+    return lattice.reshape(rows * height, columns * width, *colours)
 
 
 def reconstructions(image: np.ndarray, means: np.ndarray) -> Figure:
-    """A test image [height, width] beside its K predictive means [K, height, width]: the post's figure."""
+    """A test image [height, width, ...] beside its K predictive means [K, height, width, ...]: the post's figure."""
     columns = math.ceil(math.sqrt(len(means)))
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -68,7 +69,7 @@ def manifold_grid(count: int) -> np.ndarray:
 
 
 def manifold(means: np.ndarray) -> Figure:
-    """Predictive means [count^2, height, width] at the points of `manifold_grid`."""
+    """Predictive means [count^2, height, width, ...] at the points of `manifold_grid`."""
     count = math.isqrt(len(means))
     figure = Figure(figsize=(6, 6.3), layout="constrained")
     axes = figure.subplots()

@@ -36,3 +36,15 @@ def iwae(log_weights: Any) -> Any:
     Source: Burda, Grosse, Salakhutdinov (2016), eq. 8.
     """
     return ops.logsumexp(log_weights, axis=1) - math.log(log_weights.shape[1])
+
+
+def vr_iwae(log_weights: Any, alpha: float) -> Any:
+    """Variational Renyi bound with importance weights, alpha in [0, 1), from the log-weights of `sampled_elbo`.
+
+        L_K = 1/(1 - alpha) log (1/K) sum_k w_k^(1 - alpha),   elbo <= L_K <= iwae on the same draws
+
+    alpha = 0 is `iwae`, alpha -> 1 approaches `sampled_elbo`; rounding is divided by 1 - alpha. For large K it reaches
+    log p(x) minus a Renyi divergence of order alpha, between q and the posterior, with a bias of -O(1/K).
+    Source: Daudel, Benton, Shi, Doucet (2023), arXiv 2210.06226.
+    """
+    return iwae((1 - alpha) * log_weights) / (1 - alpha)

@@ -1,7 +1,7 @@
 """Monte Carlo estimates of a bound and of its gradient, at given draws."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import tensorflow as tf
 from keras import ops
@@ -23,6 +23,15 @@ class Objective(NamedTuple):
     bound: Callable[[Terms], Any]
     mean_over_draws: bool
     path_weights: Callable[[Terms], Any] | None = None
+
+
+def importance_weighted(alpha: float) -> Objective:
+    """`bounds.vr_iwae`, which is `bounds.iwae` at alpha = 0."""
+    return Objective(
+        lambda terms: bounds.vr_iwae(terms.log_weights, alpha),
+        mean_over_draws=False,
+        path_weights=lambda terms: alpha + (1 - alpha) * ops.softmax((1 - alpha) * terms.log_weights, axis=1),
+    )
 
 
 class Gradient(NamedTuple):
@@ -47,7 +56,7 @@ class Estimator(NamedTuple):
     @classmethod
     def from_settings(cls, config: Config) -> "Estimator":
         """The estimator of a run's configuration."""
-        return cls(OBJECTIVES[config.objective][config.kl], GRADIENTS[config.gradient])
+        return cls(OBJECTIVES[config.objective][config.kl](config), GRADIENTS[config.gradient])
 
 
 def backpropagated(_: Objective, tape: Any, loss: Any, z: Any, terms: Terms, encoder: Any, decoder: Any) -> Any:
@@ -58,14 +67,16 @@ def backpropagated(_: Objective, tape: Any, loss: Any, z: Any, terms: Terms, enc
 def doubly_reparameterized(
     objective: Objective, tape: Any, loss: Any, z: Any, terms: Terms, encoder: Any, decoder: Any
 ) -> Any:
-    """The doubly reparameterised gradient. For the importance-weighted bound, with normalised weights wn_k,
+    """The doubly reparameterised gradient. For `bounds.vr_iwae`, with weights wn_k = w_k^(1-alpha) / sum of these,
 
-        sum_k wn_k^2 (d log w_k / d z_k) (d z_k / d phi)   for the encoder,   sum_k wn_k d log w_k / d theta   else
+        sum_k wn_k [alpha + (1-alpha) wn_k] (d log w_k / d z_k) (d z_k / d phi)   for the encoder,
+        sum_k wn_k d log w_k / d theta                                            else
 
-    The second is what differentiating the bound gives, and it has wn_k where the first has wn_k^2. So the derivative by
-    z_k is multiplied by wn_k, the objective's `path_weights`, before it is passed on to the encoder.
+    The second is what differentiating the bound gives. So the derivative by z_k is multiplied by the bracket, the
+    objective's `path_weights`, before it is passed on to the encoder. The bracket is the 1 of the path through z_k less
+    (1-alpha) (1 - wn_k), from the score of q in log w_k: E[wn_k score] = E[(d wn_k / d z_k) (d z_k / d phi)].
 
-    Source: Tucker et al. (2019), eq. 9.
+    Source: Tucker et al. (2019), eq. 9, where alpha = 0; Daudel et al. (2023), arXiv 2210.06226, for any alpha.
     """
     if objective.path_weights is None:
         raise ValueError("gradient=dreg needs an importance-weighted objective. Use objective=iwae kl=sampled.")
@@ -74,19 +85,15 @@ def doubly_reparameterized(
     return tape.gradient(z, encoder, output_gradients=by_z) + tape.gradient(loss, decoder)
 
 
-# By objective, then by KL. Importance weights contain log q(z|x), so their KL is a sampled one.
-OBJECTIVES = {
-    "elbo": {
-        "analytic": Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True),
-        "sampled": Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True),
-    },
-    "iwae": {
-        "sampled": Objective(
-            lambda terms: bounds.iwae(terms.log_weights),
-            mean_over_draws=False,
-            path_weights=lambda terms: ops.softmax(terms.log_weights, axis=1),
-        )
-    },
+ELBO = Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True)
+SAMPLED_ELBO = Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True)
+
+# By objective, then by KL: from the settings of a run. Importance weights contain log q(z|x), so their KL is a sampled
+# one.
+OBJECTIVES: dict[str, dict[str, Callable[[Config], Objective]]] = {
+    "elbo": {"analytic": lambda _: ELBO, "sampled": lambda _: SAMPLED_ELBO},
+    "iwae": {"sampled": lambda _: importance_weighted(0.0)},
+    "vr_iwae": {"sampled": lambda config: importance_weighted(cast(float, config.alpha))},
 }
 
 # Source of stl: Roeder, Wu, Duvenaud (2017), section 3; of the score in dreg: Tucker et al. (2019), section 4.

@@ -81,7 +81,7 @@ class Probe:
         images = dataset.train[order[:count]]
         if dataset.redraw:
             images = data.binarize(images, seeds.generator(seeds.SHARED_SEED, "binarize/probe"))
-        return images.astype(np.float32) / dataset.scale
+        return data.scaled(images)
 
     def draws(self, counter: Any) -> Any:
         """eps for every row, [M, 1, D]: independent over images and sets, by the sampler within a set."""

@@ -82,6 +82,6 @@ class Programs:
         return self.made[key]
 
 
-def estimator(config: Config) -> tuple[str, ...]:
+def estimator(config: Config) -> tuple[Any, ...]:
     """The settings of the estimator of the bound and its gradient."""
-    return config.objective, config.kl, config.gradient, config.noise
+    return config.objective, config.alpha, config.kl, config.gradient, config.noise

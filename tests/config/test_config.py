@@ -24,6 +24,9 @@ from src.sweep.compose import typed
         ("learning_rate", float("nan"), "a positive finite number"),
         ("learning_rate", float("inf"), "a positive finite number"),
         ("optimizer", "rmsprp", "one of rmsprop, adam, sgd"),
+        ("alpha", 1.0, "a number in [0, 1) or null"),
+        ("alpha", -0.1, "a number in [0, 1) or null"),
+        ("alpha", float("nan"), "a number in [0, 1) or null"),
     ],
 )
 def test_a_wrong_value_names_key_expectation_and_value(key, value, expected):
@@ -69,6 +72,14 @@ def test_machinery_is_not_part_of_a_runs_identity():
     assert list(config.identifying(Config()).items()) == [
         (key, value) for key, value in flat.items() if key not in config.machinery_keys()
     ]
+
+
+def test_a_key_that_was_added_is_part_of_the_fingerprint_where_it_is_set():
+    """Runs from before the key have no alpha in theirs."""
+    default, whole = config.fingerprinted(Config()), config.identifying(Config())
+    assert whole.keys() - default.keys() == {"alpha"}
+    assert config.fingerprinted(Config(alpha=0.0)) == whole | {"alpha": 0.0}
+    assert default["data.train_size"] is None  # power: a null of theirs stays
 
 
 def test_a_refusal_says_key_expectation_value_and_remedy():

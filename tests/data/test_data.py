@@ -271,5 +271,8 @@ def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_p
 
 
 def test_every_data_set_has_an_identity_of_its_own(tmp_path):
-    found = [data.identity(DataConfig(name=name, path=str(write_folder(tmp_path)))) for name in SOURCES]
+    folder, file = write_folder(tmp_path), tmp_path / "own.npz"
+    np.savez(file, x_train=TRAIN, x_test=TEST)
+    paths = {name: str(file if name == "npz" else folder) for name in SOURCES}
+    found = [data.identity(DataConfig(name=name, path=path)) for name, path in paths.items()]
     assert len({str(identity) for identity in found}) == len(SOURCES)

@@ -45,6 +45,36 @@ def test_the_published_numbers():
     assert toy.iwae_gradient_b_mean(np.full(D, 0.1), 100)[0] == pytest.approx(0.00291, abs=5e-6)
 
 
+@pytest.mark.parametrize(("alpha", "gap", "c"), [(0.0, 0.0, 0.4534), (0.2, 0.0780, 0.3585), (0.5, 0.2062, 0.2290)])
+def test_the_known_numbers_of_the_renyi_bound(alpha, gap, c):
+    zero = np.zeros(D)
+    assert toy.vr_iwae_gap(zero, alpha) == pytest.approx(gap, abs=5e-5)
+    assert -(10**6) * toy.vr_iwae_bias(zero, alpha, 10**6) == pytest.approx(c, abs=6e-5)
+
+
+def test_the_renyi_bound_becomes_iwae_and_elbo():
+    offset = np.linspace(-0.1, 0.2, D)
+    second_order = toy.vr_iwae_bias(offset, 0.0, 1000) - toy.iwae_bias(offset, 1000)
+    assert abs(second_order) < 10 * toy.iwae_bias(offset, 1000) ** 2
+    assert toy.vr_iwae_gap(offset, 1 - 1e-6) == pytest.approx(toy.elbo_gap(offset), rel=1e-5)
+    iwae = toy.iwae_gradient_b_mean(offset, 1000)
+    np.testing.assert_allclose(toy.vr_iwae_gradient_b_mean(offset, 0.0, 1000), iwae, rtol=2e-3)
+    elbo = toy.gradient_b_mean(offset)
+    np.testing.assert_allclose(toy.vr_iwae_gradient_b_mean(offset, 1 - 1e-6, 1000), elbo, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5])
+def test_the_gradient_of_the_renyi_bound_is_the_derivative_of_its_closed_form(alpha):
+    offset = np.linspace(-0.1, 0.2, D)
+
+    def bound(index: int, step: float) -> float:
+        moved = offset - step * np.eye(D)[index]  # a larger b is a smaller offset
+        return toy.vr_iwae_bias(moved, alpha, 20) - toy.vr_iwae_gap(moved, alpha)
+
+    found = [(bound(index, 1e-4) - bound(index, -1e-4)) / 2e-4 for index in range(D)]
+    np.testing.assert_allclose(toy.vr_iwae_gradient_b_mean(offset, alpha, 20), found, rtol=1e-6, atol=1e-9)
+
+
 def test_values_are_those_of_the_model(setting):
     x, mu, b, offset, eps = setting
     log_p = stats.multivariate_normal.logpdf(x, mu, 2 * np.eye(D))

@@ -69,7 +69,7 @@ SIBLINGS = [
     {"mc_samples": 4, "noise": "antithetic"},
     {"mc_samples": 4, "noise": "sobol"},
     {"mc_samples": 3, "kl": "sampled", "gradient": "stl"},
-    {"mc_samples": 5, "objective": "iwae", "kl": "sampled", "gradient": "dreg"},
+    {"mc_samples": 5, "objective": "vr_iwae", "alpha": 0.5, "kl": "sampled", "gradient": "dreg"},
     {
         "batch_size": 50,
         "learning_rate": 1e-2,

@@ -1,5 +1,7 @@
 """Log-densities against SciPy and against automatic differentiation."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -87,6 +89,29 @@ def test_iwae_and_elbo_ignore_the_order_of_the_draws(weights, random):
 
 def test_iwae_of_one_draw_is_its_log_weight():
     np.testing.assert_allclose(bounds.iwae(np.array([[3.25], [-7.5]])), [3.25, -7.5])
+
+
+def test_vr_iwae_at_alpha_0_is_iwae_bit_for_bit():
+    weights = RNG.normal(scale=20, size=(50, 7)).astype(np.float32)
+    np.testing.assert_array_equal(bounds.vr_iwae(weights, 0.0), bounds.iwae(weights))
+    assert (np.asarray(bounds.vr_iwae(weights, 1e-3)) != np.asarray(bounds.iwae(weights))).any()
+
+
+@given(log_weights, st.floats(0, 0.99))
+def test_vr_iwae_falls_with_alpha_from_iwae_to_the_elbo(weights, alpha):
+    falling = [bounds.iwae(weights), *(bounds.vr_iwae(weights, each) for each in (alpha, (1 + alpha) / 2))]
+    falling.append(bounds.sampled_elbo(weights))
+    assert all(above[0] >= below[0] - 1e-3 for above, below in itertools.pairwise(falling))
+
+
+@given(log_weights, st.floats(0.5, 0.999))
+def test_vr_iwae_approaches_the_elbo_as_alpha_approaches_1(weights, alpha):
+    """By Hoeffding's lemma it is at most (1 - alpha) (max - min)^2 / 8 above the mean log-weight."""
+    distance = float(bounds.vr_iwae(weights, alpha)[0]) - weights.mean()
+    assert distance <= (1 - alpha) * np.ptp(weights) ** 2 / 8 + 1e-2
+    # Power: half of the distance is found, for two equally likely log-weights that are not far apart.
+    near = np.array([[-0.1, 0.1]]) / (1 - alpha)
+    assert float(bounds.vr_iwae(near, alpha)[0]) > (1 - alpha) * np.ptp(near) ** 2 / 16
 
 
 def test_elbo_is_the_mean_of_logs_not_the_log_of_the_mean():

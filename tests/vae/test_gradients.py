@@ -98,6 +98,11 @@ REFUSED = [
     (Config(objective="iwae"), "kl", "Received: kl=analytic"),
     (Config(gradient="stl"), "gradient", "Set kl=sampled"),
     (Config(gradient="stl", kl="sampled", objective="iwae", mc_samples=2), "gradient", "Set gradient=dreg"),
+    (Config(objective="vr_iwae", alpha=0.5), "kl", "objective=iwae or vr_iwae"),
+    (Config(objective="vr_iwae", kl="sampled"), "alpha", "Received: alpha=null. Set alpha=0.5."),
+    (Config(objective="iwae", kl="sampled", alpha=0.5), "alpha", "Received: alpha=0.5. Set objective=vr_iwae"),
+    (Config(alpha=0.0), "alpha", "null with an objective that has no alpha"),
+    (Config(gradient="stl", kl="sampled", objective="vr_iwae", alpha=0.5, mc_samples=2), "gradient", "stl is biased"),
     (Config(gradient="dreg", kl="sampled"), "gradient", "objective=iwae"),
     (Config(gradient="dreg", kl="sampled", objective="iwae", noise="antithetic", mc_samples=2), "noise", "noise=iid"),
     (Config(noise="antithetic", mc_samples=5), "mc_samples", "Received: mc_samples=5"),
@@ -136,7 +141,8 @@ def test_the_variants_are_those_that_the_settings_admit(key):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("kl", ["analytic", "sampled"])
 def test_the_kls_of_an_objective_are_those_that_do_not_contradict_it(objective, kl):
-    assert (kl in OBJECTIVES[objective]) == (not contradictions(Config(objective=objective, kl=kl)))
+    alpha = 0.5 if objective == "vr_iwae" else None
+    assert (kl in OBJECTIVES[objective]) == (not contradictions(Config(objective=objective, alpha=alpha, kl=kl)))
 
 
 def test_an_estimator_that_does_not_exist_is_an_error():

@@ -23,7 +23,7 @@ SETTINGS = {
     "sampled": {"kl": "sampled"},
     "stl": {"kl": "sampled", "gradient": "stl"},
     "iwae": {"objective": "iwae", "kl": "sampled", "mc_samples": 3},
-    "dreg": {"objective": "iwae", "kl": "sampled", "gradient": "dreg", "mc_samples": 3},
+    "dreg": {"objective": "vr_iwae", "alpha": 0.5, "kl": "sampled", "gradient": "dreg", "mc_samples": 3},
     "antithetic": {"noise": "antithetic", "mc_samples": 4},
     "sobol": {"noise": "sobol", "mc_samples": 4},
     "continuous": {"likelihood": "continuous_bernoulli"},

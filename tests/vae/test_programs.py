@@ -64,7 +64,7 @@ def test_runs_that_differ_in_seed_rate_and_length_trace_nothing_and_have_the_num
     assert all(differing)  # power: another seed has other numbers
 
 
-@pytest.mark.parametrize("change", [{"mc_samples": 2}, {"batch_size": 50}, {"kl": "sampled"}])
+@pytest.mark.parametrize("change", [{"mc_samples": 2}, {"batch_size": 50}, {"kl": "sampled"}, {"alpha": 0.5}])
 def test_what_changes_a_shape_or_an_estimator_is_another_program(traced, change):
     first, other = cell(0), cell(0, **change)
     dataset = data.load(first.data, 0)
