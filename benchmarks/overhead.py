@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from benchmarks import machine
 from benchmarks.options import positive, positives
-from benchmarks.parts import ELSE, TRAINING, Column, Span, Stretch, column, first_cell, read, second_cell, whole
+from benchmarks.parts import AROUND, ELSE, TRAINING, Column, Span, Stretch, column, first_cell, read, second_cell, whole
 from benchmarks.processes import last_words
 from benchmarks.report import markdown, write
 from src import ROOT, schema
@@ -138,8 +138,10 @@ def table(columns: dict[str, Column]) -> str:
     rows.append([ELSE, *(seconds(each.parts[ELSE]) for each in found)])
     rows.append(["wall", *(seconds(each.wall) for each in found)])
     rows.append(["wall / training", *map(wall_by_training, found)])
-    rows.append(["training, one epoch", *(each.training.show(3) if each.training else "-" for each in found)])
-    rows.append(["around, one epoch", *(each.around.show(3) if each.around else "-" for each in found)])
+    for name in dict.fromkeys(name for each in found for name in each.epoch):
+        rows.append(
+            [f"{name}, one epoch", *(each.epoch[name].show(3) if name in each.epoch else "-" for each in found)]
+        )
     rows.append(["around / training", *map(around_by_training, found)])
     return markdown(["seconds", *columns], rows)
 
@@ -155,7 +157,7 @@ def wall_by_training(found: Column) -> str:
 
 def around_by_training(found: Column) -> str:
     """The ratio of the medians of one epoch."""
-    return f"{found.around.median / found.training.median:.1%}" if found.around and found.training else "-"
+    return f"{found.epoch[AROUND].median / found.epoch[TRAINING].median:.1%}" if found.epoch else "-"
 
 
 def beside(columns: dict[str, Column]) -> str:

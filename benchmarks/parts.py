@@ -15,7 +15,8 @@ MAIN = "MainThread"
 # Spans by their names in `spans/sitecustomize.py`; the first two are added here.
 PYTHON, LEAVING = "start of Python", "leaving"
 CELL, WORKER, FINAL, PROBE, PROGRESS = "cell", "starting a worker", "final metrics", "probe", "progress bar"
-TRAINING, TRACING = "training", "tracing"
+TRAINING, SCORES, TRACING = "training", "scores", "tracing"
+AROUND = "around"
 # They hold other parts and compile nothing: what is traced in them is the input of an epoch.
 HOLDERS = (CELL, "Keras's fit")
 ELSE = "everything else"
@@ -54,14 +55,14 @@ class Column(NamedTuple):
         wall: all of it.
         parts: exclusive times of the main thread, in the order in which they begin; with ELSE they add up to `wall`.
         beside: exclusive times of other threads, by "thread: part".
-        training, around: of one epoch, over epochs 2 on, `around` without probes; None without two trained epochs.
+        epoch: of one epoch, over epochs 2 on, the training, the scores, a probe where there was one, and AROUND, all
+            but training and probes; empty without two trained epochs.
     """
 
     wall: float
     parts: dict[str, float]
     beside: dict[str, float]
-    training: Spread | None
-    around: Spread | None
+    epoch: dict[str, Spread]
 
 
 def read(file: Path, start: float, end: float) -> list[Span]:
@@ -112,7 +113,7 @@ def column(spans: Iterable[Span], stretch: Stretch) -> Column:
     main, wall = threads.pop(MAIN, []), stretch.end - stretch.start
     parts = {part: s for part, s in exclusive(main).items() if part != ELSE}
     beside = {f"{thread}: {part}": s for thread, own in threads.items() for part, s in exclusive(own).items()}
-    return Column(wall, {**parts, ELSE: wall - sum(parts.values())}, beside, *epochs(main))
+    return Column(wall, {**parts, ELSE: wall - sum(parts.values())}, beside, of_epoch(main))
 
 
 def exclusive(spans: Iterable[Span]) -> dict[str, float]:
@@ -147,12 +148,16 @@ def label(span: Span, parent: Span | None, compiled: bool) -> str:
     return f"{name}, first call" if compiled else name
 
 
-def epochs(spans: Sequence[Span]) -> tuple[Spread | None, Spread | None]:
-    """Seconds of the training of one epoch and of what lies around it, without probes, over epochs 2 on."""
-    trained = [span for span in spans if span.name == TRAINING]
-    ends = [span.end for span in spans if span.name == PROGRESS]
-    if len(trained) < 2:
-        return None, None
-    apart = [*trained, *(span for span in spans if span.name == PROBE)]
-    around = [b - a - sum(s.seconds for s in apart if a <= s.start < b) for a, b in pairwise(sorted(ends))]
-    return spread(span.seconds for span in trained[1:]), spread(around)
+def of_epoch(spans: Sequence[Span]) -> dict[str, Spread]:
+    """`Column.epoch`, from the spans of one thread."""
+    ends = sorted(span.end for span in spans if span.name == PROGRESS)
+    found = {
+        name: [span for span in spans if span.name == name and ends[0] <= span.start < ends[-1]]
+        for name in (TRAINING, SCORES, PROBE)
+        if ends
+    }
+    if not found.get(TRAINING):
+        return {}
+    apart = [*found[TRAINING], *found[PROBE]]
+    around = [b - a - sum(s.seconds for s in apart if a <= s.start < b) for a, b in pairwise(ends)]
+    return {name: spread(s.seconds for s in each) for name, each in found.items() if each} | {AROUND: spread(around)}

@@ -48,22 +48,20 @@ def test_the_parts_of_a_run_are_exclusive_and_add_up_to_its_wall_time():
     }
     assert sum(found.parts.values()) == found.wall == 26.0
     assert found.beside == {"uploader: store: sending": 2.0}
-    assert found.training == statistics.Spread(2.0, 2.0, 2.0)
+    assert found.epoch["training"] == statistics.Spread(2.0, 2.0, 2.0)
     # From the first epoch's progress to the second's, without training and probe.
-    assert found.around == statistics.Spread(1.0, 1.0, 1.0)
+    assert found.epoch["around"] == statistics.Spread(1.0, 1.0, 1.0)
 
 
 def test_a_stretch_has_only_what_lies_in_it():
     found = parts.column(traced_run(), Stretch(1, 12.75, 15.25))
     assert found.parts == {"training": 2.0, "everything else": 0.5}
-    assert found.training is found.around is None
+    assert not found.epoch
 
 
 def test_rows_are_in_the_order_of_time_and_what_is_small_is_added_up():
-    one = Column(
-        9.0, {"import a": 1.0, "import b": 0.05, "data": 2.0, "training": 3.0, "leaving": 2.95}, {}, None, None
-    )
-    two = Column(9.0, {"plan": 0.09, "data": 1.0, "waiting": 7.0, "everything else": 0.91}, {}, None, None)
+    one = Column(9.0, {"import a": 1.0, "import b": 0.05, "data": 2.0, "training": 3.0, "leaving": 2.95}, {}, {})
+    two = Column(9.0, {"plan": 0.09, "data": 1.0, "waiting": 7.0, "everything else": 0.91}, {}, {})
     assert overhead.in_order([one, two])[:5] == ["plan", "import a", "import b", "data", "waiting"]
     lines = overhead.table({"one": one._replace(parts={**one.parts, "everything else": 0.0}), "two": two}).splitlines()
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:4]] for line in lines[2:]}

@@ -83,7 +83,7 @@ def diagnosis(found: "Diagnosis") -> Figure:
     """What each K leaves of the variance of a step, with what no K removes, and variance x time, relative to K=1."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    draws = range(1, max(found.seconds) + 1)
+    draws = np.geomspace(1, max(found.seconds), 100)
     for name, part in found.parts.items():
         (line,) = left.plot(draws, [part.left(k) for k in draws], label=name)
         left.axhline(part.left(math.inf), color=line.get_color(), linestyle=":", linewidth=1)

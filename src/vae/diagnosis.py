@@ -87,7 +87,7 @@ class Diagnosis(NamedTuple):
         half = 1.96 * errors.best_samples_log_error(self.parts["all"].log_sem)
         return self.best.continuous * math.exp(-half), self.best.continuous * math.exp(half)
 
-    def price(self, mc_samples: int) -> float:
+    def price(self, mc_samples: float) -> float:
         """Variance x time at K, relative to K=1, of the whole gradient."""
         fixed, per_draw = self.cost
         return self.parts["all"].left(mc_samples) * (fixed + per_draw * mc_samples) / (fixed + per_draw)
