@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/installed-$(shell cksum < requirements.lock | tr ' ' '-')
 CLUSTER_STAMP := .venv-cluster/installed-$(shell cksum < requirements-cluster.lock | tr ' ' '-')
 # The environments of `make bench`, beside this project's own.
-BENCH_STAMPS := $(foreach name,jax torch,.venv-bench-$(name)/installed-$(shell cat benchmarks/requirements/$(name).* \
+BENCH_STAMPS := $(foreach name,jax torch engines,.venv-bench-$(name)/installed-$(shell cat benchmarks/requirements/$(name).* \
   | cksum | tr ' ' '-'))
 # Tests of one file share what they have run; a worker takes a gigabyte.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -1,5 +1,9 @@
-"""A store of MLflow filled with made-up runs: through MLflow it would take hours, so the rows are written by ADBC."""
+"""A store of MLflow filled with made-up runs: `python -m benchmarks.filling URI RUNS EPOCHS METRICS`.
 
+Through MLflow it would take hours, so the rows are written by ADBC.
+"""
+
+import sys
 import uuid
 import warnings
 from collections.abc import Sequence
@@ -76,3 +80,7 @@ def _points(ids: Sequence[str], keys: Sequence[str], epochs: int) -> pd.DataFram
     value = np.random.default_rng(0).random(len(index))
     points = pd.DataFrame({"value": value, "is_nan": False}, index=index).reset_index()
     return points.assign(timestamp=START + points["step"])
+
+
+if __name__ == "__main__":
+    fill(sys.argv[1], *map(int, sys.argv[2:]))

@@ -7,22 +7,19 @@ started where it is installed.
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import machine
+from benchmarks import machine, processes
 from benchmarks.options import positive
 from benchmarks.report import markdown, write
 from benchmarks.statistics import spread
-from src import ROOT
 from tests import cluster
 
 PLACES = ("sqlite", "postgresql", "http", "parquet")
-FILL = "import sys; from benchmarks import filling; filling.fill(sys.argv[1], *map(int, sys.argv[2:]))"
 READ = """
 import json, sys, time
 from analysis import store
@@ -37,29 +34,23 @@ if sys.argv[2:]:
 """
 
 
-def child(code: str, *arguments: str) -> str:
-    """What a process of its own prints. Raises CalledProcessError where it fails; its own words are on stderr."""
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
 def filled(names: Sequence[str], sizes: Sequence[str], stack: ExitStack) -> Iterator[tuple[str, str]]:
     """Each place by its name, filled and served until the stack is closed."""
     folder = Path(stack.enter_context(TemporaryDirectory()))
     file = f"sqlite:///{folder}/mlflow.db"
-    child(FILL, file, *sizes)
+    processes.run(None, "-m", "benchmarks.filling", file, *sizes)
     for name in names:
         if name == "postgresql":
             if lacking := cluster.missing(["psycopg"], ["initdb", "postgres"]):
                 print(f"postgresql is left out: {lacking}", file=sys.stderr)
                 continue
             place = stack.enter_context(cluster.postgresql())
-            child(FILL, place, *sizes)
+            processes.run(None, "-m", "benchmarks.filling", place, *sizes)
             yield name, place
         elif name == "http":
             yield name, stack.enter_context(cluster.mlflow_server(file, folder))
         elif name == "parquet":
-            child(READ, file, str(folder))
+            processes.run(None, "-c", READ, file, str(folder))
             yield name, str(folder)
         else:
             yield name, file
@@ -80,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[str, list[dict[str, float]]] = {}
     with ExitStack() as stack:
         for name, place in filled(options.places, sizes, stack):
-            found[name] = [json.loads(child(READ, place)) for _ in range(options.rounds)]
+            found[name] = [json.loads(processes.run(None, "-c", READ, place).printed) for _ in range(options.rounds)]
     rows = [
         (name, spread(r["seconds"] for r in reads).show(1), spread(r["peak"] / 1e6 for r in reads).show())
         for name, reads in found.items()

@@ -6,20 +6,17 @@ Runs real command lines, in which `spans/sitecustomize.py` writes down what is d
 import argparse
 import os
 import sqlite3
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks import machine
+from benchmarks import machine, processes
 from benchmarks.options import positive, positives
 from benchmarks.parts import AROUND, ELSE, TRAINING, Column, Span, Stretch, column, first_cell, read, second_cell, whole
-from benchmarks.processes import last_words
 from benchmarks.report import markdown, write
-from src import ROOT, schema
+from src import schema
 from src.config import TrackingConfig
 
 SMALL_SECONDS = 0.1
@@ -49,30 +46,20 @@ def train(folder: Path, cache: Path, arguments: Sequence[str]) -> list[Span]:
     """Run `python -m src.train` into a new store in a new folder, with its programs in `cache`; returns its spans.
 
     Raises:
-        RuntimeError: it failed.
+        ProcessFailed: it failed.
     """
     create_store(folder)
     places = (f"tracking.uri={store_uri(folder)}", f"tracking.runs={folder}/runs")
-    started = time.monotonic()
-    command = [sys.executable, "-m", "src.train", *places, *arguments]
-    settings = environment(folder, cache)
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    ended = time.monotonic()
-    if done.returncode:
-        raise RuntimeError(
-            f"the run failed. Expected exit code 0 of python -m src.train {' '.join(arguments)}. "
-            f"Received {done.returncode}, with the last words:\n{last_words(done.stderr)}\nRun that command by itself."
-        )
-    return read(spans_file(folder), started, ended)
+    done = processes.run(None, "-m", "src.train", *places, *arguments, **environment(folder, cache))
+    return read(spans_file(folder), done.started, done.ended)
 
 
 def environment(folder: Path, cache: Path) -> dict[str, str]:
-    """That of a command whose spans are written. Matplotlib keeps its list of fonts where it has it."""
+    """Variables of a command whose spans are written. Matplotlib keeps its list of fonts where it has it."""
     import matplotlib
 
     paths = [str(Path(__file__).parent / "spans"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "SPANS": str(spans_file(folder)),
         "XDG_CACHE_HOME": str(cache),
@@ -218,5 +205,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except RuntimeError as failure:
+    except processes.ProcessFailed as failure:
         sys.exit(str(failure))

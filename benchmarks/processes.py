@@ -8,8 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from src import ROOT
 
@@ -19,6 +20,18 @@ STDERR_LINES = 12
 
 class ProcessFailed(RuntimeError):
     """A process that did not deliver."""
+
+
+class Ended(NamedTuple):
+    """A process that has ended well: what it printed, and its start and end by `time.monotonic`, seconds."""
+
+    printed: str
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
 
 
 def python(environment: str | None) -> Path:
@@ -36,28 +49,33 @@ def lacking(package: str, environment: str | None) -> str | None:
     )
 
 
-def call(environment: str | None, module: str, *arguments: str, **variables: str) -> Any:
-    """Run a module as a command, with environment variables beside this process's.
-
-    Returns:
-        The JSON of the last line that it prints.
+def run(environment: str | None, *arguments: str, checkout: Path = ROOT, **variables: str) -> Ended:
+    """Run an environment's Python in a checkout, with environment variables beside this process's.
 
     Raises:
-        ProcessFailed: it ended with an error, was killed, or printed no JSON.
+        ProcessFailed: it ended with an error or was killed.
     """
-    command = [str(python(environment)), "-m", module, *arguments]
-    settings = {**os.environ, **variables}
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    try:
-        if done.returncode:
-            raise ValueError(f"exit code {done.returncode}")
-        return json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError) as error:
+    command, settings = [str(python(environment)), *arguments], {**os.environ, **variables}
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=checkout, env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    ended = time.monotonic()
+    if done.returncode:
+        last_words = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
         raise ProcessFailed(
-            f"Expected a line of JSON and exit code 0. Received: {error}. Its last words:\n{last_words(done.stderr)}"
-        ) from error
+            f"Expected success of python {' '.join(arguments)}\nReceived: exit code {done.returncode}. Its last words:\n"
+            f"{last_words}\nRun that command by itself."
+        )
+    return Ended(done.stdout, started, ended)
 
 
-def last_words(stderr: str) -> str:
-    """The end of what a process wrote on its standard error output."""
-    return "\n".join(stderr.splitlines()[-STDERR_LINES:])
+def call(environment: str | None, module: str, *arguments: str, **variables: str) -> Any:
+    """Run a module as a command. Returns the JSON of the last line that it prints.
+
+    Raises:
+        ProcessFailed: as `run`, or it printed no JSON.
+    """
+    lines = run(environment, "-m", module, *arguments, **variables).printed.splitlines()
+    try:
+        return json.loads(lines[-1])
+    except (ValueError, IndexError) as error:
+        raise ProcessFailed(f"Expected {module} to print a line of JSON at last. Received: {lines[-1:]}") from error
