@@ -72,10 +72,10 @@ $(CLUSTER_STAMP): requirements-cluster.lock
 test-cluster: $(CLUSTER_STAMP)
 	.venv-cluster/bin/python -m pytest tests/sweep/test_cluster.py $(ARGS)
 
-# Hashes for all but torch, see its requirements.
+# Hashes for all but torch, see torch.in.
 $(BENCH_STAMPS): REQUIREMENTS = benchmarks/requirements/$(@D:.venv-bench-%=%)
 $(BENCH_STAMPS):
-	@echo "Installing what other implementations need into $(@D): about a minute."
+	@echo "Installing what other implementations need into $(@D): minutes."
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(REQUIREMENTS).lock
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS).in

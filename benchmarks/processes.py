@@ -62,8 +62,8 @@ def run(environment: str | None, *arguments: str, checkout: Path = ROOT, **varia
     if done.returncode:
         last_words = "\n".join(done.stderr.splitlines()[-STDERR_LINES:])
         raise ProcessFailed(
-            f"Expected success of python {' '.join(arguments)}\nReceived: exit code {done.returncode}. Its last words:\n"
-            f"{last_words}\nRun that command by itself."
+            f"Expected exit code 0 of python {' '.join(arguments)}\nReceived: exit code {done.returncode}. "
+            f"Its last words:\n{last_words}\nRun that command by itself."
         )
     return Ended(done.stdout, started, ended)
 
