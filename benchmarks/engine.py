@@ -145,6 +145,7 @@ def report(options: argparse.Namespace) -> Result:
         size, seconds = f"{runs:,} x {epochs}", [each.seconds for each in done]
         peaks = [int(each.printed.splitlines()[-1]) for each in done]
         found[size] = {"seconds": seconds, "peak_rss_bytes": peaks}
+        say(f"report of {size}: {found[size]}")
         rows.append((size, spread(seconds).show(1), spread(peak / 1e6 for peak in peaks).show()))
     return markdown(("runs x epochs", "seconds", "peak RSS, MB"), rows), found
 

@@ -28,10 +28,8 @@ class Cell:
 
     def run(self, report: Report) -> None:
         """Do the work, and report the metrics of every epoch, counted from 1."""
-        config = Config(
-            self.mc_samples, self.batch_size, self.seed, self.epochs, data=DataConfig(train_size=self.images)
-        )
-        WORK[self.work](config, report)
+        sizes = {"mc_samples": self.mc_samples, "batch_size": self.batch_size, "epochs": self.epochs}
+        WORK[self.work](Config(**sizes, seed=self.seed, data=DataConfig(train_size=self.images)), report)
 
 
 def trained(config: Config, report: Report) -> None:
