@@ -51,7 +51,7 @@ def test_what_is_typed_comes_after_what_the_run_says(model):
         (["MODEL", "data=mnits"], ["data has no option mnits"]),
         (["MODEL", "data=linear_gaussian"], ["784 pixels", "linear_gaussian of 16"]),
         (["TEXT"], ["MODEL.keras must be a model that Keras can load"]),
-        (["OTHER", *SMALL], ["MODEL.keras must be a VAE of this project", "Functional"]),
+        (["OTHER", *SMALL], ["MODEL.keras must be a VAE of this project", "Sequential"]),
     ],
 )
 def test_a_wrong_command_is_refused_with_one_message(arguments, parts, model, tmp_path, monkeypatch, capsys):
