@@ -8,7 +8,9 @@ import numpy as np
 from keras import ops
 
 from src import seeds
-from src.config import Config
+from src.config import Config, refusal
+from src.vae.arguments import check_loss, images_of
+from src.vae.bounds import elbo
 from src.vae.densities import gaussian_kl, gaussian_log_ratio
 from src.vae.likelihoods import LIKELIHOODS
 
@@ -88,13 +90,14 @@ class VAE(keras.Model):
     `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]. `encoder` and `decoder`
     are ordinary Keras models. The decoder has the encoder's hidden layers in reverse order.
 
-    The analytic KL is a loss of the model. With a compiled loss that sums the binary cross-entropy of targets [n, 1,
-    pixels] and predictive means over the pixels, `fit` and `evaluate` take the negative ELBO,
+    The loss of `fit` and `evaluate` is the negative ELBO,
 
-        -(1/K) sum_k log p(x|z_k) + KL( q(z|x) || p(z) ),   mean over the batch.
+        -(1/K) sum_k log p(x|z_k) + KL( q(z|x) || p(z) ),   mean over the batch,
 
-    The project's own training does not use `call`: see `src.vae.training`. `likelihood` is a name of `LIKELIHOODS`. The
-    seed is that of the initial weights and of the draws of `call`.
+    whatever loss is compiled: `compile` refuses one that is not the likelihood's.
+
+    The project's own training uses neither: see `src.vae.training`. `likelihood` is a name of `LIKELIHOODS`. The seed
+    is that of the initial weights and of the draws of `call`, `fit` and `evaluate`.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class VAE(keras.Model):
             "seed": seed,
         }
         layout = (pixels, tuple(hidden_dims), latent_dim, activation, seed)
-        self.mc_samples, self.latent_dim = mc_samples, latent_dim
+        self.mc_samples, self.pixels, self.latent_dim = mc_samples, pixels, latent_dim
         self.likelihood = LIKELIHOODS[likelihood]
         self.log_var = self.add_weight(name="log_var", initializer="zeros") if self.likelihood.has_variance else None
         self.encoder = build_encoder(*layout)
@@ -152,18 +155,49 @@ class VAE(keras.Model):
         """q(z|x): x [B, pixels] -> two of [B, D]."""
         return Posterior(*self.encoder(x))
 
-    def call(self, x: Any) -> Any:
-        """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]. Adds the KL to the model's losses."""
-        q = self.encode(x)
-        self.add_loss(ops.mean(gaussian_kl(*q)))
-        eps = keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
-        return self.likelihood.mean(self.decoder(reparameterize(q, eps)))
+    def noise(self, x: Any) -> Any:
+        """Fresh draws eps for a batch of images, [B, K, D]."""
+        return keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras's loss, with targets [B, 1, pixels] broadcast over the draws: Keras's own losses need equal shapes."""
-        if y is not None:
-            y = ops.broadcast_to(y, ops.shape(y_pred))
-        return super().compute_loss(x, y, y_pred, *args, **kwargs)
+    def call(self, x: Any) -> Any:
+        """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
+        return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), self.noise(x))))
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`. A loss that is given is compared with the likelihood's, not used: that is from logits.
+
+        Raises:
+            ValueError: the loss is not the likelihood's, or is weighted.
+        """
+        if loss is not None:
+            check_loss(loss, self.likelihood, str(self.settings["likelihood"]), (self.mc_samples, self.pixels))
+        if loss_weights is not None:
+            raise ValueError(refusal("loss_weights", "left out: the ELBO has none", loss_weights, "Leave it out."))
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a loaded model as the saved one was. Keras asks for this method where `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The negative ELBO of a batch, at draws of its own, as the compiled epoch has it, plus the losses of layers.
+
+        Args:
+            x: [B, pixels].
+            y: targets, [B, 1, pixels] or [B, pixels], where these are not x: then the bound is that of log p(y).
+            y_pred: not used: means do not tell the logits where they round to 0 or 1.
+            sample_weight: factor of the bound of every image, [B].
+        """
+        targets = x if y is None else images_of(y, ops.shape(x)[0], self.pixels)
+        q, eps = self.encode(x), self.noise(x)
+        z = reparameterize(q, eps)
+        terms = self.terms_at(targets, q, z, eps, self.decoder(z), self.log_var)
+        loss = -elbo(terms.log_likelihood, terms.kl)
+        weighted = loss if sample_weight is None else loss * ops.reshape(sample_weight, (-1,))
+        return ops.mean(weighted) + sum(self.losses)
 
     def terms_at(self, x: Any, q: Posterior, z: Any, whitened: Any, output: Any, log_var: Any) -> Terms:
         """The terms of the bounds at given latents z, [B, K, D].

@@ -4,9 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from src import seeds
 from src.config.settings import Config
 from src.vae import bounds, densities, draws
 from src.vae.model import VAE, Posterior, reparameterize
+from src.vae.training import epoch_order, make_trainer, train
+from tests.conftest import small
 from tests.vae.models import terms
 
 IMAGES = np.random.default_rng(1).random((6, 784)).astype(np.float32)
@@ -82,10 +85,19 @@ def cross_entropy(targets, means):
 
 
 class WithoutKL(VAE):
-    """The model whose losses lack the KL."""
+    """The model whose bound lacks the KL."""
 
-    def add_loss(self, loss):
-        pass
+    def terms_at(self, *args):
+        found = super().terms_at(*args)
+        return found._replace(kl=keras.ops.zeros_like(found.kl))
+
+
+def at_draws(kind: type[VAE], eps, **settings) -> VAE:
+    """A compiled model whose draws are eps, [B, K, D]."""
+    vae = kind(mc_samples=eps.shape[1], **settings)
+    vae.noise = lambda x: keras.ops.convert_to_tensor(eps)
+    vae.compile(loss=cross_entropy)
+    return vae
 
 
 def mean_kl(vae: VAE, images: np.ndarray) -> float:
@@ -103,43 +115,99 @@ def compiled(kind: type[VAE], digits, mc_samples: int) -> tuple[VAE, np.ndarray,
 def test_keras_evaluate_of_an_untrained_model_is_784_ln_2_plus_its_kl(digits):
     vae, images, targets = compiled(VAE, digits, mc_samples=5)
     loss = vae.evaluate(images, targets, batch_size=100, verbose=0)
-    assert loss == pytest.approx(784 * np.log(2) + mean_kl(vae, images), abs=1.5)
+    assert loss == pytest.approx(784 * np.log(2) + mean_kl(vae, images), abs=1.0)
 
 
 @pytest.mark.parametrize("mc_samples", [1, 5])
-def test_keras_evaluate_is_the_negative_elbo_at_the_same_draws(digits, mc_samples):
-    losses = {}
-    for kind in (VAE, WithoutKL):
-        vae, images, targets = compiled(kind, digits, mc_samples)
-        head = vae.encoder.get_layer("q_mean")
-        head.set_weights([10 * weight for weight in head.get_weights()])  # so that the KL is a few nats
-        state = vae.seed_generator.state.numpy()
-        losses[kind] = vae.evaluate(images, targets, batch_size=len(images), verbose=0)
-        vae.seed_generator.state.assign(state)
-        eps = keras.random.normal((len(images), mc_samples, vae.latent_dim), seed=vae.seed_generator)
-        found = terms(vae, images, eps)
+def test_keras_evaluate_is_the_negative_elbo_at_the_same_draws_with_targets_or_none(mc_samples):
+    eps = draws.normal_draws(1, 0, 6, mc_samples, 2)
+    found = terms(VAE(), IMAGES, eps)
     negative_elbo = -float(np.mean(bounds.elbo(found.log_likelihood, found.kl)))
-    assert losses[VAE] == pytest.approx(negative_elbo, rel=1e-5)
-    assert losses[WithoutKL] != pytest.approx(negative_elbo, rel=1e-3)  # power
+    vae = at_draws(VAE, eps)
+    for targets in (None, IMAGES, IMAGES[:, None, :]):
+        assert vae.evaluate(IMAGES, targets, verbose=0) == pytest.approx(negative_elbo, rel=1e-5)
+    assert at_draws(WithoutKL, eps).evaluate(IMAGES, verbose=0) != pytest.approx(negative_elbo, rel=1e-5)  # power
+    assert at_draws(VAE, eps + 3).evaluate(IMAGES, verbose=0) != pytest.approx(negative_elbo, rel=1e-5)  # power
+
+
+def test_keras_evaluate_agrees_with_the_compiled_epoch_at_its_weights_and_draws(digits):
+    count = len(digits.train)
+    config, records = small(mc_samples=3, batch_size=count, epochs=1), []
+    train(make_trainer(VAE.from_settings(config, 784), digits, config), config, records.append)
+    order = epoch_order(config.seed, 0, count, count)[0]
+    eps = draws.normal_draws(seeds.stream_key(config.seed, "train"), seeds.counter_of(0, 0), count, 3, 2)
+    images = digits.train[order].astype(np.float32) / 255
+    losses = [at_draws(VAE, e, seed=config.seed).evaluate(images, batch_size=count, verbose=0) for e in (eps, eps + 3)]
+    assert losses[0] == pytest.approx(records[0].steps["loss"][0], rel=1e-5)
+    assert losses[1] != pytest.approx(records[0].steps["loss"][0], rel=1e-5)  # power: other draws
+
+
+def test_weights_of_images_and_eager_steps():
+    eps, weights = draws.normal_draws(1, 0, 6, 2, 2), np.arange(6, dtype=np.float32)
+    vae = at_draws(VAE, eps)
+    vae.compile(run_eagerly=True)
+    found = terms(vae, IMAGES, eps)
+    expected = np.mean(weights * -np.asarray(bounds.elbo(found.log_likelihood, found.kl)))
+    loss = vae.evaluate(IMAGES, IMAGES[:, None, :], sample_weight=weights, verbose=0)
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert vae.evaluate(IMAGES, verbose=0) != pytest.approx(float(expected), rel=1e-2)  # power
 
 
 def test_keras_fit_minimises_the_negative_elbo(digits):
     kls = {}
     for kind in (VAE, WithoutKL):
         vae, images, targets = compiled(kind, digits, mc_samples=2)
-        before = vae.evaluate(images, targets, verbose=0)
+        before = vae.evaluate(images, verbose=0)
         first, second = vae.fit(images, targets, batch_size=50, epochs=2, verbose=0).history["loss"]
         assert before > first > second
         kls[kind] = mean_kl(vae, images)
     assert kls[VAE] < 0.8 * kls[WithoutKL]  # power: the gradient of the KL takes part
 
 
-def test_calls_do_not_accumulate_losses():
-    vae = VAE()
-    for _ in range(3):
-        vae(IMAGES)
-    assert len(vae.losses) == 1
-    np.testing.assert_allclose(vae.losses[0], mean_kl(vae, IMAGES), rtol=1e-6)
+def mean_output_first(targets, means):
+    """The log-likelihood of the mean, in place of the mean of the log-likelihoods."""
+    return cross_entropy(targets[:, 0], keras.ops.mean(means, axis=1))
+
+
+OTHER_LOSSES = ("mse", "binary_crossentropy", keras.losses.BinaryCrossentropy(), mean_output_first, ["mse"])
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES, ids=str)
+def test_a_loss_that_is_not_the_likelihoods_is_refused(loss):
+    with pytest.raises(
+        ValueError, match="loss must be left out, or the negative log-likelihood of likelihood=bernoulli"
+    ):
+        VAE(mc_samples=5).compile("rmsprop", loss)
+
+
+def test_a_learned_variance_has_no_loss_of_the_means_and_the_bound_no_weights():
+    with pytest.raises(ValueError, match="likelihood=gaussian"):
+        VAE(likelihood="gaussian").compile(loss=lambda x, mean: keras.ops.sum(keras.ops.square(x - mean), axis=-1) / 2)
+    with pytest.raises(ValueError, match="loss_weights must be left out"):
+        VAE().compile(loss_weights=0.5)
+
+
+@pytest.mark.parametrize("targets", [np.tile(IMAGES[:, None, :], (1, 5, 1)), np.arange(6)], ids=["tiled", "labels"])
+def test_targets_that_are_no_images_are_refused(targets):
+    vae = VAE(mc_samples=5)
+    vae.compile()
+    with pytest.raises(ValueError, match=r"y must be images \[n, 784\] or \[n, 1, 784\].*use y=x\[:, None, :\]"):
+        vae.fit(IMAGES, targets, verbose=0)
+
+
+def test_a_compiled_model_is_loaded_compiled_with_its_optimizers_state(tmp_path):
+    vae = VAE(mc_samples=2)
+    vae.noise = lambda x: draws.normal_draws(1, 0, 6, 2, 2)
+    vae.compile("adam", loss=cross_entropy)
+    vae.fit(IMAGES, epochs=2, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    loaded.noise = vae.noise
+    for model in (vae, loaded):
+        model.fit(IMAGES, shuffle=False, verbose=0)
+    assert int(loaded.optimizer.iterations) == 3
+    for first, second in zip(weights(vae), weights(loaded), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
