@@ -14,13 +14,15 @@ BENCH_STAMPS := $(foreach name,jax torch engines,.venv-bench-$(name)/installed-$
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: setup study train test test-all test-cluster lint ui report bench clean help
+.PHONY: setup study train test test-all test-cluster lint ui report walkthrough graphs bench clean help
 
 help:
 	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about four minutes on two cores)"
 	@echo "make test      environment, linters, types, contracts and tests      make test-all  the slow ones too"
 	@echo "make train     one grid: make train ARGS='-m mc_samples=1,5 seed=range(0,3)'"
 	@echo "make report    figures, tables and report.html from the store        make ui        browse the runs"
+	@echo "make walkthrough   the post, run: notebook and page (five minutes; EPOCHS=2 is a quick look)"
+	@echo "make graphs    the model's graphs, docs/figures/graphs/ (needs Graphviz)"
 	@echo "make test-cluster   grids on Ray and Slurm, with PostgreSQL (docs/cluster.md)"
 	@echo "make bench     speed and memory beside other implementations         make lint      linters and types alone"
 	@echo "make setup     the environment alone                                 make clean     remove what make made, runs apart"
@@ -48,6 +50,12 @@ train: setup
 
 report: setup
 	$(RUN) -m analysis.report $(ARGS)
+
+walkthrough: setup
+	$(RUN) -m docs.walkthrough $(ARGS)
+
+graphs: setup
+	$(RUN) -m docs.graphs $(ARGS)
 
 lint: setup
 	$(RUN) -m ruff check .
