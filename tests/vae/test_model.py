@@ -169,10 +169,16 @@ def mean_output_first(targets, means):
     return cross_entropy(targets[:, 0], keras.ops.mean(means, axis=1))
 
 
-OTHER_LOSSES = ("mse", "binary_crossentropy", keras.losses.BinaryCrossentropy(), mean_output_first, ["mse"])
+OTHER_LOSSES = {
+    "mse": "mse",
+    "mean cross-entropy": "binary_crossentropy",
+    "its object": keras.losses.BinaryCrossentropy(),
+    "of the mean": mean_output_first,
+    "a list": ["mse"],
+}
 
 
-@pytest.mark.parametrize("loss", OTHER_LOSSES, ids=str)
+@pytest.mark.parametrize("loss", OTHER_LOSSES.values(), ids=OTHER_LOSSES.keys())
 def test_a_loss_that_is_not_the_likelihoods_is_refused(loss):
     with pytest.raises(
         ValueError, match="loss must be left out, or the negative log-likelihood of likelihood=bernoulli"
