@@ -16,6 +16,7 @@ class Setting(NamedTuple):
     meaning: str
     domain: Domain | None
     identity: bool
+    added: bool
 
 
 def settings(section: Any, prefix: str = "") -> Iterator[Setting]:
@@ -45,6 +46,13 @@ def flatten(config: Config) -> dict[str, Any]:
 def identifying(config: Config) -> dict[str, Any]:
     """What `flatten` gives, without machinery: the settings that are part of a run's identity."""
     return {leaf.key: leaf.value for leaf in settings(config) if leaf.identity}
+
+
+def fingerprinted(config: Config) -> dict[str, Any]:
+    """What `identifying` gives, without the null of keys that are younger than runs: these had no such key."""
+    return {
+        leaf.key: leaf.value for leaf in settings(config) if leaf.identity and not (leaf.added and leaf.value is None)
+    }
 
 
 def machinery_keys() -> tuple[str, ...]:

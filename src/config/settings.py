@@ -5,13 +5,16 @@ from typing import Any
 
 from src.config.domains import Domain, at_least, one_of, or_null
 from src.config.durations import is_duration, is_interval
+from src.config.factories import REMEDY, is_spelled
 from src.schema import EXPERIMENT
 
 SIZE = or_null(at_least(1, "null takes every image."))
 RATE = Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001.")
 
 
-def setting(default: Any, meaning: str, domain: Domain | None = None, identity: bool = True) -> Any:
+def setting(
+    default: Any, meaning: str, domain: Domain | None = None, identity: bool = True, added: bool = False
+) -> Any:
     """A field of the configuration.
 
     Args:
@@ -20,8 +23,10 @@ def setting(default: Any, meaning: str, domain: Domain | None = None, identity: 
         domain: the values that it admits; None: any value of the type.
         identity: whether it is part of a run's identity. Not, where it changes no recorded number: where things are,
             what they are called, how a grid is executed.
+        added: whether there are runs from before the key. Null, its default, is what these did, and is left out of the
+            fingerprint, so that theirs stays what it is.
     """
-    metadata = {"meaning": meaning, "domain": domain, "identity": identity}
+    metadata = {"meaning": meaning, "domain": domain, "identity": identity, "added": added}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -50,9 +55,15 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """The encoder's layers; the decoder mirrors them."""
+    """The model: a perceptron by its layers, which the decoder mirrors, or one of your own."""
 
     name: str = setting("post", "name of the architecture, for people only", identity=False)
+    factory: str | None = setting(
+        None,
+        "function that makes encoder and decoder, docs/own_model.md; null: the perceptron of these keys",
+        or_null(Domain("package.module:function", is_spelled, REMEDY)),
+        added=True,
+    )
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",

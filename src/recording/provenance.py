@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from src import ROOT, data, schema
-from src.config import Config, identifying, machinery_keys
+from src.config import Config, fingerprinted, machinery_keys, source_digest
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
@@ -35,14 +35,17 @@ def fingerprint(config: Config) -> str:
     """A run's identity: equal for two runs whose numbers must be equal, on machines that round alike.
 
     The hexadecimal SHA-256 of the settings that are part of the identity, what determines the data, the version of
-    the numerics (`schema.NUMERICS`) and of the packages that compute.
+    the numerics (`schema.NUMERICS`) and of the packages that compute, and the code of the model where it has one of its
+    own.
     """
     identity = {
-        "settings": identifying(config),
+        "settings": fingerprinted(config),
         "data": data.identity(config.data),
         "numerics": schema.NUMERICS,
         "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},
     }
+    if config.model.factory:
+        identity["factory"] = source_digest(config.model.factory)
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,8 +1,9 @@
 """One run, from its settings to its last artifact."""
 
 import os
+from collections.abc import Sequence
 
-from src.config import Config
+from src.config import Config, ConfigError
 from src.process import load
 from src.run import program_cache
 
@@ -23,3 +24,19 @@ def run(config: Config, number: int | None) -> None:
     finally:
         if config.compile_cache:
             program_cache.seal_entries(program_cache.folder())
+
+
+def unfit(models: Sequence[tuple[str, int, int, str]]) -> list[str]:
+    """Why models of factories cannot be trained: (model.factory, pixels, model.latent_dim, model.output_bias) each."""
+    load("src.vae", without="sklearn")
+    from src.vae import VAE
+
+    found = []
+    for factory, pixels, latent_dim, output_bias in models:
+        try:
+            vae = VAE(pixels=pixels, latent_dim=latent_dim, factory=factory)
+            if output_bias == "pixel_means":
+                vae.predict_from_the_start([0.5] * pixels)
+        except ConfigError as error:
+            found.append(f"{error}")
+    return found
