@@ -6,6 +6,7 @@ import keras
 
 from src import ROOT, schema
 from src.schema import probed_layers
+from src.vae import VAE
 from tests.commands import BRIEF, Workplace
 
 PAGE = (ROOT / "docs" / "own_model.md").read_text()
@@ -25,6 +26,7 @@ def test_the_pages_example_is_trained_probed_and_recorded_with_its_code(tmp_path
     assert probed_layers(run.latest()) == layers
     monkeypatch.syspath_prepend(tmp_path)
     vae = keras.saving.load_model(run.folder / schema.MODEL_FILE)
+    assert isinstance(vae, VAE)
     assert vae.settings["factory"] == "mymodel:build"
 
 
