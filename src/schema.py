@@ -69,6 +69,7 @@ FINAL_TEST_KL = Quantity("final/test_kl", "nats/image", "final test KL")
 FINAL_ACTIVE_UNITS = Quantity("final/active_units", "units", "active latent units")
 RUN_SECONDS = Quantity("run/seconds", "s", "run time")
 RUN_PEAK_RSS_BYTES = Quantity("run/peak_rss_bytes", "bytes", "peak resident memory")
+# Of a model.factory in units in which a pass counts as one of the default perceptron.
 RUN_MULTIPLY_ADDS = Quantity("run/multiply_adds", "", "multiply-adds of the dense layers")
 RUN_RATE = Quantity("run/multiply_adds_per_second", "1/s", "multiply-adds per second of training")
 
@@ -152,6 +153,9 @@ NLL_KIND = "nll_kind"
 PSEUDO_NLL = "BCE pseudo-NLL"
 DENSITY_NLL = "negative log-density"
 TRUE_NLL = "NLL"
+
+# Derived parameter of runs with a model.factory: the SHA-256 of the file of its module.
+FACTORY_CODE = "model.factory_code"
 
 # Tags of a run.
 FINGERPRINT = "fingerprint"

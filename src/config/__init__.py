@@ -3,6 +3,7 @@
 from src.config.contradictions import contradictions
 from src.config.domains import ConfigError, Domain, refusal
 from src.config.durations import clock, duration, is_duration
+from src.config.factories import factory_problems, source_digest, source_file
 from src.config.leaves import fingerprinted, flatten, identifying, machinery_keys, problems, settings
 from src.config.settings import (
     Config,

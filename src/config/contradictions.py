@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from src.config.domains import refusal
 from src.config.leaves import flatten
-from src.config.settings import Config
+from src.config.settings import Config, ModelConfig
 
 
 class Contradiction(NamedTuple):
@@ -43,6 +43,10 @@ CONTRADICTIONS = (
                   lambda c: c.likelihood != "bernoulli" and c.data.pixels in ("dynamic", "static")),
     Contradiction("likelihood", "gaussian with data.pixels=real, values beyond [0, 1]", "Set likelihood=gaussian.",
                   lambda c: c.likelihood != "gaussian" and c.data.pixels == "real"),
+    Contradiction("model.hidden_dims", "left out with model.factory, which makes its own layers", "Drop one of both.",
+                  lambda c: c.model.factory is not None and c.model.hidden_dims != ModelConfig().hidden_dims),
+    Contradiction("model.activation", "left out with model.factory, which makes its own layers", "Drop one of both.",
+                  lambda c: c.model.factory is not None and c.model.activation != ModelConfig().activation),
     Contradiction("fork.epochs", "less than epochs, which counts all epochs of a run", "Raise epochs.",
                   lambda c: c.fork.epochs >= c.epochs),
     Contradiction("fork.mc_samples", "1 with fork.epochs=0, a run that is not forked", "Set fork.epochs=1.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from src.config.domains import Domain, at_least, one_of, or_null
 from src.config.durations import is_duration, is_interval
+from src.config.factories import REMEDY, is_spelled
 from src.schema import EXPERIMENT
 
 SIZE = or_null(at_least(1, "null takes every image."))
@@ -56,9 +57,15 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """The encoder's layers; the decoder mirrors them."""
+    """The model: a perceptron by its layers, which the decoder mirrors, or one of your own."""
 
     name: str = setting("post", "name of the architecture, for people only", identity=False)
+    factory: str | None = setting(
+        None,
+        "function that makes encoder and decoder, docs/own_model.md; null: the perceptron of these keys",
+        or_null(Domain("package.module:function", is_spelled, REMEDY)),
+        added=True,
+    )
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",

@@ -4,6 +4,9 @@
 
 Overhead and rate are medians over earlier runs on this machine with as many threads; without any, a constant and the
 machine's speed at matrix products.
+
+The layers of a `model.factory` are not known before TensorFlow is imported. Its passes count as those of the default
+perceptron, and its rate is that of earlier runs of the same factory: in these units it includes what the layers take.
 """
 
 import math
@@ -19,7 +22,7 @@ from src import data, schema
 from src.config import Config, by_quadrature
 from src.recording.ledger import Ledger
 
-RECORDED, CALIBRATED = "earlier runs", "calibration"
+RECORDED, CALIBRATED, GUESSED = "earlier runs", "calibration", "a guess, without runs of this factory"
 # Earlier runs that are looked at, the latest first.
 RECENT = 50
 
@@ -42,7 +45,7 @@ class Cost(NamedTuple):
     Attributes:
         seconds: of the whole run.
         bytes: peak resident memory.
-        source: what the seconds rest on, RECORDED or CALIBRATED.
+        source: what the seconds rest on, RECORDED, CALIBRATED or GUESSED.
     """
 
     seconds: float
@@ -64,14 +67,23 @@ def costs(
     """
     if not configs:
         return []
-    runs = list(islice((run.latest() for run in recorded if is_like(run, host, threads)), RECENT))
-    rate, overhead, source = EFFICIENCY, OVERHEAD_SECONDS, CALIBRATED
-    if runs:
-        rate, source = median(run[schema.RUN_RATE.key] for run in runs), RECORDED
-        overhead = median(run[schema.RUN_SECONDS.key] - run[schema.RUN_MULTIPLY_ADDS.key] / rate for run in runs)
-    else:
-        rate *= calibrate()
-    return [Cost(max(overhead, 0) + multiply_adds(each) / rate, memory_bytes(each), source) for each in configs]
+    runs = list(islice((run for run in recorded if is_like(run, host, threads)), RECENT))
+    paces = {factory: pace(factory, runs, calibrate) for factory in {each.model.factory for each in configs}}
+    found = []
+    for each in configs:
+        rate, overhead, source = paces[each.model.factory]
+        found.append(Cost(max(overhead, 0) + multiply_adds(each) / rate, memory_bytes(each), source))
+    return found
+
+
+def pace(factory: str | None, recorded: Iterable[Ledger], calibrate: Callable[[], float]) -> tuple[float, float, str]:
+    """Multiply-adds per second, seconds of overhead, and what both rest on, from the runs of one factory or of none."""
+    runs = [run.latest() for run in recorded if run.params.get("model.factory", "None") == str(factory)]
+    if not runs:
+        return EFFICIENCY * calibrate(), OVERHEAD_SECONDS, GUESSED if factory else CALIBRATED
+    rate = median(run[schema.RUN_RATE.key] for run in runs)
+    overhead = median(run[schema.RUN_SECONDS.key] - run[schema.RUN_MULTIPLY_ADDS.key] / rate for run in runs)
+    return rate, overhead, RECORDED
 
 
 def is_like(run: Ledger, host: str, threads: str) -> bool:

@@ -85,6 +85,10 @@ class Ledger:
         return self.events[0]["tags"]
 
     @property
+    def params(self) -> dict[str, str]:
+        return self.events[0]["params"]
+
+    @property
     def _end(self) -> Event:
         """The event of the run's end; empty while the run has not ended, or is continued."""
         last = self.of(START, RESUME, END)[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from src import ROOT, data, schema
-from src.config import Config, fingerprinted, machinery_keys
+from src.config import Config, fingerprinted, machinery_keys, source_digest
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
@@ -35,7 +35,8 @@ def fingerprint(config: Config) -> str:
     """A run's identity: equal for two runs whose numbers must be equal, on machines that round alike.
 
     The hexadecimal SHA-256 of the settings that are part of the identity, what determines the data, the version of
-    the numerics (`schema.NUMERICS`) and of the packages that compute.
+    the numerics (`schema.NUMERICS`) and of the packages that compute, and the code of the model where it has one of its
+    own.
     """
     identity = {
         "settings": fingerprinted(config),
@@ -43,6 +44,8 @@ def fingerprint(config: Config) -> str:
         "numerics": schema.NUMERICS,
         "packages": {name: package_version(name) for name in NUMERIC_PACKAGES},
     }
+    if config.model.factory:
+        identity["factory"] = source_digest(config.model.factory)
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

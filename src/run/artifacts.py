@@ -50,5 +50,5 @@ def draw(vae: VAE, dataset: Dataset) -> Iterator[tuple[str, Figure]]:
         pictures.reconstructions(image.reshape(shape)[0], np.asarray(vae(image)).reshape(shape)),
     )
     if vae.latent_dim == 2:
-        means = vae.likelihood.mean(vae.decoder(pictures.manifold_grid(20)[None]))
+        means = vae.likelihood.mean(vae.decode(pictures.manifold_grid(20)[None]))
         yield schema.MANIFOLD_FILE, pictures.manifold(np.asarray(means).reshape(shape))

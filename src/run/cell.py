@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from src import data, recording, schema
-from src.config import Config, clock, flatten, title
+from src.config import Config, clock, flatten, source_digest, title
 from src.data import Dataset
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study
 from src.run.artifacts import save_artifacts, save_history, save_settings
@@ -67,9 +67,14 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
     if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
         return None
     number = 1 + max(recording.attempt_numbers(home), default=0)
-    params = {**flatten(config), schema.NLL_KIND: nll_kind(config)}
+    params = {**flatten(config), **code(config), schema.NLL_KIND: nll_kind(config)}
     tags = recording.tags(config) | ({schema.SWEEP: study.name} if study else {})
     return runs.begin(home / str(number), title(config), study.key if study else None, params, tags)
+
+
+def code(config: Config) -> dict[str, str]:
+    """The digest of the code of a factory, by which runs of different versions are different settings."""
+    return {schema.FACTORY_CODE: source_digest(config.model.factory)} if config.model.factory else {}
 
 
 def nll_kind(config: Config) -> str:

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import config, data
-from src.config import Config, ConfigError, contradictions, refusal
+from src.config import Config, ConfigError, contradictions, factory_problems, refusal
+from src.sweep import factories
 from src.sweep.usage import GROUPS, explain, unknown_key, wrong_type
 
 
@@ -71,7 +72,7 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 
 def problems(cell: Config) -> list[str]:
     """All that is wrong with a cell: its settings one by one, then with its data set, then with each other."""
-    return config.problems(cell) or data.problems(cell) or contradictions(cell)
+    return config.problems(cell) or factory_problems(cell.model.factory) or data.problems(cell) or contradictions(cell)
 
 
 def expand(overrides: Sequence[Override]) -> list[list[str]]:
@@ -119,3 +120,4 @@ def check_single(run: Config) -> None:
             "Plan this one run as a grid of one cell: python -m src.train -m study.plan_only=true ..."
         )
     data.ensure(run.data)
+    factories.ensure([run])

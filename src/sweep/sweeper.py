@@ -26,6 +26,7 @@ from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
 from src.inference import Answer, Contrast, Design, answer, command, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
+from src.sweep import factories
 from src.sweep.compose import check, composer, expand
 from src.sweep.decision import (
     design_of,
@@ -84,6 +85,7 @@ class StudySweeper(Sweeper):
         study = cells[0].config.study
         for cell in cells:
             data.ensure(cell.config.data)
+        factories.ensure([cell.config for cell in cells])
         runs, started = Runs(cells[0].config.tracking), time.time()
         design, plan = design_of(study, cells), self.plan(cells, runs, study)
         look = partial(judged, cells, runs, design)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from src import schema
 from src.config import Config
 from src.data import Dataset
+from src.vae.factories import networks_of
 from src.vae.model import VAE
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer, Inputs, epochs_from, make_trainer
@@ -124,29 +126,40 @@ class Diagnosis(NamedTuple):
         return "".join(f"{self.parts[name].left(mc_samples):>10.3f}" for name in PARTS)
 
 
-def diagnose(vae: VAE, images: np.ndarray, batch_size: int = 100, optimizer: str = "rmsprop") -> Diagnosis:
-    """Probe a VAE at its present weights, which are kept, and time its steps.
+def diagnose(
+    encoder: keras.Model,
+    decoder: keras.Model,
+    images: np.ndarray,
+    batch_size: int = 100,
+    optimizer: str = "rmsprop",
+    likelihood: str = "bernoulli",
+) -> Diagnosis:
+    """Probe a model of your own at its present weights, which are kept, and time its steps.
 
     Args:
-        vae: the model, trained or not.
+        encoder: x [B, pixels] -> q_mean, q_log_var, a list of two, [B, D] each.
+        decoder: z [B, K, D] -> [B, K, pixels], or z [B, D] -> [B, pixels]: logits, or means for "gaussian".
         images: training images, [n, pixels], float in [0, 1], or uint8 up to 255. At most 256 of them are probed.
         batch_size: images of a step.
         optimizer: the one that trains the model, "rmsprop", "adam" or "sgd": noise is measured in its metric.
+        likelihood: of the pixels, "bernoulli", "continuous_bernoulli" or "gaussian".
     Raises:
-        ValueError: images of another shape than the model's, or a batch larger than their number.
+        ValueError: images of another shape, a batch larger than their number, or models that do not fit.
     """
-    pixels = vae.encoder.input_shape[-1]
-    if images.ndim != 2 or images.shape[1] != pixels or not 1 <= batch_size <= len(images):
+    if images.ndim != 2 or not 1 <= batch_size <= len(images):
         raise ValueError(
-            f"images must be [n, {pixels}], with n of at least batch_size. Received: shape {list(images.shape)}, "
-            f"{batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
+            "images must be [n, pixels], with n of at least batch_size. Received: shape "
+            f"{list(images.shape)}, {batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
         )
+    made = networks_of(encoder, decoder, images.shape[1])
+    latent_dim = encoder(images[:1].astype(np.float32))[0].shape[-1]
+    vae = VAE(pixels=images.shape[1], latent_dim=latent_dim, likelihood=likelihood, factory=made)
     dataset = Dataset(images, images[:0].astype(np.float32), None, redraw=False, image_shape=None)
-    return diagnosis_of(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer))
+    return diagnosis_of(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer, likelihood=likelihood))
 
 
 def diagnosis_of(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:
-    """`diagnose` with the settings of a run: its data, batch size, optimizer and probe."""
+    """The diagnosis of a VAE with the settings of a run: its data, batch size, optimizer and probe."""
     found = Probe(vae, dataset, config)(0)
     return Diagnosis(config.batch_size, {name: part(found, name) for name in PARTS}, step_seconds(vae, dataset, config))
 

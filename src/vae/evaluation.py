@@ -78,7 +78,7 @@ class Evaluator:
             x, mean, log_var, e = block
             q, e = Posterior(mean, log_var), e[:, None, :]
             z = reparameterize(q, e)
-            terms = self.vae.terms_at(x, q, z, e, self.vae.decoder(z), self.vae.log_var)
+            terms = self.vae.terms_at(x, q, z, e, self.vae.decode(z), self.vae.log_var)
             return ops.concatenate([terms.log_likelihood, terms.log_weights], axis=1)
 
         shape = (*self.blocks.shape[:2], self.vae.latent_dim)
@@ -116,7 +116,7 @@ class Evaluator:
 
     def natural_and_offset(self, z: Any) -> tuple[Any, Any]:
         """What `integrate` needs of z, [G, 2]: [G, pixels] and [G]."""
-        output, log_var = self.vae.decoder(z[None])[0], self.vae.log_var
+        output, log_var = self.vae.decode(z[None])[0], self.vae.log_var
         return self.vae.likelihood.natural(output, log_var), self.vae.likelihood.offset(output, log_var)
 
     def quadrature(self) -> Quadrature:

@@ -62,7 +62,7 @@ def functional(vae: VAE) -> keras.Model:
     """
     encoder, eps = encoder_with_kl(vae), noise_input(vae)
     q_mean, q_log_var = encoder.outputs
-    x_mean = vae.likelihood.mean(vae.decoder(reparameterized(q_mean, q_log_var, eps)))
+    x_mean = vae.likelihood.mean(vae.decode(reparameterized(q_mean, q_log_var, eps)))
     return keras.Model([encoder.input, eps], x_mean, name="vae")
 
 

@@ -140,7 +140,7 @@ def estimate(estimator: Estimator, vae: VAE, x: Any, weights: Any, eps: Any) -> 
     with tf.GradientTape(persistent=True) as tape:
         q = vae.encode(x)
         z = reparameterize(q, eps)
-        terms = terms_for(estimator, vae, x, q, z, eps, vae.decoder(z), vae.log_var)
+        terms = terms_for(estimator, vae, x, q, z, eps, vae.decode(z), vae.log_var)
         loss = -ops.sum(weights * estimator.objective.bound(terms))
     sources = vae.encoder.trainable_variables, vae.decoder_variables
     gradients = estimator.gradient.backward(estimator.objective, tape, loss, z, terms, *sources)

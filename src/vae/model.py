@@ -8,10 +8,12 @@ import numpy as np
 from keras import ops
 
 from src import seeds
-from src.config import Config, refusal
+from src.config import Config, ConfigError, refusal
+from src.vae import perceptron
 from src.vae.arguments import check_loss, images_of
 from src.vae.bounds import elbo
 from src.vae.densities import gaussian_kl, gaussian_log_ratio
+from src.vae.factories import Networks, networks
 from src.vae.likelihoods import LIKELIHOODS
 
 
@@ -46,33 +48,6 @@ class Terms(NamedTuple):
         return Terms(log_likelihood, log_ratio, ops.mean(kl, axis=1))
 
 
-def dense(x: Any, units: int, seed: int, name: str) -> Any:
-    """A linear layer applied to x. Its initial weights depend on the seed and on its name only."""
-    initializer = keras.initializers.GlorotUniform(seed=seeds.stream_key(seed, f"init/{name}") % 2**31)
-    return keras.layers.Dense(units, kernel_initializer=initializer, name=name)(x)
-
-
-def perceptron(x: Any, hidden_dims: Sequence[int], activation: str, seed: int, name: str) -> Any:
-    """Hidden layers applied to x. Activations are separate layers: the probe needs the outputs of the linear ones."""
-    for i, units in enumerate(hidden_dims):
-        x = keras.layers.Activation(activation)(dense(x, units, seed, f"{name}_{i}"))
-    return x
-
-
-def build_encoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
-    """x [B, pixels] -> q_mean [B, D], q_log_var [B, D]."""
-    x = keras.Input((pixels,), name="x")
-    hidden = perceptron(x, hidden_dims, activation, seed, "encoder")
-    return keras.Model(x, [dense(hidden, latent_dim, seed, head) for head in Posterior._fields], name="encoder")
-
-
-def build_decoder(pixels: int, hidden_dims: Sequence[int], latent_dim: int, activation: str, seed: int) -> keras.Model:
-    """z [B, K, D] -> output [B, K, pixels], logits or means. The layers act on the last axis only."""
-    z = keras.Input((None, latent_dim), name="z")
-    hidden = perceptron(z, hidden_dims[::-1], activation, seed, "decoder")
-    return keras.Model(z, dense(hidden, pixels, seed, "output"), name="decoder")
-
-
 def reparameterize(q: Posterior, eps: Any) -> Any:
     """z = q_mean + exp(q_log_var / 2) eps: eps [B, K, D] -> z [B, K, D]."""
     return q.q_mean[:, None, :] + ops.exp(0.5 * q.q_log_var)[:, None, :] * eps
@@ -88,7 +63,9 @@ class VAE(keras.Model):
     """A VAE with Gaussian latents and K = mc_samples draws per image.
 
     `vae(x)` and `vae.predict(x)` return the K predictive means of each image, [B, K, pixels]. `encoder` and `decoder`
-    are ordinary Keras models. The decoder has the encoder's hidden layers in reverse order.
+    are ordinary Keras models: those of `src.vae.perceptron`, or of a function of your own, `factory`, a name such as
+    "mymodel:build" (see `src.vae.factories`), in place of hidden_dims and activation. It may be `Networks`, too: such a
+    VAE has no name to be saved by.
 
     The loss of `fit` and `evaluate` is the negative ELBO,
 
@@ -109,6 +86,7 @@ class VAE(keras.Model):
         activation: str = "relu",
         likelihood: str = "bernoulli",
         seed: int = 0,
+        factory: str | Networks | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -120,31 +98,42 @@ class VAE(keras.Model):
             "activation": activation,
             "likelihood": likelihood,
             "seed": seed,
+            "factory": factory,
         }
-        layout = (pixels, tuple(hidden_dims), latent_dim, activation, seed)
         self.mc_samples, self.pixels, self.latent_dim = mc_samples, pixels, latent_dim
         self.likelihood = LIKELIHOODS[likelihood]
         self.log_var = self.add_weight(name="log_var", initializer="zeros") if self.likelihood.has_variance else None
-        self.encoder = build_encoder(*layout)
-        self.decoder = build_decoder(*layout)
+        if factory is None:
+            layout = pixels, latent_dim, seed, tuple(hidden_dims), activation
+            self.encoder, self.decoder, self.draw_axis = Networks(*perceptron.build(*layout), draw_axis=True)
+        else:
+            made = networks(factory, pixels, latent_dim, seed) if isinstance(factory, str) else factory
+            self.encoder, self.decoder, self.draw_axis = made
         self.seed_generator = keras.random.SeedGenerator(seeds.stream_key(seed, "predict") % 2**31)
         self.build((None, pixels))
 
     @classmethod
     def from_settings(cls, config: Config, pixels: int) -> "VAE":
         """The model of a run's configuration. Its initial weights are the same for every K and B."""
-        hidden_dims, latent_dim, activation = config.model.hidden_dims, config.model.latent_dim, config.model.activation
-        return cls(config.mc_samples, pixels, hidden_dims, latent_dim, activation, config.likelihood, config.seed)
+        model = config.model
+        layout = model.hidden_dims, model.latent_dim, model.activation
+        return cls(config.mc_samples, pixels, *layout, config.likelihood, config.seed, model.factory)
 
     def predict_from_the_start(self, means: Any) -> None:
         """Set the bias of the output so that the untrained decoder predicts about these pixel means, [pixels].
 
+        Raises:
+            ConfigError: the decoder has no layer "output" with a bias for every pixel.
         Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
         """
+        found = [getattr(layer, "bias", None) for layer in self.decoder.layers if layer.name == "output"]
+        if not found or found[0] is None or found[0].shape != np.shape(means):
+            expected = 'zeros where the decoder has no layer "output" with a bias for every pixel'
+            raise ConfigError(refusal("model.output_bias", expected, "pixel_means", "Set model.output_bias=zeros."))
         if not self.likelihood.has_variance:
             clipped = np.clip(np.asarray(means, np.float64), 0.001, 0.999)
             means = np.log(clipped / (1 - clipped))
-        self.decoder.get_layer("output").bias.assign(means)
+        found[0].assign(means)
 
     @property
     def decoder_variables(self) -> list[Any]:
@@ -159,9 +148,16 @@ class VAE(keras.Model):
         """Fresh draws eps for a batch of images, [B, K, D]."""
         return keras.random.normal((ops.shape(x)[0], self.mc_samples, self.latent_dim), seed=self.seed_generator)
 
+    def decode(self, z: Any) -> Any:
+        """The decoder's output for any draws: z [B, K, D] -> [B, K, pixels]."""
+        if self.draw_axis:
+            return self.decoder(z)
+        output = self.decoder(ops.reshape(z, (-1, self.latent_dim)))
+        return ops.reshape(output, (-1, z.shape[1], output.shape[-1]))
+
     def call(self, x: Any) -> Any:
         """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
-        return self.likelihood.mean(self.decoder(reparameterize(self.encode(x), self.noise(x))))
+        return self.likelihood.mean(self.decode(reparameterize(self.encode(x), self.noise(x))))
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, **kwargs: Any) -> None:
         """Keras's `compile`. A loss that is given is compared with the likelihood's, not used: that is from logits.
@@ -194,7 +190,7 @@ class VAE(keras.Model):
         targets = x if y is None else images_of(y, ops.shape(x)[0], self.pixels)
         q, eps = self.encode(x), self.noise(x)
         z = reparameterize(q, eps)
-        terms = self.terms_at(targets, q, z, eps, self.decoder(z), self.log_var)
+        terms = self.terms_at(targets, q, z, eps, self.decode(z), self.log_var)
         loss = -elbo(terms.log_likelihood, terms.kl)
         weighted = loss if sample_weight is None else loss * ops.reshape(sample_weight, (-1,))
         return ops.mean(weighted) + sum(self.losses)
@@ -205,7 +201,7 @@ class VAE(keras.Model):
         Args:
             x: [B, pixels]; broadcast over the draws, not tiled.
             whitened: `whiten(q, z)`, which is eps where z = `reparameterize(q, eps)`, [B, K, D].
-            output: decoder(z), [B, K, pixels].
+            output: decode(z), [B, K, pixels].
             log_var: log-variance of the pixels where the likelihood has one, else None; broadcast against the output.
         """
         log_likelihood = self.likelihood.log_prob(x[:, None, :], output, log_var)

@@ -1,9 +1,8 @@
 """The probe: variance components of loss and gradient at frozen weights, between images and of Monte Carlo draws."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -11,36 +10,15 @@ from keras import ops
 from src import data, schema, seeds
 from src.config import Config
 from src.data import Dataset
-from src.vae import squares
+from src.vae import outer_products
 from src.vae.draws import SAMPLERS
-from src.vae.gradients import Estimator, terms_for
-from src.vae.model import VAE, Posterior, Terms, reparameterize
+from src.vae.factories import layers
+from src.vae.gradients import Estimator
+from src.vae.model import VAE
+from src.vae.one_by_one import OneByOne
+from src.vae.outer_products import OuterProducts
+from src.vae.squares import METRICS, Metric, Size, Squares
 from src.variance import DatumSquares, components, errors
-
-
-class Forward(NamedTuple):
-    """What a forward pass found: inputs and outputs of the linear layers of encoder and decoder, and what follows.
-
-    Attributes:
-        losses: minus the bound of every set, [images x sets].
-    """
-
-    encoder: tuple[list[Any], list[Any]]
-    decoder: tuple[list[Any], list[Any]]
-    z: Any
-    terms: Terms
-    losses: Any
-
-
-def dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
-    """The linear layers of a model, in order."""
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-
-
-def linear_layers(model: keras.Model) -> keras.Model:
-    """A model of the same input that returns the inputs and the outputs of the linear layers, two lists in order."""
-    layers = dense_layers(model)
-    return keras.Model(model.inputs, [[layer.input for layer in layers], [layer.output for layer in layers]])
 
 
 class Probe:
@@ -60,10 +38,13 @@ class Probe:
         self.sets = max(2, math.ceil(config.probe.draws / self.set_size))
         self.key = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.feed(dataset, config.seed)
-        self.encoder, self.decoder = linear_layers(vae.encoder), linear_layers(vae.decoder)
-        self.size = squares.Size(len(self.images), self.sets, self.set_size)
+        self.encoder_layers = [name for name, _ in layers(vae.encoder, "encoder")]
+        self.decoder_layers = [name for name, _ in layers(vae.decoder, "decoder")]
+        self.decoder_layers += [] if vae.log_var is None else ["log_var"]
+        way = OuterProducts if outer_products.are_possible(vae) else OneByOne
+        self.way: OuterProducts | OneByOne = way(vae, self.estimator, Size(len(self.images), self.sets, self.set_size))
         self.measured = tf.function(self.measure, autograph=False, jit_compile=True)
-        self.losses = tf.function(lambda *at: self.forward(*at).losses, autograph=False, jit_compile=True)
+        self.losses = tf.function(self.forward, autograph=False, jit_compile=True)
 
     def feed(self, dataset: Dataset, seed: int) -> None:
         """Go on with the images of this data set and the random numbers of this seed."""
@@ -89,41 +70,17 @@ class Probe:
         eps = self.sampler.draw(self.key, counter, len(self.images) * self.sets, self.set_size, dim)
         return ops.reshape(eps, (-1, 1, dim))
 
-    def forward(self, images: Any, counter: Any, tape: Any = None) -> Forward:
-        """One pass at the draws of a counter, recorded by the tape where there is one.
+    def measure(self, images: Any, counter: Any) -> Squares:
+        """Losses of all sets, and the squares of every layer, at the draws of a counter.
 
         The images are an argument because XLA evaluates operations on constants at compile time, which is slow.
         """
-        x = ops.repeat(images, self.sets * self.set_size, axis=0)
-        eps = self.draws(counter)
-        encoder_inputs, encoder_outputs = self.encoder(x)
-        q = Posterior(*encoder_outputs[-2:])
-        z = reparameterize(q, eps)
-        decoder_inputs, decoder_outputs = self.decoder(z)
-        log_var = ops.zeros((x.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
-        if tape is not None:
-            tape.watch(log_var)
-        terms = terms_for(self.estimator, self.vae, x, q, z, eps, decoder_outputs[-1], log_var)
-        terms = terms.grouped(self.set_size)
-        if self.vae.log_var is not None:
-            decoder_inputs, decoder_outputs = [*decoder_inputs, None], [*decoder_outputs, log_var]
-        losses = -self.estimator.objective.bound(terms)
-        return Forward((encoder_inputs, encoder_outputs), (decoder_inputs, decoder_outputs), z, terms, losses)
+        metric = Metric(METRICS[self.config.optimizer], self.config.batch_size, self.config.mc_samples)
+        return self.way.squares(images, self.draws(counter), metric)
 
-    def measure(self, images: Any, counter: Any) -> tuple[Any, Any, Any]:
-        """Losses, and DatumSquares of every layer, plain and in the optimizer's metric, both [layers, 3, images]."""
-        with tf.GradientTape(persistent=True) as tape:
-            found = self.forward(images, counter, tape)
-            total = ops.sum(found.losses)
-        (encoder_inputs, encoder_outputs), (decoder_inputs, decoder_outputs) = found.encoder, found.decoder
-        objective, outputs = self.estimator.objective, (encoder_outputs, decoder_outputs)
-        derivatives = self.estimator.gradient.backward(objective, tape, total, found.z, found.terms, *outputs)
-        shared = [True] * len(encoder_inputs) + [x is None for x in decoder_inputs]
-        layers = [*map(squares.Layer, [*encoder_inputs, *decoder_inputs], derivatives, shared)]
-        metric = squares.METRICS[self.config.optimizer], self.config.batch_size, self.config.mc_samples
-        plain = [squares.plain(layer, self.size) for layer in layers]
-        scaled = [squares.scaled(layer, self.size, *metric) for layer in layers]
-        return found.losses, ops.stack(plain), ops.stack(scaled)
+    def forward(self, images: Any, counter: Any) -> Any:
+        """Losses of all sets at the draws of a counter."""
+        return self.way.losses(images, self.draws(counter))
 
     def loss_noise(self, epoch: int) -> dict[str, float]:
         """The Monte Carlo part of the variance of a minibatch loss after an epoch, var_mc set_size / (K B)."""
@@ -145,16 +102,14 @@ class Probe:
         losses, plain, scaled = self.measured(*self.at(epoch))
         found = {schema.PROBE_SET_SIZE.key: float(self.set_size), schema.PROBE_INDEPENDENT.key: float(self.independent)}
         found |= self.quantities("loss", False, components.datum_squares(self.by_image(losses)))
-        for layers, in_metric in ((plain, False), (scaled, True)):
-            for part, of_part in self.parts(np.asarray(layers, np.float64)).items():
+        for of_layers, in_metric in ((plain, False), (scaled, True)):
+            for part, of_part in self.parts(np.asarray(of_layers, np.float64)).items():
                 found |= self.quantities(part, in_metric, DatumSquares(*of_part))
         return found
 
     def parts(self, layers: np.ndarray) -> dict[str, np.ndarray]:
         """The squares of encoder, decoder and both, sums over layers, and of every layer by its name, [3, images]."""
-        names = [layer.name for model in (self.vae.encoder, self.vae.decoder) for layer in dense_layers(model)]
-        names += [] if self.vae.log_var is None else ["log_var"]
-        cut = len(dense_layers(self.vae.encoder))
+        names, cut = [*self.encoder_layers, *self.decoder_layers], len(self.encoder_layers)
         encoder, decoder = layers[:cut].sum(axis=0), layers[cut:].sum(axis=0)
         both = dict(zip(schema.PROBE_PARTS[1:], (encoder, decoder, encoder + decoder), strict=True))
         return both | dict(zip(names, layers, strict=True))

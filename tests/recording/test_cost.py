@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from src import schema
 from src.config import Config, DataConfig, EvaluationConfig, ModelConfig
 from src.recording import cost
-from src.recording.cost import CALIBRATED, OVERHEAD_SECONDS, RECORDED, Cost
+from src.recording.cost import CALIBRATED, GUESSED, OVERHEAD_SECONDS, RECORDED, Cost
 from tests.idx_files import write_folder
 
 HOST, THREADS = "here", "1"
@@ -32,6 +32,7 @@ def ledger(config: Config, overhead: float, rate: float, **changes: Any) -> Any:
         status=found["status"],
         owner=SimpleNamespace(host=found["host"]),
         tags={schema.THREADS: found["threads"]},
+        params={"model.factory": str(config.model.factory)},
         latest=lambda: found["metrics"],
     )
 
@@ -98,6 +99,16 @@ def test_draws_at_the_end_count_where_they_are_made_for_the_images_that_are_scor
     assert scoring(quadrature=False, final_images=700) == 10_000 * 10 * 5 + 700 * 5000
     assert scoring(validation_size=2000) == 12_000 * 10 * 5 + 10_000 * 5
     assert cost.images(Config(data=DataConfig(validation_size=2000))) == (58_000, 12_000)
+
+
+def test_a_factory_is_judged_by_its_own_runs_and_guessed_without():
+    own, others = (Config(model=ModelConfig(factory=f"mymodel:{name}")) for name in ("build", "other"))
+    runs = [ledger(Config(), 5, 1e10), ledger(own, 8, 1e9)]
+    work = cost.multiply_adds(Config())
+    assert expected(own, runs).seconds == pytest.approx(8 + work / 1e9)
+    assert expected(Config(), runs).seconds == pytest.approx(5 + work / 1e10)
+    assert expected(own, runs).source == RECORDED
+    assert expected(others, runs).source == GUESSED
 
 
 def test_the_machine_is_measured_once_and_only_where_needed():

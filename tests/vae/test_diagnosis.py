@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -57,7 +58,7 @@ def test_it_measures_what_the_probe_does_and_keeps_the_weights():
     images = np.random.default_rng(0).random((60, 12), np.float32)
     vae = VAE(pixels=12, hidden_dims=(5,), seed=3)
     before = [np.array(weight) for weight in vae.weights]
-    diagnosis = diagnose(vae, images, batch_size=20, optimizer="adam")
+    diagnosis = diagnose(vae.encoder, vae.decoder, images, batch_size=20, optimizer="adam")
     for weight, value in zip(vae.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
     dataset = Dataset(images, images, None, redraw=False, image_shape=None)
@@ -69,7 +70,24 @@ def test_it_measures_what_the_probe_does_and_keeps_the_weights():
     assert all(seconds > 0 for seconds in diagnosis.seconds.values())
 
 
-@pytest.mark.parametrize(("shape", "batch_size"), [((9, 3, 4), 5), ((9, 11), 5), ((9, 12), 10), ((9, 12), 0)])
+def test_models_of_ones_own_with_any_layers_are_diagnosed():
+    x, z = keras.Input((16,)), keras.Input((2,))
+    hidden = keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(keras.layers.Reshape((4, 4, 1))(x)))
+    encoder = keras.Model(x, [keras.layers.Dense(2)(hidden), keras.layers.Dense(2)(hidden)])
+    decoder = keras.Model(z, keras.layers.Dense(16)(z))
+    found = diagnose(encoder, decoder, np.random.default_rng(0).random((30, 16), np.float32), batch_size=10)
+    assert 0 < found.parts["encoder"].share[0] < 1
+    assert "K=" in found.answer()
+
+
+@pytest.mark.parametrize(("shape", "batch_size"), [((9, 3, 4), 5), ((9, 12), 10), ((9, 12), 0)])
 def test_images_that_do_not_fit_are_refused(shape, batch_size):
-    with pytest.raises(ValueError, match=r"images must be \[n, 12\].* Received: shape"):
-        diagnose(VAE(pixels=12, hidden_dims=(5,)), np.zeros(shape, np.float32), batch_size)
+    vae = VAE(pixels=12, hidden_dims=(5,))
+    with pytest.raises(ValueError, match=r"images must be \[n, pixels\].* Received: shape"):
+        diagnose(vae.encoder, vae.decoder, np.zeros(shape, np.float32), batch_size)
+
+
+def test_models_that_do_not_fit_are_refused():
+    vae = VAE(pixels=12, hidden_dims=(5,))
+    with pytest.raises(ValueError, match=r"encoder and decoder must be .* maps z \[B, K, 2\] .* See docs/own_model.md"):
+        diagnose(vae.encoder, vae.encoder, np.zeros((9, 12), np.float32), batch_size=5)
