@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # The settings that matter here, and those that are taken from a run whose model it is.
 USED = ("data", "batch_size", "optimizer", "seed", "probe.images", "probe.draws", "compile_cache")
-OF_RUN = ("batch_size", "optimizer", "data.name", "data.path", "data.pixels", "data.train_size", "data.validation_size")
+OF_DATA = ("data.name", "data.path", "data.pixels", "data.train_size", "data.validation_size")
+OF_RUN = ("batch_size", "optimizer", "seed", *OF_DATA)
 
 REMEDY = "For a model of your own see docs/own_model.md: from src.vae import diagnose."
 HELP = """\
@@ -29,8 +30,9 @@ Measure how much of the noise of a model's gradient is Monte Carlo, at its prese
   python -m src.diagnose runs/.../model.keras              the model of a run, with the run's data, B and optimizer
   python -m src.diagnose MODEL.keras data=fashion_mnist batch_size=64 optimizer=adam
 
-Prints two tables and an answer, and draws MODEL.diagnosis.png beside the model. Keys, as of python -m src.train:
-data, data.*, batch_size, optimizer, seed, probe.images, probe.draws, compile_cache.
+Prints two tables and an answer, and draws MODEL.diagnosis.png beside the model. The gradient is that of the ELBO with
+independent draws, its noise in the optimizer's metric. Keys, as of python -m src.train: data, data.*, batch_size,
+optimizer, seed, probe.images, probe.draws, compile_cache.
 """
 
 
@@ -60,8 +62,8 @@ def of_run(model: Path, overrides: list[str]) -> list[str]:
         return []
     saved = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(place)))
     found = flatten(cast(Config, saved))
-    own = any(item.startswith("data=") for item in overrides)
-    return [f"{key}={json.dumps(found[key])}" for key in OF_RUN if not (own and key.startswith("data."))]
+    own = OF_DATA if any(item.startswith("data=") for item in overrides) else ()
+    return [f"{key}={json.dumps(found[key])}" for key in OF_RUN if key not in own]
 
 
 def configured(overrides: list[str]) -> Config:
