@@ -89,7 +89,7 @@ def loaded(model: Path, config: Config, pixels: int) -> "VAE":
         ) from error
     if not isinstance(vae, VAE):
         raise ConfigError(refusal("MODEL.keras", "a VAE of this project", f"{type(vae).__name__} in {model}", REMEDY))
-    if (wanted := vae.encoder.input_shape[-1]) != pixels:
+    if (wanted := vae.pixels) != pixels:
         raise ConfigError(
             refusal("data", f"of {wanted} pixels, as {model} takes", f"{config.data.name} of {pixels}", REMEDY)
         )
