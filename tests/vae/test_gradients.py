@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.config import Config, DataConfig, ForkConfig, contradictions, settings
+from src.config import Config, DataConfig, ForkConfig, ModelConfig, contradictions, settings
 from src.config.contradictions import CONTRADICTIONS
 from src.vae import draws, gradients
 from src.vae.draws import SAMPLERS
@@ -94,6 +94,7 @@ def test_stl_for_iwae_with_several_draws_is_biased_and_refused():
     assert contradictions(Config(mc_samples=4, objective="iwae", kl="sampled", gradient="stl"))
 
 
+OWN = "src.vae.conv:build"
 REFUSED = [
     (Config(objective="iwae"), "kl", "Received: kl=analytic"),
     (Config(gradient="stl"), "gradient", "Set kl=sampled"),
@@ -114,6 +115,8 @@ REFUSED = [
     (Config(fork=ForkConfig(mc_samples=2)), "fork.mc_samples", "Received: fork.mc_samples=2"),
     (Config(fork=ForkConfig(batch_size=10)), "fork.batch_size", "null with fork.epochs=0"),
     (Config(fork=ForkConfig(learning_rate=0.1)), "fork.learning_rate", "Received: fork.learning_rate=0.1"),
+    (Config(model=ModelConfig(factory=OWN, hidden_dims=[9])), "model.hidden_dims", "left out with model.factory"),
+    (Config(model=ModelConfig(factory=OWN, activation="tanh")), "model.activation", "left out with model.factory"),
 ]
 
 
