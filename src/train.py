@@ -49,9 +49,8 @@ def is_override(argument: str) -> bool:
 def main() -> None:
     """Run Hydra's program; refusals become one message and exit code 2."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        print(
-            help_text()
-        )  # not through Hydra, which takes a second to list all groups of settings, even if none is shown
+        # Not through Hydra, which takes a second to list all groups of settings, even if none is shown.
+        print(help_text())
         return
     configure_logging()
     # Our presets for Ray and Slurm have the names of their plugins' own.

@@ -8,6 +8,7 @@ from src.data.dataset import (
     ensure,
     identity,
     load,
+    read,
     scaled,
     shape,
     take,

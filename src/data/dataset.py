@@ -120,6 +120,17 @@ def to_score(images: np.ndarray, pixels: str, part: str) -> np.ndarray:
     return scaled(images).reshape(len(images), -1)
 
 
+def read(config: DataConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Training images, test images and test labels as they are in their files, which a process reads once.
+
+    Raises DataError as `load` does.
+    """
+    with source(config) as found:
+        found.ensure()
+        labels = found.read("test_labels") if found.has_labels() else None
+        return found.read("train_images"), found.read("test_images"), labels
+
+
 def load(config: DataConfig, seed: int) -> Dataset:
     """Read, verify, cut, split and binarise a data set.
 
@@ -128,11 +139,9 @@ def load(config: DataConfig, seed: int) -> Dataset:
     Raises:
         DataError: a file is missing, cannot be downloaded or unpacked, or is not what it should be.
     """
-    with source(config) as found:
-        found.ensure()
-        train = take(found.read("train_images"), config.train_size, "train")
-        test = take(found.read("test_images"), config.test_size, "test")
-        labels = take(found.read("test_labels"), config.test_size, "test") if found.has_labels() else None
+    train, test, labels = read(config)
+    train, test = take(train, config.train_size, "train"), take(test, config.test_size, "test")
+    labels = None if labels is None else take(labels, config.test_size, "test")
     train, validation = hold_out(train, config.validation_size)
     if config.pixels == "static":
         train = binarize(train, seeds.generator(seed, "binarize/train"))

@@ -42,7 +42,7 @@ def tensorflow(config: Config, module: str) -> Iterator[None]:
 def read(config: Config) -> None:
     """Read the data, so that what loads them next finds them read, and reports what is wrong."""
     with suppress(data.DataError):
-        data.load(config.data, config.seed)
+        data.read(config.data)
 
 
 def unfit(models: Sequence[tuple[str, int, int, str]]) -> list[str]:
