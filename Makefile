@@ -14,13 +14,14 @@ BENCH_STAMPS := $(foreach name,jax torch engines,.venv-bench-$(name)/installed-$
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: setup study train test test-all test-cluster lint ui report walkthrough graphs bench clean help
+.PHONY: setup study results train test test-all test-cluster lint ui report walkthrough graphs bench clean help
 
 help:
 	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about four minutes on two cores)"
 	@echo "make test      environment, linters, types, contracts and tests      make test-all  the slow ones too"
 	@echo "make train     one grid: make train ARGS='-m mc_samples=1,5 seed=range(0,3)'"
 	@echo "make report    figures, tables and report.html from the store        make ui        browse the runs"
+	@echo "make results NAME=burda_k   a study of sweeps/, and its folder in results/ (hours; it continues where it stopped)"
 	@echo "make walkthrough   the post, run: notebook and page (five minutes; EPOCHS=2 is a quick look)"
 	@echo "make graphs    the model's graphs, docs/figures/graphs/ (needs Graphviz)"
 	@echo "make test-cluster   grids on Ray and Slurm, with PostgreSQL (docs/cluster.md)"
@@ -44,6 +45,12 @@ endif
 study: setup
 	$(RUN) -m src.train -m mc_samples=1,5,25
 	$(RUN) -m analysis.report
+
+# Runs and store of their own, so that no run of another question is in a study's tables.
+results: setup
+	@test -f sweeps/$(NAME).yaml || { echo "Which study? Expected NAME=one of:" $$(ls sweeps | sed 's/.yaml//') >&2; exit 2; }
+	$(RUN) -m src.train +sweep=$(NAME) tracking.experiment=$(NAME) tracking.runs=runs/results/$(NAME) $(ARGS)
+	$(RUN) -m analysis.results $(NAME)
 
 train: setup
 	$(RUN) -m src.train $(ARGS)

@@ -11,6 +11,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
 
 from analysis import style
 from analysis.picture import HUE, LINES, PANEL, TILES, Picture, X
@@ -100,7 +101,8 @@ def x_axis(picture: Picture) -> alt.X:
         values = sorted(picture.table[X].unique())
         scale, axis = alt.Scale(type="symlog", nice=False), alt.Axis(values=values, format="d", labelOverlap=True)
     else:
-        scale, axis = alt.Scale(zero=False, nice=picture.kind != LINES), alt.Axis(format="~s", tickCount=6)
+        ends = {"nice": False} if picture.kind == LINES else {"padding": 12}  # else points at the ends are cut
+        scale, axis = alt.Scale(zero=False, **ends), alt.Axis(format="~s", tickCount=6)
     return alt.X(f"{X}:Q", title=title, scale=scale, axis=axis)
 
 
@@ -123,10 +125,11 @@ def y_axis(picture: Picture, key: str = "mean") -> alt.Y:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten of a range, and their 2 and 5 times where it has few of them."""
+    """Powers of ten of a range, and their 2 and 5 times where it has few of them; round numbers where it has none."""
     steps = (1, 2, 5) if high < 500 * low else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [tick for power in powers for step in steps if low <= (tick := float(f"{step}e{power}")) <= high]
+    ticks = [tick for power in powers for step in steps if low <= (tick := float(f"{step}e{power}")) <= high]
+    return ticks if len(ticks) > 1 else [float(tick) for tick in MaxNLocator(4).tick_values(low, high)[1:-1]]
 
 
 def tooltips(picture: Picture, table: pd.DataFrame) -> list[alt.Tooltip]:
@@ -144,7 +147,7 @@ def lines(picture: Picture) -> list[alt.Chart]:
     rows, y = base(picture, picture.table), y_axis(picture)
     joined = rows.mark_line(strokeWidth=1.8, clip=True).encode(y=y)
     if picture.marks:
-        values = list(dict.fromkeys(picture.table[picture.marks]))
+        values = picture.mark_values
         scale = alt.Scale(domain=values, range=[[1, 0], [4, 3]][: len(values)])
         key = alt.Legend(title=None, orient="top")
         joined = joined.encode(strokeDash=alt.StrokeDash(f"{picture.marks}:N", scale=scale, legend=key))
@@ -161,9 +164,8 @@ def points(picture: Picture) -> list[alt.Chart]:
     rows, y = base(picture, picture.table), y_axis(picture)
     drawn, shape = band(picture), {}
     if picture.marks:
-        several = picture.table[picture.marks].nunique() > 1
-        key = alt.Legend(title=picture.marks, orient="top") if several else None
-        shape = {"shape": alt.Shape(f"{picture.marks}:N", legend=key)}
+        key = alt.Legend(title=picture.marks, orient="top") if len(picture.mark_values) > 1 else None
+        shape = {"shape": alt.Shape(f"{picture.marks}:N", sort=picture.mark_values, legend=key)}
     if "line" in picture.table:
         joined = rows.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
         drawn.append(joined.encode(y=y_axis(picture, "line"), color=alt.value(style.MUTED)))

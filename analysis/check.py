@@ -3,7 +3,8 @@
 A number carries its source directly behind it, in a comment that a reader of the page does not see:
 0.05<!-- = post_forked/differences level=5 mean -->. STUDY/TABLE KEY=VALUE ... COLUMN: a folder under results/, one of
 the tables that the report computes (summary, stability, differences, probe), what filters its rows down to one, and the
-column that is compared, after rounding to the decimals that are written. A number with % is a share.
+column that is compared, after rounding to the decimals that are written. A number with % is a share. Another comparison
+of the same runs than the study's own: STUDY:factor=gradient,reference=reparam/TABLE ...
 
 Exit code: 0 all agree; 1 a number is not what its source says; 2 a source cannot be found.
 """
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 COMMENT = re.compile(r"<!-- =(.*?)-->", re.DOTALL)
 NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d[\d,]*(?:\.\d+)?(?: ?%)?$")
-SOURCE = re.compile(r"([\w.-]+)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
+SOURCE = re.compile(r"([\w.-]+(?::[^\s/]+)?)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
+OPTIONS = ("factor", "reference", "metric", "tune")
 FORM = "a number with STUDY/TABLE KEY=VALUE ... COLUMN directly behind it"
 
 
@@ -51,7 +53,11 @@ def marked(file: Path) -> Iterator[Marked]:
 
 
 def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
-    """The tables of a study, computed from its runs and histories. Raises SourceError where it has none."""
+    """The tables of a study, computed from its runs and histories, with what follows its name after a colon as options
+    of the comparison. Raises SourceError where it has none.
+    """
+    study, _, options = study.partition(":")
+    design = {pick("option", key, OPTIONS): value for key, _, value in (o.partition("=") for o in options.split(",") if o)}
     pick("study", study, [path.parent.name for path in results.glob("*/runs.parquet")])
     # Imported late: it takes seconds, for which docs without a marked number need not wait.
     from analysis import decision
@@ -60,7 +66,7 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     from analysis.store import ReportError
 
     try:
-        found = compute(Question(str(results / study), schema.EXPERIMENT, []))
+        found = compute(Question(str(results / study), schema.EXPERIMENT, [], design=design))
     except ReportError as error:
         raise SourceError(str(error)) from error
     settings = found.runs.drop_duplicates(SETTING)[[SETTING, *found.varying]]

@@ -69,6 +69,11 @@ class Picture(NamedTuple):
         known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself
         return f"n = {' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
 
+    @property
+    def mark_values(self) -> list[str]:
+        """The values of `marks`, in the order of the table."""
+        return [str(value) for value in self.table[self.marks].unique()] if self.marks else []
+
     def chosen(self, value: str = "", panel: str | None = None) -> pd.DataFrame:
         """The rows at a value of the switch, of one panel or of all."""
         rows = self.table[self.table[self.switch] == value] if self.switch else self.table

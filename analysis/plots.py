@@ -103,8 +103,7 @@ def lines(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
     """Means as lines, intervals as bands."""
     look = {"hue": HUE, "palette": picture.colours, "legend": False, "estimator": None, "errorbar": None}
     if picture.marks:
-        order = list(picture.table[picture.marks].unique())
-        look |= {"style": picture.marks, "style_order": order, "dashes": DASHES}
+        look |= {"style": picture.marks, "style_order": picture.mark_values, "dashes": DASHES}
     sns.lineplot(rows, x=X, y="mean", ax=ax, **look)
     if "ci_low" in rows:
         for label, line in rows.sort_values(X).groupby(HUE, sort=False):
@@ -128,8 +127,9 @@ def points(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
         ax.scatter(mine[X].map(at) + shift, mine["mean"], s=14, c=list(mine[HUE].map(picture.colours)), alpha=0.45)
     if "ci_low" in rows:
         ax.vlines(rows["at"], rows["ci_low"], rows["ci_high"], list(rows["colour"]), linewidth=2)
-    groups = rows.groupby(picture.marks) if picture.marks else [("", rows)]
-    for mark, (_, dots) in zip(cycle(MARKERS), groups, strict=False):
+    shapes = dict(zip(picture.mark_values, cycle(MARKERS), strict=False))
+    for value, dots in rows.groupby(picture.marks) if picture.marks else [("", rows)]:
+        mark = shapes.get(str(value), MARKERS[0])
         ax.scatter(dots["at"], dots["mean"], s=50, c=list(dots["colour"]), marker=mark, zorder=4)
     if words:
         ax.set_xticks(list(at.values()), words)
@@ -150,11 +150,11 @@ def keys(picture: Picture) -> list[Line2D]:
     shape = "s" if picture.kind == TILES else "none"
     line = "" if picture.kind == TILES else "-"
     found = [Line2D([], [], color=c, label=label, marker=shape, linestyle=line) for label, c in picture.colours.items()]
-    values = list(picture.table[picture.marks].unique()) if picture.marks else []
+    values = picture.mark_values
     if len(values) > 1 and picture.kind == LINES:
         looks = zip(values, DASHES, strict=False)
         found += [Line2D([], [], color=style.MUTED, label=value, linestyle=(0, dash or ())) for value, dash in looks]
     elif len(values) > 1:
-        named = zip((f"{picture.marks} = {value}" for value in sorted(values)), cycle(MARKERS), strict=False)
+        named = zip((f"{picture.marks} = {value}" for value in values), cycle(MARKERS), strict=False)
         found += [Line2D([], [], color=style.MUTED, label=name, marker=mark, linestyle="") for name, mark in named]
     return [] if picture.kind == IMAGES else found

@@ -1,4 +1,4 @@
-"""The figure of `benchmarks.speed`: `python -m benchmarks.figure RESULTS.json FIGURE.png` (or .svg, .pdf)."""
+"""The figure of `benchmarks.speed`: `python -m benchmarks.figure RESULTS.json ... FIGURE.png` (or .svg, .pdf)."""
 
 import argparse
 from collections.abc import Sequence
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.figure", description="Time of every contender beside this project's, by K and B."
     )
-    parser.add_argument("results", type=Path, help="what `python -m benchmarks.speed --output` wrote")
+    parser.add_argument("results", type=Path, nargs="+", help="what `python -m benchmarks.speed --output` wrote")
     parser.add_argument("figure", type=Path, help="the file to write; its suffix gives the format")
     options = parser.parse_args(arguments)
     with style.applied():
-        draw(summarize(Results.read(options.results))).savefig(options.figure)
+        draw(summarize(Results.read(*options.results))).savefig(options.figure)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import argparse
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -129,11 +129,10 @@ def closed_components(model: LinearGaussianVAE, x: np.ndarray) -> dict[str, orac
     return {part: oracle.components(*moments) for part, moments in closed_forms(model, x.astype(np.float64)).items()}
 
 
-def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: int) -> dict[str, np.ndarray]:
-    """Loss and gradient of independent minibatches at frozen weights, one per row: {part: [R, parameters]}.
+def minibatch_step(vae: "VAE", dataset: data.Dataset, config: Config) -> Callable[[Any], Any]:
+    """(rows [B], epoch) -> loss [1], gradient of the encoder, of the decoder, each flat: TensorFlow's, at frozen weights.
 
-    What `EpochTrainer.step` takes in the first step of every epoch, but for the update: the rows of a fresh
-    permutation, so B of N without replacement, and the draws of that step.
+    What `EpochTrainer.step` takes in the first step of an epoch, but for the update: the draws are those of that step.
     """
     import tensorflow as tf
 
@@ -142,7 +141,6 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
 
     trainer = training.EpochTrainer(vae, dataset, config)
     cut, size = len(vae.encoder.trainable_variables), config.batch_size
-    orders = (training.epoch_order(config.seed, epoch, len(dataset.train), size) for epoch in range(replicates))
 
     def step(inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         rows, epoch = inputs
@@ -153,10 +151,27 @@ def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: i
         flat = [tf.reshape(gradient, [-1]) for gradient in found.gradients]
         return found.loss[None], tf.concat(flat[:cut], axis=0), tf.concat(flat[cut:], axis=0)
 
+    return step
+
+
+def first_rows(dataset: data.Dataset, config: Config, replicates: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images of the first step of so many epochs, [R, B], B of N without replacement, and the epochs, [R]."""
+    from src.vae import training
+
+    orders = (training.epoch_order(config.seed, each, len(dataset.train), config.batch_size) for each in range(replicates))
+    return np.stack([order[0] for order in orders]), np.arange(replicates, dtype=np.int64)
+
+
+def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: int) -> dict[str, np.ndarray]:
+    """Loss and gradient of independent minibatches at frozen weights, one per row: {part: [R, parameters]}."""
+    import tensorflow as tf
+
+    step = minibatch_step(vae, dataset, config)
+
     def all_steps(rows: tf.Tensor, epochs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.map_fn(step, (rows, epochs), fn_output_signature=(tf.float32,) * 3)
 
-    inputs = tf.constant(np.stack([order[0] for order in orders])), tf.range(replicates, dtype=tf.int64)
+    inputs = [tf.constant(values) for values in first_rows(dataset, config, replicates)]
     found = tf.function(all_steps, jit_compile=True).get_concrete_function(*inputs)(*inputs)
     loss, encoder, decoder = (np.asarray(values, np.float64) for values in found)
     return {LOSS: loss, ENCODER: encoder, DECODER: decoder, ALL: np.concatenate([encoder, decoder], axis=1)}

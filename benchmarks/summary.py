@@ -62,14 +62,16 @@ class Results(NamedTuple):
         return {"measurements": measurements, "operations_per_second": [*self.rates.values()]}
 
     @classmethod
-    def read(cls, path: Path) -> "Results":
-        """What `python -m benchmarks.speed --output` wrote."""
-        content = json.loads(path.read_text())
-        measurements: dict[Cell, dict[int, Measurement]] = {}
-        for entry in content["measurements"]:
-            *cell, number = (entry.pop(key) for key in (*Cell._fields, "round"))
-            measurements.setdefault(Cell(*cell), {})[number] = Measurement(**entry)
-        return cls(measurements, dict(enumerate(content["operations_per_second"])))
+    def read(cls, *paths: Path) -> "Results":
+        """What `python -m benchmarks.speed --output` wrote, in one file or in several, whose rounds are counted on."""
+        found = cls({}, {})
+        for path in paths:
+            content, before = json.loads(path.read_text()), len(found.rates)
+            for entry in content["measurements"]:
+                *cell, number = (entry.pop(key) for key in (*Cell._fields, "round"))
+                found.measurements.setdefault(Cell(*cell), {})[before + number] = Measurement(**entry)
+            found.rates.update(enumerate(content["operations_per_second"], before))
+        return found
 
 
 class Row(NamedTuple):

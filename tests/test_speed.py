@@ -167,6 +167,11 @@ def test_results_are_read_back_from_what_was_written(tmp_path):
     written = results({("post", 5, 30): {0: measurement(6.0), 1: measurement(9.0)}})
     (tmp_path / "speed.json").write_text(json.dumps(written.to_json()))
     assert Results.read(tmp_path / "speed.json") == written
+    (tmp_path / "more.json").write_text(json.dumps(results({("post", 5, 30): {0: measurement(3.0)}}).to_json()))
+    both = Results.read(tmp_path / "speed.json", tmp_path / "more.json")
+    read = both.measurements[Cell("post", 5, 30)]
+    assert {number: each.seconds_per_epoch for number, each in read.items()} == {0: 6.0, 1: 9.0, 2: 3.0}
+    assert len(both.rates) == 4
     assert versions(written) == "numpy 2.0"
 
 

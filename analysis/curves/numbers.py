@@ -48,6 +48,7 @@ def prices(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(totals.groupby(CELL).median().reset_index(), "left", CELL)
     for key in costs:
         # In the order of costs a cell is on the front where it is better than all before it.
-        ordered = table.sort_values([key, "mean"])["mean"]
-        table[f"front_{key}"] = (ordered < ordered.cummin().shift(fill_value=float("inf"))).reindex(table.index)
+        ordered = table.dropna(subset=[key]).sort_values([key, "mean"])["mean"]
+        on_front = ordered < ordered.cummin().shift(fill_value=float("inf"))
+        table[f"front_{key}"] = on_front.reindex(table.index, fill_value=False)
     return table.sort_values([B, K], ignore_index=True)

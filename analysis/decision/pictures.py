@@ -43,7 +43,7 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
     colours = style.sequential([called(first, level) for level in ordered])
     compared = {called(each, each.level) for each in decision.contrasts}
     colours = {label: colour for label, colour in colours.items() if label in compared}
-    along = along.assign(hue=[called(first, level) for level in along["level"]], panel=along["place"])
+    along = along.assign(hue=[called(first, level) for level in along["level"]], panel=along["place"].map(spaced))
     unit = inference.UNITS.get(first.judgement.design.metric, "")
     y = f"difference from {reference}" + (f" [{unit}]" if unit else "")
     end = Picture(
@@ -60,13 +60,18 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
 
 def called(contrast: Contrast, level: float | str) -> str:
     """A value of the factor, as legends have it."""
-    return inference.named(contrast.judgement.design.factor, level).replace("=", " = ")
+    return spaced(inference.named(contrast.judgement.design.factor, level))
+
+
+def spaced(name: str) -> str:
+    """A name with its equals signs as figures have them."""
+    return name.replace("=", " = ")
 
 
 def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """A row per contrast: its panel, value, mean difference, the interval that tells, its text, and the verdict."""
     rows = [
-        {PANEL: panel, HUE: called(each, each.level), X: called(each, each.level), "n": each.judgement.pairs.n}
+        {PANEL: spaced(panel), HUE: called(each, each.level), X: called(each, each.level), "n": each.judgement.pairs.n}
         | {"mean": each.judgement.pairs.mean, "ci_low": telling(each).low, "ci_high": telling(each).high}
         | {"interval": ends(telling(each)), "verdict": ", ".join(stated(each.judgement.verdicts))}
         for panel, group in inference.by_group(contrasts).items()
@@ -84,7 +89,7 @@ def own(contrast: Contrast, seed: int) -> str:
 def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd.DataFrame:
     """A row per pair: its panel, value, seed and difference, with both runs and what repeats that of the value."""
     rows = [
-        [panel, called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
+        [spaced(panel), called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
         for panel, group in inference.by_group(contrasts).items()
         for each in group
         for pair in each.pairs

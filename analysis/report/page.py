@@ -108,13 +108,13 @@ def screen_pictures(files: Mapping[str, bytes], most: int = MOST_BYTES) -> dict[
     return made
 
 
-def markdown(said: dict[str, Any]) -> str:
-    """The answer, figures and main tables, of words(), as Markdown, with the figures' files beside it."""
+def markdown(said: dict[str, Any], template: str = "report.md.j2") -> str:
+    """What words() says, as Markdown by a template of this folder, with the figures' files beside it."""
 
     def row(cells: Sequence[str]) -> str:
         return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
-    return environment(autoescape=False).get_template("report.md.j2").render(said, row=row)
+    return environment(autoescape=False).get_template(template).render(said, row=row)
 
 
 def environment(autoescape: bool) -> jinja2.Environment:

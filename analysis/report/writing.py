@@ -21,9 +21,7 @@ def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False)
     Raises:
         OSError: the folder cannot be written to.
     """
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    for stale in [file for pattern in STALE for file in folder.glob(pattern)]:
-        stale.unlink()
+    clear(folder)
     written: list[Path] = []
 
     def new(name: str) -> Path:
@@ -38,6 +36,13 @@ def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False)
     new("report.md").write_text(markdown(said), encoding="utf-8")
     new("report.html").write_text(page(said, refresh), encoding="utf-8")
     return written
+
+
+def clear(folder: Path) -> None:
+    """Make the folder of a report, and remove what an earlier one has left there."""
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for stale in [file for pattern in STALE for file in folder.glob(pattern)]:
+        stale.unlink()
 
 
 def write_tables(new: Callable[[str], Path], findings: Findings) -> None:

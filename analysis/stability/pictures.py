@@ -23,11 +23,11 @@ def pictures(runs: pd.DataFrame, history: pd.DataFrame, data: str) -> list[Pictu
     usable = finished(runs)
     history = history[history["run_id"].isin(usable["run_id"]) & (history[EPOCH] >= 1)]
     total = intervals.t_intervals(history[history[EPOCH] >= FIRST], [B, EPOCH], TOTAL.key, log=True)
-    total = total.assign(hue=ALL, n=float("nan"))
+    total = total.assign(hue=ALL, runs=total["n"], n=float("nan"))
     removed = intervals.t_intervals(history, [*CELL, EPOCH], REMOVED.key, log=True)
-    both = pd.concat([total, removed.assign(hue="K = " + removed[K].astype(str))])
+    both = pd.concat([total, removed.assign(hue="K = " + removed[K].astype(str), runs=removed["n"])])
     both = both.assign(panel="B = " + both[B].astype(str), x=both[EPOCH])
     colours = {**style.sequential(usable[K], "K = "), ALL: style.SEED_LINE}
     title, y = f"What K does to the noise of a step\n{data}", f"variance of losses [{TOTAL.unit}]"
-    tips = {HUE: "part", X: "epoch", "n": "seeds", "mean": "variance"}
+    tips = {HUE: "part", X: "epoch", "runs": "runs", "mean": "variance"}
     return [Picture("stability", title, CAPTION, both, "epoch", y, colours, log="y", tips=tips)]

@@ -17,6 +17,8 @@ PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
 # TensorFlow goes by another name where the CPU build is installed.
 ALIASES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 NUMERIC_PACKAGES = ("tensorflow", "keras", "numpy")
+# Fields of /proc/cpuinfo; "model" alone would begin "model name" too.
+KIND = {"family": "cpu family", "model": "model\t"}
 # TensorFlow reads the numbers of its threads from these variables.
 THREADS = {schema.THREADS: "TF_NUM_INTRAOP_THREADS", "threads.inter_op": "TF_NUM_INTEROP_THREADS"}
 
@@ -67,8 +69,11 @@ def cpu_info(field: str) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name; the architecture where the system does not give it."""
-    return cpu_info("model name") or platform.processor() or platform.machine()
+    """The processor's name, the architecture where the system does not give it; with its family and model, as virtual
+    machines give several generations of processors, which round differently, one name.
+    """
+    numbers = [f"{word} {found}" for word, field in KIND.items() if (found := cpu_info(field))]
+    return ", ".join([cpu_info("model name") or platform.processor() or platform.machine(), *numbers])
 
 
 def rounding() -> dict[str, str]:

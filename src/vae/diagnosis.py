@@ -16,7 +16,7 @@ from src.data import Dataset
 from src.vae.factories import networks_of
 from src.vae.model import VAE
 from src.vae.probe import Probe
-from src.vae.training import EpochTrainer, Inputs, epochs_from, make_trainer
+from src.vae.training import EpochTrainer, Inputs, epochs_from, make_trainer, untuned
 from src.variance import VarianceComponents, components, errors
 
 PARTS = schema.PROBE_PARTS[1:]
@@ -194,7 +194,7 @@ def enough_steps(trainer: EpochTrainer, config: Config) -> int:
 def seconds_of(steps: int, trainer: EpochTrainer, config: Config) -> float:
     """Seconds of the first steps of an epoch."""
     order, _ = next(iter(epochs_from(0, config, trainer.feeds.images.shape[0])))
-    plan = iter(tf.data.Dataset.from_tensors((order, tf.constant([0, steps], tf.int64))))
+    plan = iter(untuned(tf.data.Dataset.from_tensors((order, tf.constant([0, steps], tf.int64)))))
     started = time.perf_counter()
     np.asarray(trainer.train_function(plan)["steps"])  # waits for the result
     return time.perf_counter() - started

@@ -171,6 +171,12 @@ class VAE(keras.Model):
             raise ValueError(refusal("loss_weights", "left out: the ELBO has none", loss_weights, "Leave it out."))
         super().compile(optimizer=optimizer, **kwargs)
 
+    def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
+        """Keras's `fit`. Raises ValueError for class_weight: Keras would take the largest pixel of an image for a class."""
+        if class_weight is not None:
+            raise ValueError(refusal("class_weight", "left out: targets are images", class_weight, "Use sample_weight."))
+        return super().fit(*args, **kwargs)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as the saved one was. Keras asks for this method where `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -10,7 +10,10 @@ from src import ROOT
 from tests.commands import BRIEF, CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
-CELLS = {"quick": 9, "post_grid": 27, "kingma_welling": 36, "burda": 18, "estimators": 18}
+CELLS = {
+    "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 36, "estimators": 36, "bounds": 36,
+    "fashion": 18, "conv": 12, "burda": 18,
+}  # fmt: skip
 
 
 def numbers(place, run_id):
@@ -151,7 +154,7 @@ def test_a_budget_leaves_whole_seeds_out_and_says_so(grid):
         (["-m", "hydra/launcher=ray"], ["This launcher is not installed", "requirements-cluster.lock"]),
         (["-m", "hydra/launcher=pol"], ["hydra/launcher has no option pol", "basic, pool"]),
         (["-m", "hydra/launcher=pool", "hydra.launcher.workers=0"], ["hydra.launcher.workers must be a positive"]),
-        (["+sweep=nope"], ["sweep has no option nope", "burda, estimators, kingma_welling, post_grid, quick"]),
+        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_k, conv, estimators, fashion, kingma_welling, post_forked"]),
     ],
 )
 def test_wrong_plans_are_refused_with_the_remedy(tmp_path, overrides, parts):

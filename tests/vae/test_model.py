@@ -191,6 +191,10 @@ def test_a_learned_variance_has_no_loss_of_the_means_and_the_bound_no_weights():
         VAE(likelihood="gaussian").compile(loss=lambda x, mean: keras.ops.sum(keras.ops.square(x - mean), axis=-1) / 2)
     with pytest.raises(ValueError, match="loss_weights must be left out"):
         VAE().compile(loss_weights=0.5)
+    vae, x = VAE(), np.zeros((2, 784), np.float32)
+    vae.compile()
+    with pytest.raises(ValueError, match="class_weight must be left out: targets are images"):
+        vae.fit(x, x, class_weight={0: 2.0})
 
 
 @pytest.mark.parametrize("targets", [np.tile(IMAGES[:, None, :], (1, 5, 1)), np.arange(6)], ids=["tiled", "labels"])

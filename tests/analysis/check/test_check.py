@@ -55,6 +55,14 @@ def test_numbers_that_agree_pass_and_are_counted(check):
     assert check("\n".join(lines)) == (0, "numbers checked: 3, in files: 1\n")
 
 
+def test_another_comparison_of_the_same_runs_is_a_source(check):
+    lines = f"{mean() - mean(1):.1f}<!-- = study:factor=mc_samples,reference=min/differences level=5 mean -->"
+    assert check(lines) == (0, "numbers checked: 1, in files: 1\n")
+    code, out = check("1<!-- = study:margin=1/differences level=5 mean -->")
+    assert code == 2
+    assert "There is no option 'margin'. Expected for example: factor" in out
+
+
 def test_a_stale_number_is_listed_with_what_was_found(check):
     code, out = check(f"one\ntwo {mean() + 1:.2f}<!-- = {MEAN} -->\nthree {mean():.2f}<!-- = {MEAN} -->")
     assert code == 1

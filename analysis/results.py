@@ -1,0 +1,123 @@
+"""Rebuild the folder of a study in results/: python -m analysis.results NAME
+
+Reads the runs of the experiment NAME, which `make results NAME=...` has trained from sweeps/NAME.yaml, and writes
+results/NAME/: runs.parquet, history.parquet and probe.parquet, the tables computed from them as CSV, the figures that
+the page shows, and the page, README.md. Its text is that of the study's file, of the runs, and of results/NAME/notes.md,
+which is written by hand. With --store results/NAME everything is rebuilt from the tables that are there.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import pandas as pd
+
+from analysis.report import Findings, Question, compute, draw
+from analysis.report.completeness import totals
+from analysis.report.page import markdown, words
+from analysis.report.writing import clear, write_tables
+from analysis.statistics import COUNTED
+from analysis.store import TAG_PREFIX, ReportError
+from src import ROOT, schema
+
+# Of these packages the versions are told.
+PACKAGES = ("python", "tensorflow", "keras", "numpy")
+# The figures that a page shows, by the first part of their name: the answer, its price, and where the noise comes from.
+FIGURES = ("difference", "difference_path", "price", "stability", "probe_share")
+HEADER = re.compile(
+    r"(?P<question>.*?\?) +(?P<command>python.*?sweep=\w+) (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two cores"
+)
+
+
+class Header(NamedTuple):
+    """What the first comment of a study's file says.
+
+    question: one sentence. command: that runs it. design: what is trained. limits: what it does not say.
+    """
+
+    question: str
+    command: str
+    design: str
+    limits: str
+
+
+def header(file: Path) -> Header:
+    """The comment at the top of a study's file. Raises ReportError where there is none of the expected form."""
+    if not file.is_file():
+        known = ", ".join(sorted(each.stem for each in file.parent.glob("*.yaml")))
+        raise ReportError(f"There is no study {file.stem!r}. Expected one of: {known}. Received: {file}.")
+    lines = [line.removeprefix("#").strip() for line in file.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
+    found = HEADER.match(" ".join(lines))
+    if found is None:
+        form = "a question?, its command, the design, 'Not in it: ...', 'Predicted for two cores: ...'"
+        raise ReportError(f"{file} does not say what the study is. Expected a comment of {form}. Received: {lines[:1]}.")
+    return Header(**found.groupdict())
+
+
+def made(runs: pd.DataFrame) -> list[str]:
+    """When, where, with what and how long the counted runs were made: items of a list."""
+    ended = runs[runs[COUNTED]]
+    took = (ended["end_time"] - ended["start_time"]).sum()
+    dates = ended["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d").unique()
+    tags = {
+        "commit": "mlflow.source.git.commit",
+        "processor": schema.CPU,
+        "cores": "machine.cores",
+        "threads of a run": schema.THREADS,
+        **{package: f"version.{package}" for package in PACKAGES},
+    }
+    known = {name: ended.get(TAG_PREFIX + tag, pd.Series(dtype=str)).dropna().unique() for name, tag in tags.items()}
+    known["commit"] = [value[:7] for value in known["commit"]]
+    if (ended.get(f"{TAG_PREFIX}git.dirty") == "true").any():
+        known["commit"].append("with changes that were not committed")
+    listed = {"date": dates, "time of all runs together": [f"{took.total_seconds() / 3600:.1f} h"], **known}
+    return [f"- {name}: {', '.join(map(str, values))}" for name, values in listed.items() if len(values)]
+
+
+
+def rebuild(name: str, question: Question, results: Path) -> Path:
+    """Write the folder of a study from its runs, and return its page.
+
+    Raises:
+        ReportError: there is no such study, or nothing to report.
+        OSError: the folder cannot be written to.
+    """
+    about, folder, findings = header(ROOT / "sweeps" / f"{name}.yaml"), results / name, compute(question)
+    shown = draw(findings)
+    drawings = [each for each in shown.drawings() if each[1].picture.stem in FIGURES]
+    clear(folder)
+    write_tables(folder.joinpath, findings)
+    for stem, drawing in drawings:
+        (folder / "figures" / f"{stem}.png").write_bytes(drawing.files["png"])
+    notes = folder / "notes.md"
+    own = {"name": name, "header": about, "drawings": drawings, "made": made(findings.runs)}
+    own["notes"] = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
+    said = {**words(findings, shown), **own, "totals": totals(findings.runs)}
+    (folder / "README.md").write_text(markdown(said, "study.md.j2"), encoding="utf-8")
+    return folder / "README.md"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Rebuild the folder. Returns 0 on success, 2 with one message on stderr where it cannot be."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.results", description=__doc__, formatter_class=style)
+    parser.add_argument("name", metavar="NAME", help="a study of sweeps/, and the experiment of its runs")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    parser.add_argument("--store", default=uri, metavar="PLACE", help=f"MLflow store, or results/NAME ({uri})")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
+    options = parser.parse_args(arguments)
+    matplotlib.use("Agg")
+    try:
+        print(rebuild(options.name, Question(options.store, options.name, []), options.results))
+    except (ReportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The folders of results/: rebuilt from their tables they are the same, and each study's file says what the page needs."""
+
+import re
+import shutil
+
+import pytest
+
+from analysis.report import Question
+from analysis.results import header, main, rebuild
+from analysis.store import ReportError
+from src import ROOT
+
+STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
+MADE = sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.parquet"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_studys_file_says_what_its_page_needs(name):
+    about = header(ROOT / "sweeps" / f"{name}.yaml")
+    assert about.question.endswith("?")
+    assert about.command == f"python -m src.train +sweep={name}"
+    assert re.search(rf"\d+ cells of \d+", about.design)
+    assert about.limits.endswith(".")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_study_is_rebuilt_from_its_own_tables(name, tmp_path):
+    kept, own = ROOT / "results" / name, tmp_path / name
+    own.mkdir()
+    if (kept / "notes.md").is_file():
+        shutil.copy(kept / "notes.md", own)
+    rebuild(name, Question(str(kept), name, []), tmp_path)
+    texts = [file.name for file in kept.iterdir() if file.suffix in (".md", ".csv")]
+    assert {file.name: file.read_text() for file in own.iterdir() if file.name in texts} == {
+        file: (kept / file).read_text() for file in texts
+    }
+    figures = [sorted(file.name for file in (folder / "figures").iterdir()) for folder in (kept, own)]
+    assert figures[0] == figures[1]
+
+
+def test_a_study_without_its_text_is_refused_with_the_form(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("# Only a title\nepochs: 1\n")
+    with pytest.raises(ReportError, match=r"Expected a comment of a question\?"):
+        header(file)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["nope"], "There is no study 'nope'. Expected one of: bounds"), (["quick", "--store", "nowhere"], "no runs in")],
+)
+def test_what_cannot_be_rebuilt_is_refused(arguments, said, tmp_path, capsys):
+    assert main([*arguments, "--results", str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
