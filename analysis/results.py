@@ -2,7 +2,7 @@
 
 Reads the runs of the experiment NAME, which `make results NAME=...` has trained from sweeps/NAME.yaml, and writes
 results/NAME/: runs.parquet, history.parquet and probe.parquet, the tables computed from them as CSV, the figures that
-the page shows, and the page, README.md. Its text is that of the study's file, of the runs, and of results/NAME/notes.md,
+the page shows, and the page, README.md. Its text is that of the study's file, of the runs, and of notes.md beside it,
 which is written by hand. With --store results/NAME everything is rebuilt from the tables that are there.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import matplotlib
 import pandas as pd
 
-from analysis.report import Findings, Question, compute, draw
+from analysis.report import Question, compute, draw
 from analysis.report.completeness import totals
 from analysis.report.page import markdown, words
 from analysis.report.writing import clear, write_tables
@@ -29,7 +29,7 @@ PACKAGES = ("python", "tensorflow", "keras", "numpy")
 # The figures that a page shows, by the first part of their name: the answer, its price, and where the noise comes from.
 FIGURES = ("difference", "difference_path", "price", "stability", "probe_share")
 HEADER = re.compile(
-    r"(?P<question>.*?\?) +(?P<command>python.*?sweep=\w+) (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two cores"
+    r"(?P<question>.*?\?) +(?P<command>python.*?sweep=\w+) (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two"
 )
 
 
@@ -50,19 +50,18 @@ def header(file: Path) -> Header:
     if not file.is_file():
         known = ", ".join(sorted(each.stem for each in file.parent.glob("*.yaml")))
         raise ReportError(f"There is no study {file.stem!r}. Expected one of: {known}. Received: {file}.")
-    lines = [line.removeprefix("#").strip() for line in file.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
+    text = file.read_text(encoding="utf-8")
+    lines = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
     found = HEADER.match(" ".join(lines))
     if found is None:
-        form = "a question?, its command, the design, 'Not in it: ...', 'Predicted for two cores: ...'"
-        raise ReportError(f"{file} does not say what the study is. Expected a comment of {form}. Received: {lines[:1]}.")
+        form = "a comment of a question?, its command, the design, 'Not in it: ...', 'Predicted for two cores: ...'"
+        raise ReportError(f"{file} does not say what the study is. Expected {form}. Received: {lines[:1]}.")
     return Header(**found.groupdict())
 
 
 def made(runs: pd.DataFrame) -> list[str]:
     """When, where, with what and how long the counted runs were made: items of a list."""
     ended = runs[runs[COUNTED]]
-    took = (ended["end_time"] - ended["start_time"]).sum()
-    dates = ended["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d").unique()
     tags = {
         "commit": "mlflow.source.git.commit",
         "processor": schema.CPU,
@@ -70,13 +69,14 @@ def made(runs: pd.DataFrame) -> list[str]:
         "threads of a run": schema.THREADS,
         **{package: f"version.{package}" for package in PACKAGES},
     }
-    known = {name: ended.get(TAG_PREFIX + tag, pd.Series(dtype=str)).dropna().unique() for name, tag in tags.items()}
-    known["commit"] = [value[:7] for value in known["commit"]]
-    if (ended.get(f"{TAG_PREFIX}git.dirty") == "true").any():
-        known["commit"].append("with changes that were not committed")
-    listed = {"date": dates, "time of all runs together": [f"{took.total_seconds() / 3600:.1f} h"], **known}
-    return [f"- {name}: {', '.join(map(str, values))}" for name, values in listed.items() if len(values)]
-
+    found = {name: list(ended[TAG_PREFIX + tag].dropna().unique()) for name, tag in tags.items()}
+    found["commit"] = [value[:7] for value in found["commit"]]
+    if "true" in set(ended[f"{TAG_PREFIX}git.dirty"]):
+        found["commit"].append("with changes that were not committed")
+    dates = ended["start_time"].dt.strftime("%Y-%m-%d")
+    hours = (ended["end_time"] - ended["start_time"]).dt.total_seconds().sum() / 3600
+    found = {"date": sorted({dates.min(), dates.max()}), "time of all runs together": [f"{hours:.1f} h"], **found}
+    return [f"- {name}: {', '.join(values)}" for name, values in found.items()]
 
 
 def rebuild(name: str, question: Question, results: Path) -> Path:

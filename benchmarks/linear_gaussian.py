@@ -130,7 +130,7 @@ def closed_components(model: LinearGaussianVAE, x: np.ndarray) -> dict[str, orac
 
 
 def minibatch_step(vae: "VAE", dataset: data.Dataset, config: Config) -> Callable[[Any], Any]:
-    """(rows [B], epoch) -> loss [1], gradient of the encoder, of the decoder, each flat: TensorFlow's, at frozen weights.
+    """(rows [B], epoch) -> loss [1], gradients of encoder and decoder, each flat, at frozen weights, in TensorFlow.
 
     What `EpochTrainer.step` takes in the first step of an epoch, but for the update: the draws are those of that step.
     """
@@ -158,7 +158,8 @@ def first_rows(dataset: data.Dataset, config: Config, replicates: int) -> tuple[
     """The images of the first step of so many epochs, [R, B], B of N without replacement, and the epochs, [R]."""
     from src.vae import training
 
-    orders = (training.epoch_order(config.seed, each, len(dataset.train), config.batch_size) for each in range(replicates))
+    images, size = len(dataset.train), config.batch_size
+    orders = (training.epoch_order(config.seed, epoch, images, size) for epoch in range(replicates))
     return np.stack([order[0] for order in orders]), np.arange(replicates, dtype=np.int64)
 
 

@@ -108,7 +108,9 @@ def probed(vae: "VAE", dataset: data.Dataset, config: Config) -> dict[str, tuple
     }
 
 
-def points(vae: "VAE", dataset: data.Dataset, config: Config, grid: Sequence[tuple[int, int]], pairs: int) -> list[Point]:
+def points(
+    vae: "VAE", dataset: data.Dataset, config: Config, grid: Sequence[tuple[int, int]], pairs: int
+) -> list[Point]:
     """Every part at every K and B of the grid."""
     split, images, found = probed(vae, dataset, config), len(dataset.train), list[Point]()
     for mc_samples, batch_size in grid:
@@ -116,10 +118,9 @@ def points(vae: "VAE", dataset: data.Dataset, config: Config, grid: Sequence[tup
         for part, (parts, errors) in split.items():
             predicted = components.variance_of_mean(parts, batch_size, mc_samples, population=images)
             # The two components are estimated from the same images; their errors are added as if independent.
-            error = math.hypot((1 - batch_size / images) * errors["var_data"], errors["var_mc"] / mc_samples) / batch_size
-            found.append(
-                Point(part, mc_samples, batch_size, predicted, error, of_steps[part].mean, of_steps[part].sem)
-            )
+            error = math.hypot((1 - batch_size / images) * errors["var_data"], errors["var_mc"] / mc_samples)
+            values = predicted, error / batch_size, of_steps[part].mean, of_steps[part].sem
+            found.append(Point(part, mc_samples, batch_size, *values))
     return found
 
 
@@ -136,19 +137,16 @@ def fits(found: Sequence[Point]) -> list[Fit]:
 
 
 def table(found: Sequence[Point]) -> str:
-    rows = [
-        [point.part, str(point.mc_samples), str(point.batch_size), f"{point.predicted:.4g} +- {point.predicted_error:.2g}"]
-        + [f"{point.measured:.4g} +- {point.error:.2g}", f"{point.measured / point.predicted:.3f}", f"{point.z:+.2f}"]
-        for point in found
-    ]
+    rows = []
+    for point in found:
+        predicted = f"{point.predicted:.4g} +- {point.predicted_error:.2g}"
+        values = predicted, f"{point.measured:.4g} +- {point.error:.2g}", f"{point.measured / point.predicted:.3f}"
+        rows.append([point.part, str(point.mc_samples), str(point.batch_size), *values, f"{point.z:+.2f}"])
     return markdown(["part", "K", "B", "predicted by the probe", "measured", "ratio", "z"], rows)
 
 
 def fit_table(found: Sequence[Fit]) -> str:
-    rows = [
-        [each.part, f"{each.factor:.3f}", f"{each.error:.3f}", f"{each.shared:.3f}"]
-        for each in found
-    ]
+    rows = [[each.part, f"{each.factor:.3f}", f"{each.error:.3f}", f"{each.shared:.3f}"] for each in found]
     return markdown(["part", "measured / predicted", "SE of the measurement", "SE of the prediction, relative"], rows)
 
 

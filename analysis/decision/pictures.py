@@ -89,11 +89,11 @@ def own(contrast: Contrast, seed: int) -> str:
 def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd.DataFrame:
     """A row per pair: its panel, value, seed and difference, with both runs and what repeats that of the value."""
     rows = [
-        [spaced(panel), called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
+        [panel, called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
         for panel, group in inference.by_group(contrasts).items()
         for each in group
         for pair in each.pairs
         if np.isfinite(pair.level - pair.reference)
     ]
     table = pd.DataFrame(rows, columns=[PANEL, HUE, "seed", "mean", "run", "reference run", "with"])
-    return table.assign(x=table[HUE], command=table["run"].map(commands))
+    return table.assign(x=table[HUE], panel=table[PANEL].map(spaced), command=table["run"].map(commands))

@@ -172,9 +172,10 @@ class VAE(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
 
     def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
-        """Keras's `fit`. Raises ValueError for class_weight: Keras would take the largest pixel of an image for a class."""
+        """Keras's `fit`. Raises ValueError for class_weight, where Keras takes the largest pixel for a class."""
         if class_weight is not None:
-            raise ValueError(refusal("class_weight", "left out: targets are images", class_weight, "Use sample_weight."))
+            expected = "left out: targets are images"
+            raise ValueError(refusal("class_weight", expected, class_weight, "Use sample_weight."))
         return super().fit(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

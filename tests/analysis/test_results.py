@@ -1,4 +1,4 @@
-"""The folders of results/: rebuilt from their tables they are the same, and each study's file says what the page needs."""
+"""The folders of results/, which their tables give again, and the texts of the studies."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ def test_a_studys_file_says_what_its_page_needs(name):
     about = header(ROOT / "sweeps" / f"{name}.yaml")
     assert about.question.endswith("?")
     assert about.command == f"python -m src.train +sweep={name}"
-    assert re.search(rf"\d+ cells of \d+", about.design)
+    assert re.search(r"\d+ cells of \d+", about.design)
     assert about.limits.endswith(".")
 
 
