@@ -16,7 +16,7 @@ from src.schema import Quantity
 
 SD = f"{schema.FINAL_TEST_NLL.key}_sd"
 STABILITY = (
-    "Stability: the path of the {} from epoch to epoch and the losses within epochs. Medians over the runs that "
+    "Path of the {} from epoch to epoch, and losses within epochs: medians over the runs that "
     "finished or diverged, lowest and highest in brackets; standard deviations and active units are of finished runs."
 )
 TIMES = "Time to threshold: training until the first of {} epochs in a row after which the {} is at most {} {}, {}."

@@ -232,8 +232,8 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "n = 2, but 3 at K = 1, B = 100, 3 at K = 5, B = 100" in page
     assert "1 at K = 25, B = 30" in page
     assert "probe_components: no finished run recorded what it shows." in page
-    assert "Stability: the path of the test NLL from epoch to epoch" in page
-    assert "Stability: the path of the test BCE pseudo-NLL" in page
+    assert "Path of the test NLL from epoch to epoch" in page
+    assert "Path of the test BCE pseudo-NLL" in page
     assert "1 of 2 (1.3 % to 99 %)" in page  # K = 25, B = 30: one finished, one diverged
     assert (
         "Time to threshold: training until the first of 3 epochs in a row after which the test NLL is at most" in page
