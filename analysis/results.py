@@ -26,21 +26,20 @@ from src import ROOT, schema
 
 # Of these packages the versions are told.
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
-# The figures that a page shows, by the first part of their name: the answer, its price, and where the noise comes from.
+# The figures that a page shows: the answer, its price, and where the noise comes from.
 FIGURES = ("difference", "difference_path", "price", "stability", "probe_share")
 HEADER = re.compile(
-    r"(?P<question>.*?\?) +(?P<command>python.*?sweep=\w+) (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two"
+    r"(?P<question>.*?\?) +python.*?sweep=\w+ (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two"
 )
 
 
 class Header(NamedTuple):
     """What the first comment of a study's file says.
 
-    question: one sentence. command: that runs it. design: what is trained. limits: what it does not say.
+    question: one sentence. design: what is trained. limits: what it does not say.
     """
 
     question: str
-    command: str
     design: str
     limits: str
 

@@ -37,6 +37,12 @@ def test_an_epoch_visits_every_image_once_in_an_order_of_its_own(batch_size):
     assert (flat != training.epoch_order(1, 3, 250, 250).ravel()).any()
 
 
+def test_the_end_of_training_does_not_wait_for_a_tuner_of_pipelines():
+    """The tuner's thread sleeps for up to a minute, and an iterator that is given up waits for it."""
+    assert training.epochs_from(0, Config(), 250).options().autotune.enabled is False
+    assert tf.data.Dataset.range(2).options().autotune.enabled is not False  # what TensorFlow does by default
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
 def test_compiled_epochs_are_the_steps_that_plain_keras_takes(digits, optimizer):
     """Losses and weights against a loop in plain Keras on the same draws, with a partial batch."""
