@@ -145,7 +145,7 @@ def test_points_have_a_shape_per_mark_and_a_line_that_joins_the_front():
         assert len({dots.get_paths()[0].vertices.tobytes() for dots in by_mark}) == 2
         [front] = ax.lines
         np.testing.assert_allclose(front.get_xydata(), rows.dropna(subset=["line"]).sort_values("x")[["x", "line"]])
-    assert legend(figure) == ["K = 1", "K = 5", "B = 100", "B = 30"]
+    assert legend(figure) == ["K = 1", "K = 5", "B = 30", "B = 100"]
 
 
 def test_without_a_switch_every_mark_has_a_line_of_its_own():

@@ -83,7 +83,7 @@ def test_both_pictures_have_the_margin_the_reference_and_the_colours_of_k(shown)
     everywhere = style.sequential([1, 5, 25], "K = ")
     for picture in shown.values():
         assert (picture.margin, picture.y) == (MARGIN, "difference from K = 25 [nats/image]")
-        assert picture.panels == ["B=100"]
+        assert picture.panels == ["B = 100"]
         assert picture.colours == {f"K = {k}": everywhere[f"K = {k}"] for k in (1, 5)}
 
 
@@ -120,7 +120,7 @@ def test_along_training_every_point_is_interpolated_seed_by_seed(shown, k):
         expected = np.array([ends(d, ALPHA / 2) for d in differences(knots, rows["x"].to_numpy()).T])
         np.testing.assert_allclose(rows[["mean", "ci_low", "ci_high"]], expected)
         assert rows["n"].unique().tolist() == [SEEDS]
-    assert list(shown["difference_path"].chosen("epochs", "B=100").query(f"hue == 'K = {k}'")["x"]) == [1, 2, 3]
+    assert list(shown["difference_path"].chosen("epochs", "B = 100").query(f"hue == 'K = {k}'")["x"]) == [1, 2, 3]
 
 
 def test_before_the_first_look_there_are_points_and_no_intervals(tmp_path):
@@ -152,7 +152,7 @@ def test_groups_with_different_references_have_all_colours(tmp_path):
     for picture in pictures(decided, {}):
         assert set(picture.table["hue"]) == set(picture.colours) == {"K = 1", "K = 5"}
         assert picture.y == "difference from K = 5 or K = 25 [nats/image]"
-        assert picture.panels == ["B=30", "B=100"]
+        assert picture.panels == ["B = 30", "B = 100"]
 
 
 def test_words_are_compared_in_their_own_colours(tmp_path):
