@@ -5,6 +5,7 @@ graphviz).
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from src import ROOT
 from src.config import refusal
 
+ADDRESS = re.compile(r"\b\d{10,}\b")
 FOLDER = ROOT / "docs" / "figures" / "graphs"
 
 
@@ -27,7 +29,13 @@ def draw(folder: Path) -> None:
         for suffix, shapes in (("", False), ("_shapes", True)):
             # What `keras.utils.plot_model` writes, which itself fails for SVG where IPython is installed.
             drawing = keras.utils.model_to_dot(model, show_shapes=shapes, show_layer_names=True, dpi=72)
-            drawing.write_svg(folder / f"{name}{suffix}.svg")
+            (folder / f"{name}{suffix}.svg").write_text(named(drawing.create_svg().decode()), encoding="utf-8")
+
+
+def named(svg: str) -> str:
+    """The drawing with nodes named by their order, so that it is always the same; Keras takes addresses in memory."""
+    names = {address: f"node {number}" for number, address in enumerate(dict.fromkeys(ADDRESS.findall(svg)))}
+    return ADDRESS.sub(lambda found: names[found[0]], svg)
 
 
 def main(arguments: list[str]) -> None:

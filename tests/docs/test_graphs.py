@@ -27,6 +27,10 @@ def test_the_committed_drawings_are_those_of_the_model(tmp_path):
     assert any("(None, 25, 784)" in word for word in made["vae_shapes.svg"])
 
 
+def test_nodes_are_named_by_their_order():
+    assert graphs.named("<!-- 139708218949968&#45;&gt;139708185891664 -->") == "<!-- node 0&#45;&gt;node 1 -->"
+
+
 def test_without_graphviz_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match=r"dot must be .* apt-get install --no-install-recommends graphviz"):
