@@ -15,8 +15,9 @@ from src.config import Config
 from src.data import Dataset
 from src.vae.factories import networks_of
 from src.vae.model import VAE
+from src.vae.orders import epochs_from, untuned
 from src.vae.probe import Probe
-from src.vae.training import EpochTrainer, Inputs, epochs_from, make_trainer, untuned
+from src.vae.training import EpochTrainer, Inputs, make_trainer
 from src.variance import VarianceComponents, components, errors
 
 PARTS = schema.PROBE_PARTS[1:]

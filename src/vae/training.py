@@ -4,11 +4,10 @@ With one call per step, overhead takes most of the time of a model of this size.
 one batch per epoch that `fit` gets is the order of the epoch.
 Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
 
-The last batch of an epoch may be smaller. Its row is padded with PADDING, which has weight 0: loss and gradient of a
+The last batch of an epoch may be smaller. Its row is padded (`src.vae.orders`), with weight 0: loss and gradient of a
 step are means over its images.
 """
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,11 +22,11 @@ from src.config import Config
 from src.data import Dataset
 from src.vae import draws, gradients
 from src.vae.model import VAE
+from src.vae.orders import PADDING, epochs_from
 
 # Every run has programs of its own, which TensorFlow takes for one that is traced again and again.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
-PADDING = -1
 STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
 
 
@@ -50,15 +49,6 @@ class EpochRecord(NamedTuple):
     steps: dict[str, np.ndarray]
     images: np.ndarray
     seconds: float
-
-
-def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarray:
-    """The image numbers of every step of an epoch, int32, [ceil(N / B), B], the last row padded with PADDING.
-
-    The rows in sequence are one permutation of the N images, the same for every B and K.
-    """
-    order = seeds.generator(seed, "shuffle", epoch).permutation(images).astype(np.int32)
-    return np.pad(order, (0, -images % batch_size), constant_values=PADDING).reshape(-1, batch_size)
 
 
 def global_norm(tensors: list[Any]) -> Any:
@@ -185,33 +175,6 @@ class EpochRecorder(keras.callbacks.Callback):
         check_finite(records, epoch + 1)
         steps = dict(zip(STEP_STATISTICS, records.T, strict=True))
         self.on_epoch(EpochRecord(epoch + 1, steps, self.images, seconds))
-
-
-def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
-    """The data of `EpochTrainer.train_step` for every epoch from `first` (0-based), without end.
-
-    `from_generator` is avoided because it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process. Then buffers
-    of matrix products go back to the system after each use, and the page faults can take longer than the product.
-    """
-    steps = math.ceil(images / config.batch_size)
-
-    def order(epoch: np.int64) -> np.ndarray:
-        return epoch_order(config.seed, int(epoch), images, config.batch_size)
-
-    def plan(epoch: Any) -> tuple[Any, Any]:
-        drawn = tf.ensure_shape(tf.numpy_function(order, [epoch], tf.int32), (steps, config.batch_size))
-        return drawn, tf.stack([epoch, steps])
-
-    return untuned(tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(plan))
-
-
-def untuned(plans: tf.data.Dataset) -> tf.data.Dataset:
-    """The same without TensorFlow's tuner of pipelines. There is nothing to tune, and the end of an iteration waits for
-    the tuner's thread, which sleeps for twice as long each time: after ten epochs it was up to 18 s.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return plans.with_options(options)
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:

@@ -9,8 +9,9 @@ from src import data, schema
 from src.config import Config, DataConfig
 from src.recording import provenance
 from src.vae.model import VAE
+from src.vae.orders import epoch_order
 from src.vae.probe import Probe
-from src.vae.training import EpochTrainer, epoch_order
+from src.vae.training import EpochTrainer
 from tests.commands import Workplace
 from tests.conftest import small
 from tests.idx_files import write_folder

@@ -8,7 +8,8 @@ from src import seeds
 from src.config.settings import Config
 from src.vae import bounds, densities, draws
 from src.vae.model import VAE, Posterior, reparameterize
-from src.vae.training import epoch_order, make_trainer, train
+from src.vae.orders import epoch_order
+from src.vae.training import make_trainer, train
 from tests.conftest import small
 from tests.vae.models import terms
 
