@@ -16,12 +16,12 @@ from typing import NamedTuple
 import matplotlib
 import pandas as pd
 
-from analysis.report import Question, compute, draw
+from analysis.report import Question, compute, draw, read
 from analysis.report.completeness import totals
 from analysis.report.page import markdown, words
 from analysis.report.writing import clear, write_tables
 from analysis.statistics import COUNTED
-from analysis.store import TAG_PREFIX, ReportError
+from analysis.store import TAG_PREFIX, ReportError, shareable
 from src import ROOT, schema
 
 # Of these packages the versions are told.
@@ -85,7 +85,9 @@ def rebuild(name: str, question: Question, results: Path) -> Path:
         ReportError: there is no such study, or nothing to report.
         OSError: the folder cannot be written to.
     """
-    about, folder, findings = header(ROOT / "sweeps" / f"{name}.yaml"), results / name, compute(question)
+    about, folder = header(ROOT / "sweeps" / f"{name}.yaml"), results / name
+    # Without places: the page is that of the tables which are kept.
+    findings = compute(question, shareable(read(question)))
     shown = draw(findings)
     drawings = [each for each in shown.drawings() if each[1].picture.stem in FIGURES]
     clear(folder)
