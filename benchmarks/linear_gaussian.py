@@ -13,14 +13,15 @@ import argparse
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from benchmarks import machine
+from benchmarks.minibatches import first_rows, minibatch_step
 from benchmarks.options import positive
 from benchmarks.report import markdown, write
 from src import data, schema
@@ -127,40 +128,6 @@ def closed_forms(model: LinearGaussianVAE, x: np.ndarray) -> dict[str, DrawMomen
 def closed_components(model: LinearGaussianVAE, x: np.ndarray) -> dict[str, oracle.Components]:
     """var_data and var_mc of every part over these data, in closed form."""
     return {part: oracle.components(*moments) for part, moments in closed_forms(model, x.astype(np.float64)).items()}
-
-
-def minibatch_step(vae: "VAE", dataset: data.Dataset, config: Config) -> Callable[[Any], Any]:
-    """(rows [B], epoch) -> loss [1], gradients of encoder and decoder, each flat, at frozen weights, in TensorFlow.
-
-    What `EpochTrainer.step` takes in the first step of an epoch, but for the update: the draws are those of that step.
-    """
-    import tensorflow as tf
-
-    from src import seeds
-    from src.vae import gradients, training
-
-    trainer = training.EpochTrainer(vae, dataset, config)
-    cut, size = len(vae.encoder.trainable_variables), config.batch_size
-
-    def step(inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        rows, epoch = inputs
-        counter = seeds.counter_of(epoch, 0)
-        eps = trainer.sampler.draw(trainer.feeds.noise_key, counter, size, config.mc_samples, vae.latent_dim)
-        weights = tf.fill([size], 1 / size)
-        found = gradients.estimate(trainer.estimator, vae, trainer.batch(rows, counter), weights, eps)
-        flat = [tf.reshape(gradient, [-1]) for gradient in found.gradients]
-        return found.loss[None], tf.concat(flat[:cut], axis=0), tf.concat(flat[cut:], axis=0)
-
-    return step
-
-
-def first_rows(dataset: data.Dataset, config: Config, replicates: int) -> tuple[np.ndarray, np.ndarray]:
-    """The images of the first step of so many epochs, [R, B], B of N without replacement, and the epochs, [R]."""
-    from src.vae import orders
-
-    images, size = len(dataset.train), config.batch_size
-    found = (orders.epoch_order(config.seed, epoch, images, size) for epoch in range(replicates))
-    return np.stack([order[0] for order in found]), np.arange(replicates, dtype=np.int64)
 
 
 def minibatches(vae: "VAE", dataset: data.Dataset, config: Config, replicates: int) -> dict[str, np.ndarray]:

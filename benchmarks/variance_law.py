@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from analysis import style
 from benchmarks import machine
-from benchmarks.linear_gaussian import first_rows, minibatch_step
+from benchmarks.minibatches import first_rows, minibatch_step
 from benchmarks.options import positive, positives
 from benchmarks.report import markdown, write
 from src import data, schema
