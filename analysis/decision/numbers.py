@@ -172,6 +172,7 @@ def differences(contrasts: list[Contrast]) -> pd.DataFrame:
         rows.append(
             {key: str(value) for key, value in each.group.items()}
             | {"factor": design.factor, "level": each.level, "reference": each.reference, "metric": design.metric}
+            | (dict(zip(("tuned", "reference_tuned"), each.tuned, strict=True)) if design.tune else {})
             | {"margin": design.margin, "n_max": design.n_max, "comparisons": design.comparisons}
             | {name: getattr(judged.pairs, name) for name in ("n", "mean", "sd", "correlation")}
             | {"low": judged.interval.low, "high": judged.interval.high}

@@ -177,7 +177,9 @@ class StudyConfig:
         "max", "value of study.factor that the others are compared with: max, min or the value itself", identity=False
     )
     tune: str | None = setting(
-        None, "setting chosen for every cell by its validation NLL, such as learning_rate", identity=False
+        None,
+        "setting chosen for every value by the validation NLL, with study.until=decided in the first seed",
+        identity=False,
     )
 
 

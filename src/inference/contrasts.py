@@ -11,7 +11,7 @@ import numpy as np
 from src import schema
 from src.inference.design import Design
 from src.inference.pairs import discordance, paired
-from src.inference.runs import Run, opponents, paired_runs, plain, shared
+from src.inference.runs import Run, choice, opponents, paired_runs, plain, shared
 from src.inference.verdict import Judgement, Verdict, judge
 
 # Draws are too few where a fifth of them moves a difference by more than this share of the margin.
@@ -34,6 +34,7 @@ class Contrast(NamedTuple):
         group: what its runs share; see `naming`.
         level, reference: values of the factor.
         judgement: what the pairs prove.
+        tuned: the chosen values of design.tune, of the level and of the reference; None where none is chosen.
         pairs: the runs that are compared.
         unpaired: why pairs of runs were left out, with their number; empty where none was.
         moved: what a fifth of the draws changes of the mean difference, in its unit; nan where the score has no draws.
@@ -45,6 +46,7 @@ class Contrast(NamedTuple):
     level: float | str
     reference: float | str
     judgement: Judgement
+    tuned: tuple[Any, Any]
     pairs: tuple[Pair, ...]
     unpaired: str
     moved: float
@@ -101,6 +103,7 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
             plain(level[0].settings[design.factor]),
             plain(reference[0].settings[design.factor]),
             judge(found, design),
+            (choice(level, design.tune), choice(reference, design.tune)),
             tuple(score for score in scores if not math.isnan(score.level + score.reference)),
             unpaired,
             math.nan if axis else moved_by_draws(pairs, design),

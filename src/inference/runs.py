@@ -86,20 +86,25 @@ def reference_level(levels: Sequence[float | str], design: Design) -> float | st
     return next((level for level in levels if str(level) == design.reference), None)
 
 
-def tuned(runs: Sequence[Run], design: Design) -> list[Run]:
-    """Of the runs of one level, those whose value of `design.tune` has the best mean validation NLL over seeds."""
-    if design.tune is None:
-        return list(runs)
-    by_value = defaultdict[Any, list[Run]](list)
+def choice(runs: Sequence[Run], key: str | None) -> Any:
+    """The value of a setting with the best mean validation NLL among the runs of one level; None before any score.
+
+    The mean is over the seeds that all values have, so the choice stays when later seeds have the chosen one alone.
+    Where no seed is common, it is over all of them.
+    """
+    scores = defaultdict[Any, dict[int, float]](dict)
     for run in runs:
-        by_value[run.settings.get(design.tune)].append(run)
+        if key is not None and not math.isnan(score := run.score(schema.VALIDATION_NLL.key)):
+            scores[run.settings.get(key)][run.seed] = score
+    common = set.intersection(*map(set, scores.values())) if scores else set()
+    means = {value: fmean(known[seed] for seed in common or known) for value, known in scores.items()}
+    return min(means, key=means.__getitem__, default=None)
 
-    def validation(value: Any) -> float:
-        scores = [each.score(schema.VALIDATION_NLL.key) for each in by_value[value]]
-        known = [score for score in scores if not math.isnan(score)]
-        return fmean(known) if known else math.inf
 
-    return by_value[min(by_value, key=validation)]
+def tuned(runs: Sequence[Run], key: str | None) -> list[Run]:
+    """Of the runs of one level, those with the chosen value of a setting; all where there is nothing to choose."""
+    chosen = choice(runs, key)
+    return [run for run in runs if key is None or chosen is None or run.settings.get(key) == chosen]
 
 
 def opponents(runs: Sequence[Run], design: Design) -> list[tuple[list[Run], list[Run]]]:
@@ -111,7 +116,7 @@ def opponents(runs: Sequence[Run], design: Design) -> list[tuple[list[Run], list
             by_level[plain(run.settings[design.factor])].append(run)
         levels = sorted(by_level, key=lambda level: (isinstance(level, str), level))
         reference = reference_level(levels, design)
-        chosen = {level: tuned(by_level[level], design) for level in levels}
+        chosen = {level: tuned(by_level[level], design.tune) for level in levels}
         found += [(chosen[level], chosen[reference]) for level in levels if reference not in (None, level)]
     return found
 

@@ -32,8 +32,10 @@ def group_name(contrast: Contrast, keys: Sequence[str]) -> str:
 
 
 def versus(contrast: Contrast) -> str:
-    factor = contrast.judgement.design.factor
-    return f"{named(factor, contrast.level)} - {named(factor, contrast.reference)}"
+    """What is subtracted from what, each with the value that was chosen for it where a setting is tuned."""
+    design, both = contrast.judgement.design, (contrast.level, contrast.reference)
+    chosen = ["" if value is None else f" ({named(str(design.tune), value)})" for value in contrast.tuned]
+    return " - ".join(named(design.factor, value) + own for value, own in zip(both, chosen, strict=True))
 
 
 def ends(interval: Interval) -> str:

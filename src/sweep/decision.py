@@ -98,6 +98,7 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
     """The cells to launch next: whole seeds of what is still open, in the order of seeds; none where the study ends.
 
     Until the first verdicts are due all seeds that they need are taken at once, then as many as keep the workers busy.
+    Where a setting is tuned, the first seed goes alone, with all of its values, and later seeds have the chosen one.
 
     Args:
         plan: of all cells and seeds.
@@ -111,7 +112,7 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
         return []
     least = max(each.judgement.design.n0 - each.judgement.pairs.n for each in found if each.open)
     per_seed = sum(item.cell.config.seed == seeds[0] for item in needed)
-    count = max(1, least, plan.workers // per_seed)
+    count = 1 if any(each.open and untuned(each) for each in found) else max(1, least, plan.workers // per_seed)
     wave = [item for item in needed if item.cell.config.seed in seeds[:count]]
     try:
         return fit_to_budget(wave, None if math.isinf(seconds) else max(seconds, 0.0), plan.workers)[0]
@@ -121,31 +122,55 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
         return []
 
 
+def untuned(contrast: Contrast) -> bool:
+    """Whether a setting is still to be chosen for one of its two values."""
+    return contrast.judgement.design.tune is not None and None in contrast.tuned
+
+
 def is_needed(cell: Cell, found: Iterable[Contrast]) -> bool:
-    """Whether a cell is one of the two values of an open contrast, in its group."""
+    """Whether a cell is one of the two values of an open contrast, in its group, with the setting chosen for it."""
     settings = identifying(cell.config)
     return any(
-        plain(settings[each.judgement.design.factor]) in (each.level, each.reference)
+        any(
+            plain(settings[design.factor]) == value and (chosen is None or settings[str(design.tune)] == chosen)
+            for value, chosen in zip((each.level, each.reference), each.tuned, strict=True)
+        )
         and all(settings[key] == value for key, value in each.group.items())
         for each in found
         if each.open
+        for design in [each.judgement.design]
     )
 
 
 def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
     """What a study is going to take, from its plan and the contrasts of the seeds that are finished already."""
-    by_seed = defaultdict[int, list[float]](list)
+    by_seed = defaultdict[int, list[Planned]](list)
     for item in plan.launch:
-        by_seed[item.cell.config.seed].append(item.cost.seconds)
-    a_seed = max((makespan(seconds, plan.workers) for seconds in by_seed.values()), default=0.0)
+        if is_needed(item.cell, found):
+            by_seed[item.cell.config.seed].append(item)
+    a_seed = max((makespan(of_chosen(items, design), plan.workers) for items in by_seed.values()), default=0.0)
+    first = by_seed[min(by_seed, default=0)]
+    tuning = makespan((item.cost.seconds for item in first), plan.workers) - makespan(
+        of_chosen(first, design), plan.workers
+    )
+    with_tuning = f", and {clock(tuning)} more for the first, which has all of {design.tune}" if tuning else ""
     alpha, looks = design.alpha / design.comparisons, range(design.n0, (design.n_max or design.n0) + 1)
     spreads = {n: design.margin * n**0.5 / design.bound(n, alpha) for n in looks}
     likely = ", ".join(f"{n} up to {spreads[n]:.2g}" for n in sorted({looks[0], looks[len(looks) // 2], looks[-1]}))
     known = [each.judgement.pairs.sd for each in found if each.judgement.pairs.sd > 0]
     now = f"; so far {max(known):.2g}" if known else ""
     return (
-        f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each; "
-        f"first verdicts after {design.n0}, {clock(design.n0 * a_seed)}\n"
+        f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
+        f"{with_tuning}; first verdicts after {design.n0}, {clock(tuning + design.n0 * a_seed)}\n"
         f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
         f"{likely}{now}"
     )
+
+
+def of_chosen(planned: Iterable[Planned], design: Design) -> Iterable[float]:
+    """Seconds of the cells of a seed that has the chosen value of the tuned setting alone: of the longest, at most."""
+    longest = defaultdict[str, float](float)
+    for item in planned:
+        rest = {key: value for key, value in identifying(item.cell.config).items() if key != design.tune}
+        longest[str(rest)] = max(longest[str(rest)], item.cost.seconds)
+    return longest.values()

@@ -146,6 +146,21 @@ def test_each_value_is_tuned_by_its_validation_nll_never_by_the_test_nll():
     assert len(contrasts(runs, DESIGN)) == 2
 
 
+def test_what_the_first_seed_chose_stays_when_later_seeds_have_it_alone():
+    """The mean over all seeds would change to the other rate: later seeds are harder here."""
+    runs = tuning(1e-3, 100.0, 90.0) + [each for each in tuning(1e-4, 101.0, 80.0) if each.seed == 0]
+    (found,) = contrasts(runs, Design(0.5, NLL, tune="learning_rate"))
+    assert found.tuned == (1e-3, 1e-3)
+    assert found.judgement.pairs.n == 5
+
+
+def test_nothing_is_chosen_before_a_run_has_a_validation_score():
+    planned = [run(seed, 0.0, status="", mc_samples=k, learning_rate=rate)
+               for k in (1, 5) for rate in (1e-3, 1e-4) for seed in range(5)]  # fmt: skip
+    (found,) = contrasts(planned, Design(0.5, NLL, tune="learning_rate"))
+    assert (found.tuned, found.judgement.pairs.n, found.open) == ((None, None), 0, True)
+
+
 def path(nll, seconds):
     epochs = np.arange(1.0, len(nll) + 1)
     return {schema.TEST_NLL.key: np.asarray(nll, float), "epochs": epochs, "seconds": np.asarray(seconds, float)}

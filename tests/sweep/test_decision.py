@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from scipy import stats
 
 from src import schema
-from src.config import Config, ConfigError, StudyConfig, identifying
+from src.config import Config, ConfigError, DataConfig, StudyConfig, identifying
 from src.inference import Design, Verdict, contrasts, critical_values
+from src.inference.words import versus
 from src.recording.cost import CALIBRATED, Cost
 from src.sweep.decision import as_run, design_of, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
@@ -36,18 +38,22 @@ def plan_of(cells, workers=1, seconds=60.0):
     return Plan([Planned(cell, Cost(seconds, 1e9, CALIBRATED)) for cell in longest_first], [], workers, None)
 
 
-def ledger(nll, status=schema.FINISHED):
-    return SimpleNamespace(status=status, tags={}, latest=lambda: {NLL: nll})
+def ledger(nll, status=schema.FINISHED, **metrics):
+    return SimpleNamespace(status=status, tags={}, latest=lambda: {NLL: nll} | metrics)
 
 
-def run_study(cells, score, workers=1):
+def scored(score):
+    return ledger(score) if isinstance(score, float) else score
+
+
+def run_study(cells, score, workers=1, study=STUDY):
     """The waves of a study as the sweeper launches them; returns its contrasts and the cells of each wave."""
-    plan, design = plan_of(cells, workers), design_of(STUDY, cells)
+    plan, design = plan_of(cells, workers), design_of(study, cells)
     runs, done, waves = {cell.fingerprint: as_run(cell, None) for cell in cells}, [], []
     while wave := next_wave(plan, done, contrasts(list(runs.values()), design), math.inf):
         waves.append([item.cell for item in wave])
         done += waves[-1]
-        runs |= {cell.fingerprint: as_run(cell, ledger(score(cell))) for cell in waves[-1]}
+        runs |= {cell.fingerprint: as_run(cell, scored(score(cell))) for cell in waves[-1]}
     return contrasts(list(runs.values()), design), waves
 
 
@@ -71,6 +77,49 @@ def test_a_decided_value_gets_no_more_seeds_the_reference_does():
     assert [len(wave) for wave in waves] == [12, *[2] * 6]
     assert {cell.config.mc_samples for wave in waves[1:] for cell in wave} == {5, 25}
     assert [each.judgement.pairs.n for each in found] == [4, 10]
+
+
+TUNED = StudyConfig(until="decided", margin=1.0, seeds=10, tune="learning_rate")
+
+
+def tuned_grid():
+    return [
+        cell._replace(config=replace(cell.config, learning_rate=rate), fingerprint=f"{cell.fingerprint}-{rate}")
+        for cell in grid(study=TUNED, data=DataConfig(validation_size=5000))
+        for rate in (1e-2, 1e-3, 1e-4)
+    ]
+
+
+def test_a_setting_is_tuned_in_the_first_seed_and_later_seeds_have_the_chosen_value():
+    best = {1: 1e-3, 5: 1e-4}  # by the validation NLL; the test NLL is the least at 1e-2
+
+    def score(cell):
+        rate = cell.config.learning_rate
+        validation = 0.0 if rate == best[cell.config.mc_samples] else 9.0
+        return ledger(80.0 + cell.config.mc_samples / 5 - 60 * rate, **{schema.VALIDATION_NLL.key: validation})
+
+    cells = tuned_grid()
+    (found,), waves = run_study(cells, score, study=TUNED)
+    assert [len(wave) for wave in waves] == [6, 6]
+    assert {cell.config.seed for cell in waves[0]} == {0}
+    assert {(cell.config.mc_samples, cell.config.learning_rate) for cell in waves[1]} == set(best.items())
+    assert found.tuned == (1e-3, 1e-4)
+    assert (found.judgement.pairs.n, found.undecided) == (4, False)
+    assert versus(found) == "K=1 (learning_rate=0.001) - K=5 (learning_rate=0.0001)"
+
+
+def test_where_the_first_seed_has_no_score_the_next_one_is_tuned():
+    cells = [cell for cell in tuned_grid() if cell.config.seed < 5]
+    _, waves = run_study(cells, lambda cell: ledger(math.nan, schema.FAILED), study=TUNED)
+    assert [len(wave) for wave in waves] == [6] * 5
+
+
+def test_the_price_of_tuning_is_that_of_the_first_seed():
+    cells = tuned_grid()
+    design = design_of(TUNED, cells)
+    text = price(plan_of(cells), design, contrasts([as_run(cell, None) for cell in cells], design))
+    assert "10 seeds of 2m00s each, and 4m00s more for the first, which has all of learning_rate" in text
+    assert "first verdicts after 4, 12m00s" in text
 
 
 def test_a_budget_takes_whole_seeds_and_refuses_what_has_no_room_for_one():
