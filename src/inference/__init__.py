@@ -16,6 +16,7 @@ from src.inference.words import (
     ends,
     named,
     place,
+    proves,
     short,
     stated,
     table,

@@ -12,10 +12,12 @@ from tests.commands import BRIEF, CLOCKED, Workplace
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 CELLS = {
     "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 36, "estimators": 36, "bounds": 36,
-    "fashion": 18, "conv": 12, "burda": 18,
+    "fashion": 18, "conv": 12, "burda": 18, "burda_gap": 2,
 }  # fmt: skip
 # A plan needs the data: Fashion-MNIST is not in the repository, and a Workplace has 250 training images.
-HERE = {"fashion": ["data=mnist"], "burda_k": ["data.validation_size=50"]}
+HERE = {
+    "fashion": ["data=mnist"], "burda_k": ["data.validation_size=50"], "burda_gap": ["data.test_size=120"],
+}  # fmt: skip
 
 
 def numbers(place, run_id):

@@ -1,0 +1,181 @@
+"""Rebuild the answer over all studies: python -m analysis.answer
+
+Reads results/*/ and compares, in each setting of each study, every value of mc_samples with the largest. Writes the table
+into README.md and docs/answer.md, between the lines <!-- answer --> and <!-- end of answer -->, and the figure
+docs/figures/answer.png. The text around them is written by hand; python -m analysis.check compares its numbers.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.decision import signed, spaced
+from analysis.display import NONE, significant
+from analysis.report import Question, compute
+from analysis.statistics.amounts import SECONDS
+from analysis.store import K, ReportError
+from src import ROOT, inference, schema
+from src.inference import Contrast, Verdict
+
+PAGES = ("README.md", "docs/answer.md")
+BLOCK = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTALL)
+HEADS = ("setting", "smallest K not worse", "differences and intervals", "pairs", "at equal seconds", "seconds per epoch")
+ROW_INCHES = 0.42
+
+
+class Setting(NamedTuple):
+    """What a study compares in one setting.
+
+    study: its name. place: which setting; empty where there is one. ended, timed: a contrast for each smaller K with the
+    largest, at the end of training and at equal seconds.
+    """
+
+    study: str
+    place: str
+    ended: list[Contrast]
+    timed: list[Contrast]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(filter(None, [self.study, self.place]))
+
+
+def settings(results: Path) -> Iterator[Setting]:
+    """Those of all studies that compare values of mc_samples with the largest, in the order of names.
+
+    Raises:
+        ReportError: the tables of a study cannot be read.
+    """
+    for file in sorted(results.glob("*/runs.parquet")):
+        found = compute(Question(str(file.parent), schema.EXPERIMENT, [])).decision
+        ended, timed = inference.by_group(found.contrasts), inference.by_group(found.matched[SECONDS])
+        for place, group in ended.items():
+            design = group[0].judgement.design
+            if (design.factor, design.reference) == (K, "max"):
+                yield Setting(file.parent.name, place, group, timed[place])
+
+
+def row(setting: Setting, studies: str) -> list[str]:
+    """The row of a setting; studies: their folder, as the page has it."""
+    link = f"[{setting.study}]({studies}/{setting.study}/README.md)"
+    return [
+        ", ".join(filter(None, [link, setting.place])),
+        enough(setting.ended),
+        "; ".join(map(difference, setting.ended)),
+        ", ".join(dict.fromkeys(str(each.judgement.pairs.n) for each in setting.ended)),
+        at_equal_seconds(setting.timed),
+        price(setting.ended),
+    ]
+
+
+def enough(ended: Sequence[Contrast]) -> str:
+    """The smallest K that is proven not worse than the largest; the largest where all are proven worse."""
+    proven = [each.level for each in ended if inference.proves(each, Verdict.NOT_WORSE)]
+    undecided = any(each.undecided for each in ended)
+    return "undecided" if undecided and not proven else called([*proven, ended[0].reference][0])
+
+
+def called(level: float | str) -> str:
+    return inference.named(K, level)
+
+
+def difference(each: Contrast) -> str:
+    """The mean difference from the largest, with the interval on which its verdict rests."""
+    told = inference.ends(inference.telling(each)).replace("-", "−")
+    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({told})"
+
+
+def at_equal_seconds(timed: Sequence[Contrast]) -> str:
+    """Which values are proven better or worse than the largest at equal seconds, with their differences."""
+    said = [
+        f"{called(each.level)} {verdict} ({signed(each.judgement.pairs.mean)})"
+        for each in timed
+        for verdict in (Verdict.BETTER, Verdict.WORSE)
+        if inference.proves(each, verdict)
+    ]
+    return ", ".join(said) or "undecided"
+
+
+def price(ended: Sequence[Contrast]) -> str:
+    """Seconds of an epoch at every K."""
+    known = {each.level: each.epoch_seconds[0] for each in ended} | {ended[0].reference: ended[0].epoch_seconds[1]}
+    return ", ".join(f"{significant(seconds)} at {level:g}" for level, seconds in known.items()) or NONE
+
+
+def table(found: Sequence[Setting], studies: str) -> str:
+    """The table, in Markdown; studies: their folder, as the page has it."""
+    rows = [HEADS, ["---"] * len(HEADS), *(row(each, studies) for each in found)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+def draw(found: Sequence[Setting]) -> Figure:
+    """Differences from the largest K, a row per setting and a colour per K: seeds, means, intervals, the margin."""
+    contrasts = [each for setting in found for each in setting.ended]
+    margin, colours = contrasts[0].judgement.design.margin, style.sequential([each.level for each in contrasts])
+    figure = Figure(figsize=(8.5, 1.2 + ROW_INCHES * len(found)), layout="constrained")
+    ax = figure.subplots()
+    ax.axvspan(-margin, margin, color=style.GRID)
+    ax.axvline(0, color=style.MUTED, linewidth=1)
+    for place, setting in enumerate(found):
+        for each, height in zip(setting.ended, np.linspace(-0.18, 0.18, len(setting.ended)), strict=True):
+            y, colour, interval = place + height, colours[str(each.level)], inference.telling(each)
+            seeds = [pair.level - pair.reference for pair in each.pairs]
+            ax.plot(seeds, [y] * len(seeds), ".", color=colour, markersize=3, alpha=0.6)
+            if np.isfinite(interval.low):
+                ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.5)
+            ax.plot(each.judgement.pairs.mean, y, "o", color=colour, markersize=5)
+    for label, colour in colours.items():
+        ax.plot([], [], "o", color=colour, label=f"K = {label}")
+    ax.set(xlabel="final test NLL, difference from the largest K [nats/image]", ylim=(len(found) - 0.5, -0.5))
+    # Linear within the margin: settings differ by a factor of a hundred.
+    ax.set_xscale("symlog", linthresh=margin)
+    ax.set_yticks(range(len(found)), [spaced(each.name) for each in found])
+    ax.grid(visible=False, axis="y")
+    figure.legend(loc="outside upper right", ncols=len(colours))
+    return figure
+
+
+def rebuild(results: Path, root: Path) -> list[Path]:
+    """Write table and figure, and return the files. Raises ReportError, or OSError where a page cannot be written."""
+    found = list(settings(results))
+    if not found:
+        raise ReportError(f"No study compares values of {K}. Expected folders of `make results`. Received: {results}.")
+    pages, figure = [root / page for page in PAGES], root / "docs" / "figures" / "answer.png"
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        if not BLOCK.search(text):
+            raise ReportError(f"{page} has no place for the table. Expected {BLOCK.pattern}. Put both lines there.")
+        made = table(found, os.path.relpath(results, page.parent))
+        page.write_text(BLOCK.sub(lambda place, made=made: f"{place[1]}\n{made}\n{place[2]}", text), encoding="utf-8")
+    with style.applied():
+        draw(found).savefig(figure)
+    return [*pages, figure]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Rebuild. Returns 0 on success, 2 with one message on stderr where it cannot be."""
+    style_ = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.answer", description=__doc__, formatter_class=style_)
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
+    options = parser.parse_args(arguments)
+    matplotlib.use("Agg")
+    try:
+        for file in rebuild(options.results, ROOT):
+            print(file)
+    except (ReportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
