@@ -1,7 +1,7 @@
 """Rebuild the answer over all studies: python -m analysis.answer
 
-Reads results/*/ and compares, in each setting of each study, every value of mc_samples with the largest. Writes the table
-into README.md and docs/answer.md, between the lines <!-- answer --> and <!-- end of answer -->, and the figure
+Reads results/*/ and compares, in each setting of each study, every value of mc_samples with the largest. Writes the
+table into README.md and docs/answer.md, between the lines <!-- answer --> and <!-- end of answer -->, and the figure
 docs/figures/answer.png. The text around them is written by hand; python -m analysis.check compares its numbers.
 """
 
@@ -15,34 +15,38 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import style
+from analysis import probe, style
 from analysis.decision import signed, spaced
-from analysis.display import NONE, significant
-from analysis.report import Question, compute
+from analysis.display import NONE, interval, significant
+from analysis.report import Findings, Question, compute
+from analysis.statistics import SETTING
 from analysis.statistics.amounts import SECONDS
-from analysis.store import K, ReportError
+from analysis.store import B, K, ReportError
 from src import ROOT, inference, schema
 from src.inference import Contrast, Verdict
 
 PAGES = ("README.md", "docs/answer.md")
 BLOCK = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTALL)
-HEADS = ("setting", "smallest K not worse", "differences and intervals", "pairs", "at equal seconds", "seconds per epoch")
+HEADS = ("setting", "smallest K not worse", "differences and intervals", "pairs", "at equal seconds", "K* of the probe",
+         "seconds per epoch")  # fmt: skip
 ROW_INCHES = 0.42
 
 
 class Setting(NamedTuple):
     """What a study compares in one setting.
 
-    study: its name. place: which setting; empty where there is one. ended, timed: a contrast for each smaller K with the
-    largest, at the end of training and at equal seconds.
+    study: its name. place: which setting; empty where there is one. ended, timed: a contrast for each smaller K with
+    the largest, at the end of training and at equal seconds. best: K* by the last probe of the smallest K.
     """
 
     study: str
     place: str
     ended: list[Contrast]
     timed: list[Contrast]
+    best: str
 
     @property
     def name(self) -> str:
@@ -56,12 +60,26 @@ def settings(results: Path) -> Iterator[Setting]:
         ReportError: the tables of a study cannot be read.
     """
     for file in sorted(results.glob("*/runs.parquet")):
-        found = compute(Question(str(file.parent), schema.EXPERIMENT, [])).decision
-        ended, timed = inference.by_group(found.contrasts), inference.by_group(found.matched[SECONDS])
+        found = compute(Question(str(file.parent), schema.EXPERIMENT, []))
+        ended, timed = map(inference.by_group, (found.decision.contrasts, found.decision.matched[SECONDS]))
         for place, group in ended.items():
             design = group[0].judgement.design
             if (design.factor, design.reference) == (K, "max"):
-                yield Setting(file.parent.name, place, group, timed[place])
+                yield Setting(file.parent.name, place, group, timed[place], best(found, group[0]))
+
+
+def best(found: Findings, smallest: Contrast) -> str:
+    """K* of the last probe of the runs of the smallest K, with its interval; a dash without one."""
+    cell = {K: smallest.level, B: smallest.group[B]}
+    runs = found.runs[found.runs["run_id"].isin([pair.runs[0] for pair in smallest.pairs])]
+    points = probe.last_probe(probe.headline(found.points))
+    mine = points[points[SETTING].isin(runs[SETTING]) & (points[probe.PART] == "all")]
+    mine = mine[(mine[list(cell)] == pd.Series(cell)).all(axis=1)]
+    return (
+        f"{significant(mine[probe.BEST_K].iloc[0])} ({interval(mine.iloc[0], f'{probe.BEST_K}_')})"
+        if len(mine)
+        else NONE
+    )
 
 
 def row(setting: Setting, studies: str) -> list[str]:
@@ -73,6 +91,7 @@ def row(setting: Setting, studies: str) -> list[str]:
         "; ".join(map(difference, setting.ended)),
         ", ".join(dict.fromkeys(str(each.judgement.pairs.n) for each in setting.ended)),
         at_equal_seconds(setting.timed),
+        setting.best,
         price(setting.ended),
     ]
 
@@ -127,11 +146,11 @@ def draw(found: Sequence[Setting]) -> Figure:
     ax.axvline(0, color=style.MUTED, linewidth=1)
     for place, setting in enumerate(found):
         for each, height in zip(setting.ended, np.linspace(-0.18, 0.18, len(setting.ended)), strict=True):
-            y, colour, interval = place + height, colours[str(each.level)], inference.telling(each)
+            y, colour, told = place + height, colours[str(each.level)], inference.telling(each)
             seeds = [pair.level - pair.reference for pair in each.pairs]
             ax.plot(seeds, [y] * len(seeds), ".", color=colour, markersize=3, alpha=0.6)
-            if np.isfinite(interval.low):
-                ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.5)
+            if np.isfinite(told.low):
+                ax.plot([told.low, told.high], [y, y], color=colour, linewidth=1.5)
             ax.plot(each.judgement.pairs.mean, y, "o", color=colour, markersize=5)
     for label, colour in colours.items():
         ax.plot([], [], "o", color=colour, label=f"K = {label}")
