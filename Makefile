@@ -51,6 +51,7 @@ results: setup
 	@test -f sweeps/$(NAME).yaml || { echo "Which study? Expected NAME=one of:" $$(ls sweeps | sed 's/.yaml//') >&2; exit 2; }
 	$(RUN) -m src.train +sweep=$(NAME) tracking.experiment=$(NAME) tracking.runs=runs/results/$(NAME) $(ARGS)
 	$(RUN) -m analysis.results $(NAME)
+	$(RUN) -m analysis.answer
 
 train: setup
 	$(RUN) -m src.train $(ARGS)

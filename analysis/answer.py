@@ -33,6 +33,7 @@ BLOCK = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTALL)
 HEADS = ("setting", "smallest K not worse", "differences and intervals", "pairs", "at equal seconds", "K* of the probe",
          "seconds per epoch")  # fmt: skip
 ROW_INCHES = 0.42
+TICKS = (1, 3, 10, 30, 100)  # nats/image, beside the margin
 
 
 class Setting(NamedTuple):
@@ -72,14 +73,10 @@ def best(found: Findings, smallest: Contrast) -> str:
     """K* of the last probe of the runs of the smallest K, with its interval; a dash without one."""
     cell = {K: smallest.level, B: smallest.group[B]}
     runs = found.runs[found.runs["run_id"].isin([pair.runs[0] for pair in smallest.pairs])]
-    points = probe.last_probe(probe.headline(found.points))
-    mine = points[points[SETTING].isin(runs[SETTING]) & (points[probe.PART] == "all")]
-    mine = mine[(mine[list(cell)] == pd.Series(cell)).all(axis=1)]
-    return (
-        f"{significant(mine[probe.BEST_K].iloc[0])} ({interval(mine.iloc[0], f'{probe.BEST_K}_')})"
-        if len(mine)
-        else NONE
-    )
+    last = probe.last_probe(probe.headline(found.points))
+    mine = last[last[SETTING].isin(runs[SETTING]) & (last[probe.PART] == "all")]
+    points = mine[(mine[list(cell)] == pd.Series(cell)).all(axis=1)].to_dict("records")
+    return f"{significant(points[0][probe.BEST_K])} ({interval(points[0], f'{probe.BEST_K}_')})" if points else NONE
 
 
 def row(setting: Setting, studies: str) -> list[str]:
@@ -139,7 +136,8 @@ def table(found: Sequence[Setting], studies: str) -> str:
 def draw(found: Sequence[Setting]) -> Figure:
     """Differences from the largest K, a row per setting and a colour per K: seeds, means, intervals, the margin."""
     contrasts = [each for setting in found for each in setting.ended]
-    margin, colours = contrasts[0].judgement.design.margin, style.sequential([each.level for each in contrasts])
+    margin, levels = contrasts[0].judgement.design.margin, {each.level for each in contrasts}
+    colours = style.sequential(levels | {each.reference for each in contrasts})
     figure = Figure(figsize=(8.5, 1.2 + ROW_INCHES * len(found)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-margin, margin, color=style.GRID)
@@ -152,14 +150,19 @@ def draw(found: Sequence[Setting]) -> Figure:
             if np.isfinite(told.low):
                 ax.plot([told.low, told.high], [y, y], color=colour, linewidth=1.5)
             ax.plot(each.judgement.pairs.mean, y, "o", color=colour, markersize=5)
-    for label, colour in colours.items():
-        ax.plot([], [], "o", color=colour, label=f"K = {label}")
+    for level in sorted(levels, key=float):
+        ax.plot([], [], "o", color=colours[str(level)], label=f"K = {level}")
     ax.set(xlabel="final test NLL, difference from the largest K [nats/image]", ylim=(len(found) - 0.5, -0.5))
     # Linear within the margin: settings differ by a factor of a hundred.
     ax.set_xscale("symlog", linthresh=margin)
+    reach = max(map(abs, ax.get_xlim()))
+    marks = [mark for mark in (margin, *TICKS) if margin <= mark <= reach]
+    ax.set_xticks([0, *(sign * mark for mark in marks for sign in (-1, 1))])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.set_yticks(range(len(found)), [spaced(each.name) for each in found])
     ax.grid(visible=False, axis="y")
-    figure.legend(loc="outside upper right", ncols=len(colours))
+    figure.legend(loc="outside upper right", ncols=len(levels))
     return figure
 
 
@@ -173,8 +176,8 @@ def rebuild(results: Path, root: Path) -> list[Path]:
         text = page.read_text(encoding="utf-8")
         if not BLOCK.search(text):
             raise ReportError(f"{page} has no place for the table. Expected {BLOCK.pattern}. Put both lines there.")
-        made = table(found, os.path.relpath(results, page.parent))
-        page.write_text(BLOCK.sub(lambda place, made=made: f"{place[1]}\n{made}\n{place[2]}", text), encoding="utf-8")
+        block = f"\\1\n{table(found, os.path.relpath(results, page.parent))}\n\\2"
+        page.write_text(BLOCK.sub(block, text), encoding="utf-8")
     with style.applied():
         draw(found).savefig(figure)
     return [*pages, figure]
