@@ -6,7 +6,7 @@ from src.recording.cost import Cost, costs, disk_bytes, matmul_rate, multiply_ad
 from src.recording.ledger import Ledger, Runs, attempt_numbers, held, is_held
 from src.recording.provenance import cpu_info, cpu_name, fingerprint, git, package_version, rounding, tags
 from src.recording.recorder import Recorder, record, resume
-from src.recording.study import RunFailed, Study, UnfinishedError
+from src.recording.study import RunFailed, Study, UnfinishedError, titled
 from src.recording.uploader import (
     catch_up,
     close_as_killed,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from src.config import Config, flatten, title
+
 # Every launcher passes the environment on to its workers.
 VARIABLE = "VAE_MC_SAMPLES_STUDY"
 
@@ -28,12 +30,14 @@ class Study:
         name: its folder's name.
         costs: predicted seconds of every cell, in the order of their numbers.
         started: seconds since the Unix epoch.
+        varying: keys of the settings in which its cells differ, beside K, B and the seed.
     """
 
     key: str
     name: str
     costs: list[float]
     started: float
+    varying: list[str]
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -54,3 +58,9 @@ class Study:
         """Predicted seconds until the last cell ends, with `share` of cell number `cell` done."""
         done = sum(self.costs[:cell]) + share * self.costs[cell]
         return (time.time() - self.started) * (sum(self.costs) - done) / done
+
+
+def titled(config: Config, study: Study | None) -> str:
+    """The name of a run, for people; that of a study's cell tells it from the study's others."""
+    values = flatten(config)
+    return " ".join([title(config), *(f"{key}={values[key]}" for key in (study.varying if study else ()))])

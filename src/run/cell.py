@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 
 from src import data, recording, schema
-from src.config import Config, clock, flatten, source_digest, title
+from src.config import Config, clock, flatten, source_digest
 from src.data import Dataset
-from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study
+from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study, titled
 from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
-from src.run.progress import EpochBar
+from src.run.progress import EpochBar, numbered
 from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs_for, train
 
 log = logging.getLogger(__name__)
@@ -31,24 +31,24 @@ def run(config: Config, number: int | None) -> None:
         RunFailed: the run diverged or raised.
     """
     study = Study.current() if number is not None else None
-    runs = Runs(config.tracking)
+    runs, name = Runs(config.tracking), titled(config, study)
     home = runs.home(config, recording.fingerprint(config))
     if recording.is_held(home):
-        log.info("%s is being run by another process; waiting until that one ends", title(config))
+        log.info("%s is being run by another process; waiting until that one ends", name)
     with recording.held(home):
         ledger = attempt(config, runs, home, study)
         if ledger is None:
-            log.info("%s was finished by another process meanwhile", title(config))
+            log.info("%s was finished by another process meanwhile", name)
             return
         try:
             with recording.record(ledger, runs) as recorder:
                 final = train_and_evaluate(config, recorder, EpochBar(config, study, number))
         except Diverged as error:
-            log.error("%s diverged: %s", title(config), error)
-            raise RunFailed(title(config)) from error
+            log.error("%s diverged: %s", name, error)
+            raise RunFailed(name) from error
         except Exception as error:
-            log.exception("%s failed", title(config))
-            raise RunFailed(title(config)) from error
+            log.exception("%s failed", name)
+            raise RunFailed(name) from error
         finally:
             if ledger.status != schema.KILLED:  # only a killed run is continued
                 recording.discard_checkpoints(ledger.folder)
@@ -62,14 +62,14 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
     """
     latest = next(reversed(runs.attempts(home)), None)
     if latest is not None and latest.status in (schema.RUNNING, schema.KILLED):
-        log.info("%s is continued (%s)", title(config), latest.folder)
+        log.info("%s is continued (%s)", titled(config, study), latest.folder)
         return recording.resume(latest, runs)
     if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
         return None
     number = 1 + max(recording.attempt_numbers(home), default=0)
     params = {**flatten(config), **code(config), schema.NLL_KIND: nll_kind(config)}
     tags = recording.tags(config) | ({schema.SWEEP: study.name} if study else {})
-    return runs.begin(home / str(number), title(config), study.key if study else None, params, tags)
+    return runs.begin(home / str(number), titled(config, study), study.key if study else None, params, tags)
 
 
 def code(config: Config) -> dict[str, str]:
@@ -165,10 +165,9 @@ def peak_rss_bytes() -> int:
 
 def last_line(config: Config, study: Study | None, number: int | None, final: dict[str, float]) -> str:
     """The line that is printed when a run has finished."""
-    place = f"cell {number + 1}/{len(study.costs)}  " if study and number is not None else ""
     nll, sem = final[schema.FINAL_TEST_NLL.key], final[schema.FINAL_TEST_NLL_SEM.key]
     scored = f"a subset of {config.evaluation.final_images} images" if config.evaluation.final_images else "images"
     return (
-        f"{place}{title(config)}  finished in {clock(final[schema.RUN_SECONDS.key])}  "
+        f"{numbered(config, study, number)}  finished in {clock(final[schema.RUN_SECONDS.key])}  "
         f"test {nll_kind(config)} {nll:.2f} +- {sem:.2f} nats/image (SE over {scored})"
     )

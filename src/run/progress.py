@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from tqdm import tqdm
 
 from src import schema
-from src.config import Config, clock, title
-from src.recording import Study
+from src.config import Config, clock
+from src.recording import Study, titled
 
 # Beside other workers; None: where the output is not a terminal.
 HIDDEN = True if os.environ.get("TQDM_DISABLE") == "1" else None
@@ -17,6 +17,12 @@ SHOWN = {
     "test NLL": (schema.TEST_NLL.key, ".2f"),
     "images/s": (schema.TRAIN_IMAGES_PER_SECOND.key, ",.0f"),
 }
+
+
+def numbered(config: Config, study: Study | None, cell: int | None) -> str:
+    """The name of a run, after its number in its study."""
+    place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
+    return place + titled(config, study)
 
 
 class EpochBar:
@@ -30,10 +36,8 @@ class EpochBar:
 
     def __init__(self, config: Config, study: Study | None, cell: int | None):
         self.study, self.cell, self.epochs = study, cell, config.epochs
-        place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
-        self.bar = tqdm(
-            total=config.epochs, desc=place + title(config), unit="epoch", disable=HIDDEN, dynamic_ncols=True
-        )
+        named = numbered(config, study, cell)
+        self.bar = tqdm(total=config.epochs, desc=named, unit="epoch", disable=HIDDEN, dynamic_ncols=True)
 
     def __enter__(self) -> "EpochBar":
         return self

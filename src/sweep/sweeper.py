@@ -40,7 +40,7 @@ from src.sweep.ledgers import outcome, representative
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
-from src.sweep.words import aligned, counted, describe, summary
+from src.sweep.words import aligned, counted, describe, summary, varying
 
 log = logging.getLogger(__name__)
 
@@ -184,16 +184,16 @@ class StudySweeper(Sweeper):
     ) -> tuple[list[Outcome], list[Cell]]:
         """Run cells on whichever launcher; returns how they ended, and which exceeded their time limit."""
         assert self.launcher is not None
-        study = Study(ledger.key, ledger.folder.name, [item.cost.seconds for item in planned], started)
+        cells, costs = [item.cell for item in planned], [item.cost.seconds for item in planned]
+        study = Study(ledger.key, ledger.folder.name, costs, started, varying(cells))
         results: Sequence[JobReturn] = []
         with study.shared():
             try:
-                results = self.launcher.launch([list(item.cell.overrides) for item in planned], initial_job_idx=0)
+                results = self.launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
             except ConfigError:
                 raise
             except Exception as error:
                 log.error("The launcher gave up (%s: %s)", type(error).__name__, error)
-        cells = [item.cell for item in planned]
         values = [result._return_value for result in results]
         lost = {cell.fingerprint: v for cell, v in zip(cells, values, strict=False) if isinstance(v, CellLost)}
         late = [cell for cell in cells if isinstance(lost.get(cell.fingerprint), TimeLimitExceeded)]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from src import schema
-from src.config import clock
+from src.config import clock, flatten
 from src.recording import disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, makespan
 
@@ -20,6 +20,8 @@ STATUSES = {
     schema.KILLED: "killed",
     DROPPED: "dropped (by the budget)",
 }
+# What a title names, see config.title.
+TITLED = (schema.MC_SAMPLES.key, schema.BATCH_SIZE.key, schema.SEED.key)
 # Cells listed before the rest is counted: of those to run, and of those that are not.
 SHOWN, SHOWN_BRIEFLY = 30, 8
 
@@ -67,6 +69,15 @@ def labelled(cells: Sequence[Cell]) -> dict[str, str]:
     shared = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
     own = [[item for item in cell.overrides if item not in shared] or ["defaults"] for cell in cells]
     return dict(zip((cell.fingerprint for cell in cells), aligned(own), strict=True))
+
+
+def varying(cells: Sequence[Cell]) -> list[str]:
+    """The settings in which cells differ, beside those that a title has; of a preset its name."""
+    known = flatten(cells[0].config)
+    shared = set.intersection(*(set(cell.overrides) for cell in cells))
+    keys = [item.lstrip("+").partition("=")[0] for cell in cells for item in cell.overrides if item not in shared]
+    named = dict.fromkeys(key if key in known else f"{key}.name" for key in keys)
+    return [key for key in named if key in known and key not in TITLED]
 
 
 def seeds(cells: Iterable[Cell]) -> str:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from src import schema
 from src.config import Config, ConfigError
+from src.recording import Study, titled
 from src.recording.cost import CALIBRATED, RECORDED, Cost, disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, Planned, fit_to_budget, make_plan, makespan, select
-from src.sweep.words import describe, summary
+from src.sweep.words import describe, summary, varying
 
 NOON = datetime(2030, 5, 17, 12, 0)
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING)
@@ -273,3 +274,26 @@ def test_a_summary_names_every_cell_that_was_not_dropped_and_counts_them():
         "killed    mc_samples=5  seed=0  run -  died",
         "2 of 4 cells finished in 1m30s: 1 finished, 1 skipped (finished before), 1 diverged, 1 killed",
     ]
+
+
+def test_a_cell_is_named_by_what_tells_it_from_the_others_of_its_study():
+    rates, epochs = (1e-3, 3e-3), "epochs=20"
+    cells = [
+        Cell((f"mc_samples={k}", epochs, "+data=mnist", f"learning_rate={rate}"),
+             Config(mc_samples=k, learning_rate=rate), f"{k}-{rate}")
+        for k, rate in product((1, 5), rates)
+    ]  # fmt: skip
+    assert varying(cells) == ["learning_rate"]
+    study = Study("key", "name", [1.0] * 4, 0.0, varying(cells))
+    assert [titled(cell.config, study) for cell in cells[:2]] == [
+        "K=1 B=100 seed=0 learning_rate=0.001", "K=1 B=100 seed=0 learning_rate=0.003",
+    ]  # fmt: skip
+    assert titled(cells[1].config, None) == "K=1 B=100 seed=0"
+
+
+def test_of_a_preset_that_varies_the_name_is_named():
+    assert varying([Cell((f"model={name}",), Config(), name) for name in ("post", "conv")]) == ["model.name"]
+
+
+def test_a_single_cell_differs_from_none():
+    assert varying(grid((1,), (0,))) == []
