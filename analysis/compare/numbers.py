@@ -16,7 +16,7 @@ from analysis.decision.numbers import ENDED, MACHINE, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
 from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
-from src.inference import Contrast, Design, contrasts, judge, opponents, t_interval, withheld
+from src.inference import Contrast, Design, contrasts, judged_by, opponents, t_interval
 
 STUDY, STUDIES = "study", ("A", "B")
 # A ratio of times is a difference of these.
@@ -96,8 +96,7 @@ def once(each: Contrast) -> Contrast:
     judged, n = each.judgement, each.judgement.pairs.n
     if n < 2:
         return each
-    fixed = judge(judged.pairs, replace(judged.design, n0=n, n_max=n))
-    return withheld(each._replace(judgement=fixed))
+    return judged_by(each, replace(judged.design, n0=n, n_max=n))
 
 
 def more_pairs(each: Contrast) -> int | None:
@@ -105,7 +104,8 @@ def more_pairs(each: Contrast) -> int | None:
     judged, pairs = each.judgement, each.judgement.pairs
 
     def decides(n: int) -> bool:
-        interval, directional = (t_interval(replace(pairs, n=n), judged.alpha / sides) for sides in (1, 2))
+        once = (t_interval(replace(pairs, n=n), judged.alpha / sides).wider(each.moved) for sides in (1, 2))
+        interval, directional = once
         return interval.high < judged.design.margin or directional.low > judged.design.margin
 
     if each.obstacle or not pairs.sd > 0 or not decides(MOST_PAIRS):

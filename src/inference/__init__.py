@@ -1,7 +1,7 @@
 """Paired differences over seeds, intervals that stay valid however often one looks, and what they prove."""
 
 from src.inference.calibrate import critical_values
-from src.inference.contrasts import Contrast, at_margin, contrasts, withheld
+from src.inference.contrasts import Contrast, at_margin, contrasts, judged_by
 from src.inference.design import Design
 from src.inference.intervals import Interval, t_interval, t_sequence, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired

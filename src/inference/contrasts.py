@@ -14,9 +14,6 @@ from src.inference.pairs import discordance, paired
 from src.inference.runs import Run, choice, opponents, paired_runs, plain, shared
 from src.inference.verdict import Judgement, Verdict, judge
 
-# Draws are too few where a fifth of them moves a difference by more than this share of the margin.
-DRAWS_SHARE = 1 / 5
-
 
 class Pair(NamedTuple):
     """The scores of two runs of one seed, in the unit of the metric, and the runs' names."""
@@ -37,7 +34,8 @@ class Contrast(NamedTuple):
         tuned: the chosen values of design.tune, of the level and of the reference; None where none is chosen.
         pairs: the runs that are compared.
         unpaired: why pairs of runs were left out, with their number; empty where none was.
-        moved: what a fifth of the draws changes of the mean difference, in its unit; nan where the score has no draws.
+        moved: what a fifth of the draws changes of the mean difference, in its unit; 0 where the score has no draws.
+            More draws are taken to change no more than that: the intervals are wider by it.
         unscored: why the pairs have no difference; empty where they have one.
         epoch_seconds, run_seconds: medians of the last epoch and of a whole run, of the level and of the reference.
     """
@@ -57,7 +55,7 @@ class Contrast(NamedTuple):
     @property
     def obstacle(self) -> str:
         """Why more seeds cannot decide; empty where they can."""
-        if self.unscored or not self.moved > DRAWS_SHARE * self.judgement.design.margin:
+        if self.unscored or not (self.undecided and self.moved >= self.judgement.design.margin):
             return self.unscored
         return f"a fifth of the draws moves the difference by {self.moved:.2f}: raise evaluation.final_iw_samples"
 
@@ -97,34 +95,30 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
         unscored = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
     elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (found.n or axis):
         unscored = f"the runs have no {design.metric}"
-    return withheld(
-        Contrast(
-            shared(level[0], design),
-            plain(level[0].settings[design.factor]),
-            plain(reference[0].settings[design.factor]),
-            judge(found, design),
-            (choice(level, design.tune), choice(reference, design.tune)),
-            tuple(score for score in scores if not math.isnan(score.level + score.reference)),
-            unpaired,
-            math.nan if axis else moved_by_draws(pairs, design),
-            unscored,
-            (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
-            (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
-        )
+    moved = 0.0 if axis else moved_by_draws(pairs, design)
+    return Contrast(
+        shared(level[0], design),
+        plain(level[0].settings[design.factor]),
+        plain(reference[0].settings[design.factor]),
+        judge(found, design, moved),
+        (choice(level, design.tune), choice(reference, design.tune)),
+        tuple(score for score in scores if not math.isnan(score.level + score.reference)),
+        unpaired,
+        moved,
+        unscored,
+        (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
+        (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
     )
 
 
 def at_margin(found: Contrast, margin: float) -> Contrast:
     """The same pairs judged at another margin. Intervals hold for all margins at once."""
-    judgement = judge(found.judgement.pairs, replace(found.judgement.design, margin=margin))
-    return withheld(found._replace(judgement=judgement))
+    return judged_by(found, replace(found.judgement.design, margin=margin))
 
 
-def withheld(found: Contrast) -> Contrast:
-    """Undecided where something is in the way of a verdict, whatever the interval."""
-    if not found.obstacle:
-        return found
-    return found._replace(judgement=replace(found.judgement, verdicts=(Verdict.UNDECIDED,), pairs_needed=None))
+def judged_by(found: Contrast, design: Design) -> Contrast:
+    """The same pairs judged by another design of the same metric."""
+    return found._replace(judgement=judge(found.judgement.pairs, design, found.moved))
 
 
 def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]:
@@ -140,14 +134,13 @@ def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]
 
 
 def moved_by_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> float:
-    """What a fifth of the draws changes of the mean difference of importance-weighted scores; nan for other scores."""
+    """What a fifth of the draws changes of the mean difference of importance-weighted scores; 0 for other scores."""
 
     def mean(key: str) -> float:
         return paired([a.score(key) for a, _ in pairs], [b.score(key) for _, b in pairs], design.diverged).mean
 
-    if design.metric != schema.FINAL_TEST_NLL.key:
-        return math.nan
-    return abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
+    moved = abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
+    return moved if design.metric == schema.FINAL_TEST_NLL.key and math.isfinite(moved) else 0.0
 
 
 def typical(runs: Sequence[Run], metric: str) -> float:

@@ -14,6 +14,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def wider(self, by: float) -> "Interval":
+        """Both ends further out."""
+        return Interval(self.low - by, self.high + by)
+
 
 def around(mean: float, sd: float, n: int, bound: float) -> Interval:
     """mean +- bound sd / sqrt(n); infinite where mean, sd or bound is not finite."""

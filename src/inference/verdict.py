@@ -62,7 +62,7 @@ def _verdicts(interval: Interval, directional: Interval, margin: float) -> tuple
     return found if DECISIONS.intersection(found) else (*found, Verdict.UNDECIDED)
 
 
-def judge(pairs: Paired, design: Design) -> Judgement:
+def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
     """What n pairs prove under the design, at any of its looks.
 
         equivalent: the interval lies within +-delta;   not worse: its upper end lies below +delta
@@ -71,6 +71,8 @@ def judge(pairs: Paired, design: Design) -> Judgement:
     Args:
         pairs: the differences A - B of the first n seeds, in the unit of design.margin.
         design: fixed before the first of them.
+        bias: what the mean difference may be off by, however many pairs there are, in the same unit; both intervals
+            are wider by it on each side.
     Returns:
         Over all looks and all comparisons a false equivalence has probability at most alpha, a false `not worse` too, a
         false direction alpha / 2 a side, whatever the rule of stopping, for iid normal differences. Symmetric heavy
@@ -84,7 +86,7 @@ def judge(pairs: Paired, design: Design) -> Judgement:
 
     def at(n: int) -> tuple[tuple[Verdict, ...], Interval, Interval]:
         interval, directional = (
-            around(pairs.mean, pairs.sd, n, design.bound(n, level)) for level in (alpha, alpha / 2)
+            around(pairs.mean, pairs.sd, n, design.bound(n, level)).wider(bias) for level in (alpha, alpha / 2)
         )
         return _verdicts(interval, directional, design.margin), interval, directional
 
