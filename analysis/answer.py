@@ -185,8 +185,8 @@ def rebuild(results: Path, root: Path) -> list[Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Rebuild. Returns 0 on success, 2 with one message on stderr where it cannot be."""
-    style_ = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m analysis.answer", description=__doc__, formatter_class=style_)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.answer", description=__doc__, formatter_class=raw)
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
     matplotlib.use("Agg")
