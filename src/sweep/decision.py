@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -101,19 +102,19 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
     Where a setting is tuned, the first seed goes alone, with all of its values, and later seeds have the chosen one.
 
     Args:
-        plan: of all cells and seeds.
+        plan: of all cells and seeds, or of those that are needed.
         done: cells that have been launched.
         found: the contrasts of the seeds so far.
         seconds: left of the budget.
     """
-    needed = [item for item in plan.launch if item.cell not in done and is_needed(item.cell, found)]
-    seeds = sorted({item.cell.config.seed for item in needed})
+    left = [item for item in needed(plan, found).launch if item.cell not in done]
+    seeds = sorted({item.cell.config.seed for item in left})
     if not seeds:
         return []
     least = max(each.judgement.design.n0 - each.judgement.pairs.n for each in found if each.open)
-    per_seed = sum(item.cell.config.seed == seeds[0] for item in needed)
+    per_seed = sum(item.cell.config.seed == seeds[0] for item in left)
     count = 1 if any(each.open and untuned(each) for each in found) else max(1, least, plan.workers // per_seed)
-    wave = [item for item in needed if item.cell.config.seed in seeds[:count]]
+    wave = [item for item in left if item.cell.config.seed in seeds[:count]]
     try:
         return fit_to_budget(wave, None if math.isinf(seconds) else max(seconds, 0.0), plan.workers)[0]
     except ConfigError:
@@ -125,6 +126,11 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
 def untuned(contrast: Contrast) -> bool:
     """Whether a setting is still to be chosen for one of its two values."""
     return contrast.judgement.design.tune is not None and None in contrast.tuned
+
+
+def needed(plan: Plan, found: Sequence[Contrast]) -> Plan:
+    """The plan without the cells that no open contrast needs."""
+    return plan._replace(launch=[item for item in plan.launch if is_needed(item.cell, found)])
 
 
 def is_needed(cell: Cell, found: Iterable[Contrast]) -> bool:
@@ -146,22 +152,22 @@ def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
     """What a study is going to take, from its plan and the contrasts of the seeds that are finished already."""
     by_seed = defaultdict[int, list[Planned]](list)
     for item in plan.launch:
-        if is_needed(item.cell, found):
-            by_seed[item.cell.config.seed].append(item)
-    a_seed = max((makespan(of_chosen(items, design), plan.workers) for items in by_seed.values()), default=0.0)
+        by_seed[item.cell.config.seed].append(item)
+    lasts = partial(makespan, workers=plan.workers)
+    a_seed = max((lasts(of_chosen(items, design)) for items in by_seed.values()), default=0.0)
     first = by_seed[min(by_seed, default=0)]
-    tuning = makespan((item.cost.seconds for item in first), plan.workers) - makespan(
-        of_chosen(first, design), plan.workers
-    )
+    tuning = lasts(item.cost.seconds for item in first) - lasts(of_chosen(first, design))
     with_tuning = f", and {clock(tuning)} more for the first, which has all of {design.tune}" if tuning else ""
     alpha, looks = design.alpha / design.comparisons, range(design.n0, (design.n_max or design.n0) + 1)
     spreads = {n: design.margin * n**0.5 / design.bound(n, alpha) for n in looks}
     likely = ", ".join(f"{n} up to {spreads[n]:.2g}" for n in sorted({looks[0], looks[len(looks) // 2], looks[-1]}))
     known = [each.judgement.pairs.sd for each in found if each.judgement.pairs.sd > 0]
     now = f"; so far {max(known):.2g}" if known else ""
+    lacking = max((design.n0 - each.judgement.pairs.n for each in found if each.open), default=0)
+    ahead = f"; first verdicts after {design.n0}, {clock(tuning + lacking * a_seed)}" if lacking > 0 else ""
     return (
         f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
-        f"{with_tuning}; first verdicts after {design.n0}, {clock(tuning + design.n0 * a_seed)}\n"
+        f"{with_tuning}{ahead}\n"
         f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
         f"{likely}{now}"
     )

@@ -31,6 +31,7 @@ from src.sweep.compose import check, composer, expand
 from src.sweep.decision import (
     design_of,
     judged,
+    needed,
     next_wave,
     price,
     record_design,
@@ -89,6 +90,8 @@ class StudySweeper(Sweeper):
         runs, started = Runs(cells[0].config.tracking), time.time()
         design, plan = design_of(study, cells), self.plan(cells, runs, study)
         look = partial(judged, cells, runs, design)
+        if study.until:
+            plan = needed(plan, look())
         log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
         if study.until:
             log.info("%s", price(plan, design, look()))

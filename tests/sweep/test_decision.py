@@ -15,7 +15,7 @@ from src.config import Config, ConfigError, DataConfig, StudyConfig, identifying
 from src.inference import Design, Verdict, contrasts, critical_values
 from src.inference.words import versus
 from src.recording.cost import CALIBRATED, Cost
-from src.sweep.decision import as_run, design_of, next_wave, price, record_design, seeds_of_study
+from src.sweep.decision import as_run, design_of, needed, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 from tests.statistics import Z
@@ -198,6 +198,25 @@ def test_the_price_names_seeds_minutes_and_spreads():
     assert "1 comparison, at most 10 seeds of 2m00s each; first verdicts after 4, 8m00s" in text
     least = 2 / critical_values(10, 0.05)[0]
     assert f"4 up to {least:.2g}" in text
+
+
+def test_the_plan_of_a_study_that_goes_on_has_the_cells_that_are_still_needed():
+    """K = 1 is decided after four seeds; K = 5 is not, and needs the reference too."""
+    cells = grid((1, 5, 25))
+    scores = {1: lambda seed: 9.0 + seed / 1e3, 5: lambda seed: 6.0 * (seed % 2) - 3.0, 25: float}
+    runs = [
+        as_run(cell, ledger(scores[cell.config.mc_samples](cell.config.seed)) if cell.config.seed < 4 else None)
+        for cell in cells
+    ]
+    design = design_of(STUDY, cells)
+    found = contrasts(runs, design)
+    plan = needed(plan_of([cell for cell in cells if cell.config.seed >= 4]), found)
+    assert [(item.cell.config.mc_samples, item.cell.config.seed) for item in plan.launch] == [
+        (k, seed) for k in (25, 5) for seed in range(4, 10)
+    ]
+    text = price(plan, design, found)
+    assert "of 2m00s each\n" in text
+    assert "first verdicts" not in text
 
 
 def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
