@@ -177,9 +177,7 @@ class StudyConfig:
         "max", "value of study.factor that the others are compared with: max, min or the value itself", identity=False
     )
     tune: str | None = setting(
-        None,
-        "setting chosen for every value by the validation NLL, with study.until=decided in the first seed",
-        identity=False,
+        None, "setting chosen for each value by its validation NLL, of the first seed in a study", identity=False
     )
 
 
