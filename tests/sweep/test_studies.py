@@ -159,7 +159,7 @@ def test_a_budget_leaves_whole_seeds_out_and_says_so(grid):
         (["-m", "hydra/launcher=ray"], ["This launcher is not installed", "requirements-cluster.lock"]),
         (["-m", "hydra/launcher=pol"], ["hydra/launcher has no option pol", "basic, pool"]),
         (["-m", "hydra/launcher=pool", "hydra.launcher.workers=0"], ["hydra.launcher.workers must be a positive"]),
-        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_k, conv, estimators"]),
+        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_gap, burda_k, conv, estimators"]),
     ],
 )
 def test_wrong_plans_are_refused_with_the_remedy(tmp_path, overrides, parts):
