@@ -9,13 +9,11 @@ report.md, and report.html, one file that opens from disk.
 import argparse
 import math
 import os
-import signal
 import sys
-from collections.abc import Iterator
+import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 import matplotlib
 
@@ -105,32 +103,11 @@ def report(question: Question, folder: Path) -> None:
     print("", *(line for each in answers(findings.decision, findings.runs) for line in each.lines), sep="\n")
 
 
-def rounds(seconds: float) -> Iterator[None]:
-    """Now, and again so many seconds after each round, until Ctrl-C. A round is finished first; a second one breaks it.
-
-    KeyboardInterrupt alone would not do: where it is raised in a callback of the garbage collector it is lost.
-    """
-    ended = SimpleQueue[None]()  # the one queue that a handler of signals may put into
-
-    def end(*_: object) -> None:
-        ended.put(None)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, end)
-    try:
-        while True:
-            yield
-            with suppress(Empty):
-                return ended.get(timeout=seconds)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def watch(question: Question, folder: Path, seconds: float) -> None:
     """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
     seen, said, last = "", "", None
     with suppress(KeyboardInterrupt):
-        for _ in rounds(seconds):
+        while True:
             try:
                 tables = read(question)
                 text = f"{tables.runs.to_json(date_format='iso')} {len(tables.history)}"
@@ -144,6 +121,7 @@ def watch(question: Question, folder: Path, seconds: float) -> None:
                 if str(error) != said:
                     said = str(error)
                     print(f"waiting: {error}", flush=True)
+            time.sleep(seconds)
     if last:
         write(*last, folder)
 

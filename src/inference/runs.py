@@ -23,7 +23,7 @@ class Run:
     """What a comparison needs of a run that has ended or stands for one that was lost.
 
     settings: by key, those of its identity; the seed is apart.
-    status: one of schema's.
+    status: one of schema's; empty for a run to come.
     metrics: the last value of each.
     machine: processor and threads: numbers of a seed are equal bit for bit for one of them only.
     paths: by epoch: test/nll, and the axes of `matched`, all [E]; empty where they are not asked for.
@@ -122,9 +122,10 @@ def opponents(runs: Sequence[Run], design: Design) -> list[tuple[list[Run], list
 
 
 def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tuple[Run, Run]], str]:
-    """The runs of both values of the factor by seed, and why others of one seed are no pairs."""
-    others = {run.seed: run for run in reference}
-    both = [(run, others[run.seed]) for run in sorted(level, key=lambda run: run.seed) if run.seed in others]
+    """The runs of both values of the factor by seed, and why others of one seed are no pairs; without those to come."""
+    others = {run.seed: run for run in reference if run.status}
+    begun = sorted((run for run in level if run.status), key=lambda run: run.seed)
+    both = [(run, others[run.seed]) for run in begun if run.seed in others]
     return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
 
 

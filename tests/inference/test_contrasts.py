@@ -73,6 +73,13 @@ def test_runs_of_two_machines_or_of_two_trunks_are_no_pairs_and_that_is_said():
     assert (found.judgement.pairs.n, found.unpaired) == (5, "1 pair left out: different states at the fork")
 
 
+def test_a_run_to_come_is_no_pair_that_was_left_out():
+    runs = cells({1: 0.0, 5: 0.0})
+    runs[5] = run(5, math.nan, machine="", status="", mc_samples=1)
+    (found,) = contrasts(runs, DESIGN)
+    assert (found.judgement.pairs.n, found.unpaired) == (5, "")
+
+
 def test_a_diverged_run_stays_in_its_pair_and_no_seed_can_decide_any_more():
     runs = cells({1: 0.0, 5: 0.0})
     runs[2] = run(2, math.nan, status=schema.DIVERGED, mc_samples=1)

@@ -14,7 +14,7 @@ import pytest
 
 from analysis import decision
 from analysis.report import Question, compute
-from analysis.report.__main__ import main, parse, rounds
+from analysis.report.__main__ import main, parse
 from src import schema
 from tests.commands import wait_until
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve, study
@@ -212,25 +212,6 @@ def test_a_watched_report_follows_the_runs_until_it_is_interrupted(tmp_path):
         process.kill()
     assert (process.returncode, errors) == (0, "")
     assert 'http-equiv="refresh"' not in report.read_text(encoding="utf-8")
-
-
-def interrupted(times):
-    """Rounds that are interrupted so often in the first one; what they have finished."""
-    finished = []
-    for _ in rounds(600):
-        for _ in range(times):
-            signal.raise_signal(signal.SIGINT)
-        finished.append("a round")
-    return finished
-
-
-def test_an_interrupt_ends_after_the_round_and_a_second_one_breaks_it():
-    before = signal.getsignal(signal.SIGINT)
-    assert len(interrupted(1)) == 1
-    assert signal.getsignal(signal.SIGINT) == before
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(2)
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "soon"])
