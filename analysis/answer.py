@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import probe, style
-from analysis.decision import signed, spaced
+from analysis.decision import signed, spaced, told
 from analysis.display import NONE, interval, significant
 from analysis.report import Findings, Question, compute
+from analysis.report.writing import told_or_refused
 from analysis.statistics import SETTING
 from analysis.statistics.amounts import SECONDS
 from analysis.store import B, K, ReportError
@@ -106,8 +106,7 @@ def called(level: float | str) -> str:
 
 def difference(each: Contrast) -> str:
     """The mean difference from the largest, with the interval on which its verdict rests."""
-    told = inference.ends(inference.telling(each)).replace("-", "−")
-    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({told})"
+    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({told(each)})"
 
 
 def at_equal_seconds(timed: Sequence[Contrast]) -> str:
@@ -123,8 +122,8 @@ def at_equal_seconds(timed: Sequence[Contrast]) -> str:
 
 def price(ended: Sequence[Contrast]) -> str:
     """Seconds of an epoch at every K."""
-    known = {each.level: each.epoch_seconds[0] for each in ended} | {ended[0].reference: ended[0].epoch_seconds[1]}
-    return ", ".join(f"{significant(seconds)} at {level:g}" for level, seconds in known.items()) or NONE
+    known = inference.epoch_seconds(ended)
+    return ", ".join(f"{significant(seconds)} at {level:g}" for level, seconds in known.items())
 
 
 def table(found: Sequence[Setting], studies: str) -> str:
@@ -144,11 +143,11 @@ def draw(found: Sequence[Setting]) -> Figure:
     ax.axvline(0, color=style.MUTED, linewidth=1)
     for place, setting in enumerate(found):
         for each, height in zip(setting.ended, np.linspace(-0.18, 0.18, len(setting.ended)), strict=True):
-            y, colour, told = place + height, colours[str(each.level)], inference.telling(each)
+            y, colour, ends = place + height, colours[str(each.level)], inference.telling(each)
             seeds = [pair.level - pair.reference for pair in each.pairs]
             ax.plot(seeds, [y] * len(seeds), ".", color=colour, markersize=3, alpha=0.6)
-            if np.isfinite(told.low):
-                ax.plot([told.low, told.high], [y, y], color=colour, linewidth=1.5)
+            if np.isfinite(ends.low):
+                ax.plot([ends.low, ends.high], [y, y], color=colour, linewidth=1.5)
             ax.plot(each.judgement.pairs.mean, y, "o", color=colour, markersize=5)
     for level in sorted(levels, key=float):
         ax.plot([], [], "o", color=colours[str(level)], label=f"K = {level}")
@@ -189,14 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m analysis.answer", description=__doc__, formatter_class=raw)
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
-    matplotlib.use("Agg")
-    try:
-        for file in rebuild(options.results, ROOT):
-            print(file)
-    except (ReportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return told_or_refused(lambda: rebuild(options.results, ROOT))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import pandas as pd
 
 from analysis.report import Question, compute, draw, read
 from analysis.report.completeness import totals
 from analysis.report.page import markdown, words
-from analysis.report.writing import clear, write_tables
+from analysis.report.writing import clear, told_or_refused, write_tables
 from analysis.statistics import COUNTED
 from analysis.store import TAG_PREFIX, ReportError, shareable
 from src import ROOT, schema
@@ -111,13 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--store", default=uri, metavar="PLACE", help=f"MLflow store, or results/NAME ({uri})")
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
-    matplotlib.use("Agg")
-    try:
-        print(rebuild(options.name, Question(options.store, options.name, []), options.results))
-    except (ReportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    question = Question(options.store, options.name, [])
+    return told_or_refused(lambda: [rebuild(options.name, question, options.results)])
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ def more_pairs(each: Contrast) -> int | None:
     judged, pairs = each.judgement, each.judgement.pairs
 
     def decides(n: int) -> bool:
-        once = (t_interval(replace(pairs, n=n), judged.alpha / sides).wider(each.moved) for sides in (1, 2))
-        interval, directional = once
+        at_n = replace(pairs, n=n)
+        interval, directional = (t_interval(at_n, judged.alpha / sides).wider(each.moved) for sides in (1, 2))
         return interval.high < judged.design.margin or directional.low > judged.design.margin
 
     if each.obstacle or not pairs.sd > 0 or not decides(MOST_PAIRS):

@@ -96,8 +96,9 @@ def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line
         pairs = f" (n = {at_time.judgement.pairs.n})" if at_time.judgement.pairs.n != judged.pairs.n else ""
         seconds = NONE if np.isnan(later) else f"{signed(later)}{pairs}: {verdict(at_time)}"
         level = inference.named(judged.design.factor, each.level)
-        told = inference.ends(inference.telling(each)).replace("-", "−")
-        yield Line(level, mean, told, str(judged.pairs.n), verdict(each), seconds, significant(each.epoch_seconds[0]))
+        yield Line(
+            level, mean, told(each), str(judged.pairs.n), verdict(each), seconds, significant(each.epoch_seconds[0])
+        )
     level = inference.named(group[0].judgement.design.factor, group[0].reference)
     yield Line(level, "reference", "", "", "", "", significant(group[0].epoch_seconds[1]))
 
@@ -105,6 +106,11 @@ def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line
 def verdict(each: Contrast) -> str:
     """What is proven, and what is in the way of more."""
     return "; ".join(filter(None, [", ".join(inference.stated(each.judgement.verdicts)), each.obstacle]))
+
+
+def told(each: Contrast) -> str:
+    """The interval on which the verdict rests."""
+    return inference.ends(inference.telling(each)).replace("-", "−")
 
 
 def signed(value: float) -> str:

@@ -1,14 +1,17 @@
 """The files of the report."""
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import matplotlib
 
 from analysis import decision
 from analysis.report.page import markdown, page, words
 from analysis.report.sections import Findings, Shown
 from analysis.statistics import SETTING, completeness
-from analysis.store import Tables, shareable
+from analysis.store import ReportError, Tables, shareable
 from src import schema
 
 # What an earlier report of the same name may have written for other settings and figures.
@@ -69,3 +72,14 @@ def write_tables(new: Callable[[str], Path], findings: Findings) -> None:
 def slug(name: str) -> str:
     """A name with only characters that are safe in a file's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "report"
+
+
+def told_or_refused(write_files: Callable[[], Iterable[Path]]) -> int:
+    """Print the files that are written. Returns 0 on success, 2 with one message on stderr where they cannot be."""
+    matplotlib.use("Agg")
+    try:
+        print(*write_files(), sep="\n")
+    except (ReportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -14,6 +14,7 @@ from src.inference.words import (
     by_group,
     command,
     ends,
+    epoch_seconds,
     named,
     place,
     proves,

@@ -172,12 +172,15 @@ def evidence(each: Contrast) -> str:
     return f"{versus(each)} = {found} ({ends(telling(each))}; n={judged.pairs.n} pairs): {said}"
 
 
+def epoch_seconds(group: Sequence[Contrast]) -> dict[float | str, float]:
+    """Seconds of an epoch, by value of the factor, the reference last."""
+    return {each.level: each.epoch_seconds[0] for each in group} | {group[0].reference: group[0].epoch_seconds[1]}
+
+
 def price(group: Sequence[Contrast]) -> str:
-    """Seconds of an epoch, by value of the factor."""
+    """Seconds of an epoch, in words."""
     factor = group[0].judgement.design.factor
-    known = {each.level: each.epoch_seconds[0] for each in group}
-    known[group[0].reference] = group[0].epoch_seconds[1]
-    told = [f"{seconds:.2g} at {named(factor, k)}" for k, seconds in known.items() if seconds > 0]
+    told = [f"{seconds:.2g} at {named(factor, k)}" for k, seconds in epoch_seconds(group).items() if seconds > 0]
     return ", ".join(told) or "unknown"
 
 

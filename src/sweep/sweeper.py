@@ -90,14 +90,14 @@ class StudySweeper(Sweeper):
         runs, started = Runs(cells[0].config.tracking), time.time()
         design, plan = design_of(study, cells), self.plan(cells, runs, study)
         look = partial(judged, cells, runs, design)
+        ended, found = list[Outcome](), look()
         if study.until:
-            plan = needed(plan, look())
+            plan = needed(plan, found)
         log.info("%s", describe(plan, datetime.now(), free_disk_bytes(runs.root), psutil.virtual_memory().available))
         if study.until:
-            log.info("%s", price(plan, design, look()))
+            log.info("%s", price(plan, design, found))
         if study.plan_only:
             return []
-        ended, found = list[Outcome](), look()
         launched = next_launch(plan, ended, study, started, found)
         if study.until and record_design(design, runs.root / STUDIES, cells) and len(plan.launch) < len(cells):
             log.warning("Some runs are older than this design: it holds only if it was not chosen by looking at them.")

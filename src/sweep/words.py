@@ -64,18 +64,23 @@ def counts(outcomes: Iterable[Outcome]) -> list[str]:
     return [f"{found[status]} {words}" for status, words in STATUSES.items() if found[status]]
 
 
+def distinct(cells: Sequence[Cell]) -> list[list[str]]:
+    """The overrides of each cell that not all cells have."""
+    shared = set.intersection(*(set(cell.overrides) for cell in cells))
+    return [[item for item in cell.overrides if item not in shared] for cell in cells]
+
+
 def labelled(cells: Sequence[Cell]) -> dict[str, str]:
     """By fingerprint, the overrides that tell a cell from the others, in columns; all where it is the only one."""
-    shared = set.intersection(*(set(cell.overrides) for cell in cells)) if len(cells) > 1 else set()
-    own = [[item for item in cell.overrides if item not in shared] or ["defaults"] for cell in cells]
+    given = distinct(cells) if len(cells) > 1 else [list(cell.overrides) for cell in cells]
+    own = [items or ["defaults"] for items in given]
     return dict(zip((cell.fingerprint for cell in cells), aligned(own), strict=True))
 
 
 def varying(cells: Sequence[Cell]) -> list[str]:
     """The settings in which cells differ, beside those that a title has; of a preset its name."""
     known = flatten(cells[0].config)
-    shared = set.intersection(*(set(cell.overrides) for cell in cells))
-    keys = [item.lstrip("+").partition("=")[0] for cell in cells for item in cell.overrides if item not in shared]
+    keys = [item.lstrip("+").partition("=")[0] for items in distinct(cells) for item in items]
     named = dict.fromkeys(key if key in known else f"{key}.name" for key in keys)
     return [key for key in named if key in known and key not in TITLED]
 
