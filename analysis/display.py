@@ -91,11 +91,6 @@ def spread(key: str, write: Write = decimals) -> Callable[[Row], str]:
     return text
 
 
-def counted(n: int, noun: str) -> str:
-    """A number with its noun, in the plural by an s where it is not 1."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def labelled(quantity: Quantity, kind: str) -> Quantity:
     """The quantity named after the kind of NLL that was recorded, such as a pseudo-NLL."""
     return quantity._replace(label=quantity.label.replace(schema.TRUE_NLL, kind))

@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis.compare.numbers import STUDIES, Comparison, more_pairs
-from analysis.display import counted
 from analysis.store import B, K
-from src.inference import Contrast, Verdict, named, naming
+from src.inference import Contrast, Verdict, counted, named, naming
 
 SHOWN, FOUND, UNDECIDED = 0, 1, 3  # exit codes
 NO_GUESS = "how many more seeds would decide is not known"

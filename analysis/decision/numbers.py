@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.statistics import AXES, COUNTED, EPOCH_SECONDS
 from analysis.statistics.amounts import EPOCHS, amounts
-from analysis.statistics.completeness import setting_params
+from analysis.statistics.completeness import listed, setting_params
 from analysis.store import SEED, TAG_PREFIX, B, K, ReportError
 from src import inference, schema
 from src.inference import Contrast, Design, Run
@@ -86,8 +86,7 @@ def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
     fields: dict[str, Any] = {
         name: study[name] for name in ("margin", "metric", "factor", "reference", "tune") if name in study
     }
-    if isinstance(study.get("covarying"), str):
-        fields["covarying"] = [name.strip("' ") for name in study["covarying"].strip("[]").split(",") if name.strip()]
+    fields["covarying"] = listed(study.get("covarying"))
     fields["n_max"] = int(study["seeds"]) if study.get("until") else None
     try:
         return Design(**{"margin": 0.25, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.decision.numbers import Decision
-from analysis.display import NONE, Table, counted, decimals, significant
+from analysis.display import NONE, Table, decimals, significant
 from analysis.statistics.amounts import SECONDS
 from analysis.store import SEED
 from src import inference
-from src.inference import Answer, Contrast, at_margin, command, table
+from src.inference import Answer, Contrast, at_margin, command, counted, table
 from src.schema import Quantity
 
 ERRORS = (
@@ -95,12 +95,9 @@ def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line
         mean = NONE if np.isnan(judged.pairs.mean) else signed(judged.pairs.mean)
         pairs = f" (n = {at_time.judgement.pairs.n})" if at_time.judgement.pairs.n != judged.pairs.n else ""
         seconds = NONE if np.isnan(later) else f"{signed(later)}{pairs}: {verdict(at_time)}"
-        level = inference.named(judged.design.factor, each.level)
-        yield Line(
-            level, mean, told(each), str(judged.pairs.n), verdict(each), seconds, significant(each.epoch_seconds[0])
-        )
-    level = inference.named(group[0].judgement.design.factor, group[0].reference)
-    yield Line(level, "reference", "", "", "", "", significant(group[0].epoch_seconds[1]))
+        level, price = inference.sides(each)[0], significant(each.epoch_seconds[0])
+        yield Line(level, mean, told(each), str(judged.pairs.n), verdict(each), seconds, price)
+    yield Line(inference.sides(group[0])[1], "reference", "", "", "", "", significant(group[0].epoch_seconds[1]))
 
 
 def verdict(each: Contrast) -> str:

@@ -205,7 +205,8 @@ def run_table(runs: pd.DataFrame) -> Table:
 
 def parameter_table(runs: pd.DataFrame) -> Table:
     """The parameters that all runs of a setting share."""
-    shared = runs.iloc[0][completeness.setting_params(runs)].dropna().astype(str).reset_index()
+    names = [name for name in completeness.setting_params(runs) if runs[name].nunique(dropna=False) == 1]
+    shared = runs.iloc[0][names].dropna().astype(str).reset_index()
     return Table("Parameters shared by every run", ["parameter", "value"], shared.to_numpy().tolist())
 
 

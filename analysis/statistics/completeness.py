@@ -1,6 +1,7 @@
 """Which runs stand for which cell, what they cost, and what a grid lacks: failed, diverged, killed and missing runs.
 
-A setting is all parameters but K, B and seed. Only runs of one setting are averaged, over the seeds of a cell.
+A setting is all parameters but K, B, seed and what a study lets vary with K. Only runs of one setting are averaged,
+over the seeds of a cell.
 """
 
 import numpy as np
@@ -20,6 +21,8 @@ MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
 # The median over a run's epochs: an epoch that another program slowed down does not change it.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
 DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder evaluations")
+# The parameter with the settings that may vary with K.
+COVARYING = "study.covarying"
 # The columns that mark() adds to the runs table.
 MARKS = [SETTING, COUNTED, EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]
 
@@ -88,8 +91,20 @@ def setting_params(runs: pd.DataFrame) -> list[str]:
 def varying(runs: pd.DataFrame) -> list[str]:
     """The columns in which settings differ: parameters, the kind of NLL first, and the version of the numerics."""
     identity = setting_params(runs) + [name for name in (NUMERICS_TAG,) if name in runs]
-    differing = [name for name in identity if runs[name].nunique(dropna=False) > 1]
+    differing = {name for name in identity if runs[name].nunique(dropna=False) > 1} - accompanying(runs)
     return sorted(differing, key=lambda name: (name != schema.NLL_KIND, name))
+
+
+def accompanying(runs: pd.DataFrame) -> set[str]:
+    """The parameters, such as epochs, that the study lets vary with K, and that have one value for each K and B."""
+    lists = runs[COVARYING].unique() if COVARYING in runs else []
+    names = set(listed(lists[0])) if len(lists) == 1 else set()
+    return {name for name in names & set(runs) if runs.groupby(CELL)[name].nunique(dropna=False).max() == 1}
+
+
+def listed(text: object) -> list[str]:
+    """The names in a list as it was recorded, such as "['epochs']"; none where none was."""
+    return [name.strip("' ") for name in text.strip("[]").split(",") if name.strip()] if isinstance(text, str) else []
 
 
 def nll_kind(runs: pd.DataFrame) -> str:

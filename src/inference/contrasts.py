@@ -55,7 +55,10 @@ class Contrast(NamedTuple):
     @property
     def obstacle(self) -> str:
         """Why more seeds cannot decide; empty where they can."""
-        if self.unscored or not (self.undecided and self.moved >= self.judgement.design.margin):
+        mean, margin = self.judgement.pairs.mean, self.judgement.design.margin
+        # With ever more seeds the intervals shrink to mean +- moved.
+        blocked = self.moved >= margin and abs(mean) <= self.moved and mean + self.moved >= margin
+        if self.unscored or not (self.undecided and blocked):
             return self.unscored
         return f"a fifth of the draws moves the difference by {self.moved:.2f}: raise evaluation.final_iw_samples"
 

@@ -17,6 +17,11 @@ SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
 UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural by an s where it is not 1."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def short(key: str) -> str:
     """A setting as sentences name it."""
     return SHORT.get(key, key)
@@ -31,11 +36,16 @@ def group_name(contrast: Contrast, keys: Sequence[str]) -> str:
     return " ".join(named(key, contrast.group[key]) for key in keys if key in contrast.group)
 
 
-def versus(contrast: Contrast) -> str:
-    """What is subtracted from what, each with the value that was chosen for it where a setting is tuned."""
+def sides(contrast: Contrast) -> list[str]:
+    """The level and the reference, each with the value that was chosen for it where a setting is tuned."""
     design, both = contrast.judgement.design, (contrast.level, contrast.reference)
     chosen = ["" if value is None else f" ({named(str(design.tune), value)})" for value in contrast.tuned]
-    return " - ".join(named(design.factor, value) + own for value, own in zip(both, chosen, strict=True))
+    return [named(design.factor, value) + own for value, own in zip(both, chosen, strict=True)]
+
+
+def versus(contrast: Contrast) -> str:
+    """What is subtracted from what."""
+    return " - ".join(sides(contrast))
 
 
 def ends(interval: Interval) -> str:
@@ -117,9 +127,13 @@ def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
 
 
 def place(contrast: Contrast, keys: Sequence[str]) -> str:
-    """What distinguishes the runs of a contrast, and where they were forked; keys: naming() of all."""
-    fork = contrast.group.get("fork.epochs", 0)
-    return ", ".join(filter(None, [group_name(contrast, keys), f"forked after epoch {fork}" if fork else ""]))
+    """What distinguishes the runs of a contrast, what varies with the factor, and where they were forked.
+
+    keys: naming() of all.
+    """
+    design, fork = contrast.judgement.design, contrast.group.get("fork.epochs", 0)
+    said = [f"{key} varies with {short(design.factor)}" for key in design.covarying]
+    return ", ".join(filter(None, [group_name(contrast, keys), *said, f"forked after epoch {fork}" if fork else ""]))
 
 
 def found(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> Answer:
@@ -197,10 +211,10 @@ def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: 
     more = [each.judgement.pairs_needed for each in open_ones]
     if None in more:  # beyond the last look: new seeds, whose number is fixed beforehand
         pairs = total = max(tost_pairs(spread, design.margin, design.alpha / design.comparisons), have + 1)
-        text = f"A new study of about {pairs} pairs"
+        text = f"A new study of about {counted(pairs, 'pair')}"
     else:
         pairs = max(number for number in more if number is not None)
-        total, text = have + pairs, f"About {pairs} more pairs"
+        total, text = have + pairs, f"About {counted(pairs, 'more pair')}"
     once = sum(each.run_seconds[0] for each in open_ones) + open_ones[0].run_seconds[1]
     seconds = once * pairs / workers
     minutes = f", {seconds / 60:.0f} minutes" if math.isfinite(seconds) else ""

@@ -8,6 +8,7 @@ from itertools import zip_longest
 
 from src import schema
 from src.config import clock, flatten
+from src.inference import counted
 from src.recording import disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, makespan
 
@@ -120,10 +121,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def shortened(lines: list[str], limit: int) -> list[str]:
     rest = len(lines) - limit
     return [*lines[:limit], f"... and {rest} more"] if rest > 0 else lines
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def size(number: float) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.display import counted, labelled, percent, significant
+from analysis.display import labelled, percent, significant
 from src import schema
 
 INF = math.inf
@@ -17,10 +17,6 @@ def test_numbers_are_written_readably():
     assert [significant(value) for value in (INF, -INF, 1.23e-8, 1.5e7, -2.5, math.nan)] == [
         "∞", "−∞", "1.23e−8", "15,000,000", "−2.50", "–",
     ]  # fmt: skip
-
-
-def test_a_noun_has_a_plural():
-    assert [counted(n, "pair") for n in (0, 1, 2, 1000)] == ["0 pairs", "1 pair", "2 pairs", "1,000 pairs"]
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,12 @@ def test_a_verdict_holds_for_all_that_more_draws_may_change(mean, moves, verdict
     assert (Verdict.WORSE_BY_MARGIN in found.judgement.verdicts) is (verdict is Verdict.WORSE_BY_MARGIN)
 
 
-@pytest.mark.parametrize(("moves", "blocked"), [(0.35, False), (0.6, True)])
-def test_more_seeds_cannot_decide_where_the_draws_move_the_difference_by_the_margin(moves, blocked):
-    (found,) = contrasts(moved({1: 0.3, 5: 0.0}, moves), DESIGN)
+@pytest.mark.parametrize(
+    ("mean", "moves", "blocked"), [(0.3, 0.35, False), (0.3, 0.6, True), (-0.3, 0.6, False), (9.0, 0.6, False)]
+)
+def test_more_seeds_cannot_decide_where_the_draws_may_undo_every_verdict(mean, moves, blocked):
+    """Of two seeds, before the first verdict is due. The margin is 0.5."""
+    (found,) = contrasts([run for run in moved({1: mean, 5: 0.0}, moves) if run.seed < 2], DESIGN)
     assert found.undecided
     assert ("raise evaluation.final_iw_samples" in found.obstacle) is blocked
     assert found.open is not blocked

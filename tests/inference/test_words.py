@@ -1,12 +1,13 @@
 """What the answer says in each case."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, answer, command, contrasts, table
+from src.inference import Design, Run, answer, command, contrasts, counted, place, sides, table, versus
 
 NLL = schema.FINAL_TEST_NLL.key
 TIMES = {schema.TRAIN_SECONDS.key: {1: 1.0, 5: 3.0, 25: 13.0}, schema.RUN_SECONDS.key: {1: 30.0, 5: 60.0, 25: 180.0}}
@@ -43,6 +44,23 @@ def test_the_smallest_that_is_not_worse_with_its_evidence_and_price():
     assert second == "  seconds per epoch: 1 at K=1, 3 at K=5, 13 at K=25."
 
 
+def test_a_noun_has_a_plural():
+    assert [counted(n, "pair") for n in (0, 1, 2, 1000)] == ["0 pairs", "1 pair", "2 pairs", "1,000 pairs"]
+
+
+def test_where_runs_differ_by_more_than_the_factor_the_answer_says_so():
+    settings = {"fork.epochs": 1, "epochs": 10}
+    (found,) = contrasts(runs({1: 0.0, 5: 0.0}, **settings), Design(0.5, NLL, None, covarying=("epochs",)))
+    assert place(found, ["batch_size"]) == "B=100, epochs varies with K, forked after epoch 1"
+
+
+def test_a_tuned_setting_is_named_with_its_chosen_value():
+    (found,) = judged({1: 0.0, 5: 0.0})
+    chosen = found._replace(judgement=replace(found.judgement, design=replace(found.judgement.design, tune="lr")))
+    assert sides(chosen._replace(tuned=(0.1, 0.2))) == ["K=1 (lr=0.1)", "K=5 (lr=0.2)"]
+    assert versus(found) == "K=1 - K=5"
+
+
 def test_none_is_within_the_margin():
     first, _ = said(judged({1: 2.0, 5: 1.0, 25: 0.0}))
     assert first.startswith("B=100: none is shown to be within 0.5 nats/image of K=25. ")
@@ -55,7 +73,7 @@ def test_undecided_names_pairs_minutes_and_the_command():
     more = found[0].judgement.pairs_needed
     minutes = more * (30 + 180) / 2 / 60
     assert "undecided against K=25 at a margin of 0.5 nats/image" in first
-    assert f"About {more} more pairs at this spread" in second
+    assert f"About {counted(more, 'more pair')} at this spread" in second
     assert f", {minutes:.0f} minutes: train seed=range(0,{6 + more})" in second
     assert f"Shown so far: within {found[0].judgement.provable_margin:.2f}. " in second
 

@@ -47,6 +47,21 @@ def test_places_names_and_seeds_make_no_setting_but_the_numerics_do(tmp_path):
     assert set(read(store)[SETTING]) == {1, 2}
 
 
+def test_what_a_study_lets_vary_with_k_makes_no_setting_where_k_determines_it(tmp_path):
+    def differing(name: str, rates: str, covarying: str) -> list[str]:
+        """Of K = 1 for 50 epochs, at these learning rates, beside K = 5 for 10."""
+        store = Store(tmp_path / name)
+        for k, epochs, rate in [(1, "50", rate) for rate in rates] + [(5, "10", "2")]:
+            params = {"epochs": epochs, "learning_rate": rate, "study.covarying": covarying}
+            store.record(k, 100, 0, params=params, tags={schema.MACHINERY: "study.covarying"})
+        return varying(read(store))
+
+    assert differing("both", "1", "['epochs', 'learning_rate']") == []
+    assert differing("two rates at one K", "12", "['epochs', 'learning_rate']") == ["learning_rate"]
+    assert differing("one", "1", "['epochs']") == ["learning_rate"]
+    assert differing("none", "1", "[]") == ["epochs", "learning_rate"]
+
+
 def test_without_the_tag_every_parameter_is_part_of_the_identity(tmp_path):
     store = Store(tmp_path)
     for number, place in enumerate(("here", "there")):
