@@ -2,9 +2,10 @@
 
 A number carries its source directly behind it, in a comment that a reader of the page does not see:
 0.05<!-- = post_forked/differences level=5 mean -->. STUDY/TABLE KEY=VALUE ... COLUMN: a folder under results/, one of
-the tables that the report computes (summary, stability, differences, probe), what filters its rows down to one, and the
-column that is compared, after rounding to the decimals that are written. A number with % is a share. Another comparison
-of the same runs than the study's own: STUDY:factor=gradient,reference=reparam/TABLE ...
+the tables that the report computes (summary, stability, differences, matched, probe), what filters its rows down to
+one, and the column that is compared, after rounding to the decimals that are written. A number with % is a share.
+matched has the differences at equal amounts: at=epochs, updates, decoder_evaluations or seconds. Another comparison of
+the same runs than the study's own: STUDY:factor=gradient,reference=reparam/TABLE ...
 
 Exit code: 0 all agree; 1 a number is not what its source says; 2 a source cannot be found.
 """
@@ -61,6 +62,8 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     design = {pick("option", key, OPTIONS): value for key, value in given}
     pick("study", study, [path.parent.name for path in results.glob("*/runs.parquet")])
     # Imported late: it takes seconds, for which docs without a marked number need not wait.
+    import pandas as pd
+
     from analysis import decision
     from analysis.report import Question, compute
     from analysis.statistics import SETTING
@@ -73,7 +76,9 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     settings = found.runs.drop_duplicates(SETTING)[[SETTING, *found.varying]]
     by_setting = {"summary": found.cells, "stability": found.stability, "probe": found.points}
     named = {name: settings.merge(table, "inner", SETTING) for name, table in by_setting.items()}
-    return {**named, "differences": decision.differences(found.decision.contrasts)}
+    rows = {axis.key.removeprefix("matched/"): decision.differences(contrasts) for axis, contrasts in found.decision.matched.items()}
+    matched = pd.concat([table.assign(at=name) for name, table in rows.items()], ignore_index=True)
+    return {**named, "differences": decision.differences(found.decision.contrasts), "matched": matched}
 
 
 def pick(what: str, name: str, known: Iterable[Any]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis import style
 from benchmarks import machine
@@ -166,6 +167,9 @@ def draw(found: Sequence[Point]) -> Figure:
             errors = [Z95 * point.error for point in at]
             ax.errorbar(x, y, yerr=errors, fmt="o", markersize=4, color=colours[f"{level}"], label=f"K = {level}")
         ax.set(title=part, xscale="log", yscale="log", xlabel="predicted by the probe")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter=EngFormatter(sep=""))
+            axis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("variance of a step, measured")
     axes[0].legend(loc="upper left")
     return figure

@@ -11,7 +11,7 @@ from tests.commands import BRIEF, CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 CELLS = {
-    "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 36, "estimators": 36, "bounds": 36,
+    "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 48, "estimators": 72, "bounds": 72,
     "fashion": 18, "conv": 12, "burda": 18, "burda_gap": 2,
 }  # fmt: skip
 # A plan needs the data: Fashion-MNIST is not in the repository, and a Workplace has 250 training images.

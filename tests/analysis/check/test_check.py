@@ -63,6 +63,12 @@ def test_another_comparison_of_the_same_runs_is_a_source(check):
     assert "There is no option 'margin'. Expected for example: factor" in out
 
 
+def test_a_difference_at_equal_amounts_is_a_source(check):
+    """Both paths fall by 10 / epoch from one epoch to the next, so at equal epochs they differ as at the end."""
+    assert check(f"{mean(1) - mean():.1f}<!-- = study/matched level=1 at=epochs mean -->")[0] == 0
+    assert check(f"{mean(1) - mean():.1f}<!-- = study/matched level=1 at=seconds mean -->")[0] == 1
+
+
 def test_a_stale_number_is_listed_with_what_was_found(check):
     code, out = check(f"one\ntwo {mean() + 1:.2f}<!-- = {MEAN} -->\nthree {mean():.2f}<!-- = {MEAN} -->")
     assert code == 1
