@@ -76,9 +76,12 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     settings = found.runs.drop_duplicates(SETTING)[[SETTING, *found.varying]]
     by_setting = {"summary": found.cells, "stability": found.stability, "probe": found.points}
     named = {name: settings.merge(table, "inner", SETTING) for name, table in by_setting.items()}
-    rows = {axis.key.removeprefix("matched/"): decision.differences(contrasts) for axis, contrasts in found.decision.matched.items()}
-    matched = pd.concat([table.assign(at=name) for name, table in rows.items()], ignore_index=True)
-    return {**named, "differences": decision.differences(found.decision.contrasts), "matched": matched}
+    matched = [
+        decision.differences(contrasts).assign(at=axis.key.removeprefix("matched/"))
+        for axis, contrasts in found.decision.matched.items()
+    ]
+    ended = decision.differences(found.decision.contrasts)
+    return {**named, "differences": ended, "matched": pd.concat(matched, ignore_index=True)}
 
 
 def pick(what: str, name: str, known: Iterable[Any]) -> str:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.report import Question, compute, draw, read
+from analysis.report import Findings, Question, compute, draw, read
 from analysis.report.completeness import totals
 from analysis.report.page import markdown, words
 from analysis.report.writing import clear, told_or_refused, write_tables
 from analysis.statistics import COUNTED
-from analysis.store import TAG_PREFIX, ReportError, shareable
+from analysis.store import TAG_PREFIX, K, ReportError, shareable
 from src import ROOT, schema
 
 # Of these packages the versions are told.
@@ -77,6 +77,13 @@ def made(runs: pd.DataFrame) -> list[str]:
     return [f"- {name}: {', '.join(values)}" for name, values in found.items()]
 
 
+def answering(findings: Findings) -> list[Findings]:
+    """The settings in which values of K are compared; figures of the others are those of `analysis.report`."""
+    contrasts = [each for each in findings.decision.contrasts if each.judgement.design.factor == K]
+    compared = {run for each in contrasts for pair in each.pairs for run in pair.runs}
+    return [found for found in findings.by_setting() if compared.intersection(found.runs["run_id"])]
+
+
 def rebuild(name: str, question: Question, results: Path) -> Path:
     """Write the folder of a study from its runs, and return its page.
 
@@ -87,7 +94,7 @@ def rebuild(name: str, question: Question, results: Path) -> Path:
     about, folder = header(ROOT / "sweeps" / f"{name}.yaml"), results / name
     # Without places: the page is that of the tables which are kept.
     findings = compute(question, shareable(read(question)))
-    shown = draw(findings)
+    shown = draw(findings, answering(findings))
     drawings = [each for each in shown.drawings() if each[1].picture.stem in FIGURES]
     clear(folder)
     write_tables(folder.joinpath, findings)

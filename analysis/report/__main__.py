@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
 def report(question: Question, folder: Path) -> None:
     """Write the report and print what it says in short."""
     findings = compute(question)
-    shown = draw(findings)
+    shown = draw(findings, findings.by_setting())
     written = write(findings, shown, folder)
     for found, section in zip(findings.by_setting(), shown.sections, strict=True):
         print(f"{section.heading}\n{cells_as_text(found.cells, section.kind)}\n")
@@ -113,7 +113,7 @@ def watch(question: Question, folder: Path, seconds: float) -> None:
                 text = f"{tables.runs.to_json(date_format='iso')} {len(tables.history)}"
                 if (state := sha256(text.encode()).hexdigest()) != seen:
                     findings = compute(question, tables)
-                    seen, last = state, (findings, draw(findings))
+                    seen, last = state, (findings, draw(findings, findings.by_setting()))
                     write(*last, folder, refresh=True)
                     told = [line for each in answers(findings.decision, findings.runs) for line in each.lines]
                     print(f"{folder / 'report.html'}: {totals(findings.runs)}", *told, sep="\n", flush=True)

@@ -19,12 +19,13 @@ from PIL import Image
 from analysis import charts, decision
 from analysis.decision import Card
 from analysis.report.sections import Findings, Question, Shown, verdicts
+from analysis.statistics.completeness import nll_kind
 from src import inference, schema
 
 HERE = Path(__file__).parent
 MOST_BYTES = 350_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
 SCREEN, QUALITY = 2 / 3, 50  # of the files' size, and of WebP
-CARD_HEADS = ("", "difference", "interval", "pairs", "at equal epochs", "at equal seconds", "seconds per epoch")
+CARD_HEADS = ("", "difference", "interval", "pairs", "at the end", "at equal seconds", "seconds per epoch")
 
 
 def words(findings: Findings, shown: Shown) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
     margins = decision.margins(found)
     own = found.contrasts[0].judgement.design.margin if margins else math.nan
     metric = found.contrasts[0].judgement.design.metric if margins else ""
-    kinds = ", ".join(sorted({each.kind for each in shown.sections}))
+    kinds = ", ".join(sorted({nll_kind(each.runs) for each in findings.by_setting()}))
     told = [decision.cards(found, findings.runs, margin) for margin in margins]
     at = margins.index(own) if margins else 0
     return {

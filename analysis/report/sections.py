@@ -1,7 +1,7 @@
 """What the report computes from a store, and what it says and shows of all runs and of each setting."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -119,13 +119,13 @@ def compute(question: Question, tables: Tables | None = None) -> Findings:
     return Findings(question, completeness.varying(runs), decided, runs, history, cells, steadiness, points, observed)
 
 
-def draw(findings: Findings) -> Shown:
-    """Everything that the page shows, with its figures drawn."""
+def draw(findings: Findings, settings: Iterable[Findings]) -> Shown:
+    """Everything that a page shows, with a section for each of these settings."""
     runs = findings.runs
     lost = lost_table(runs)
     grid = Topic("Completeness", [totals(runs)], drawn([picture(runs)]), [lost] if lost.rows else [])
     answer = drawn(decision.pictures(findings.decision, commands(runs)))
-    return Shown(answer, [section(found) for found in findings.by_setting()], grid)
+    return Shown(answer, [section(found) for found in settings], grid)
 
 
 def section(found: Findings) -> Section:

@@ -97,8 +97,8 @@ def varying(runs: pd.DataFrame) -> list[str]:
 
 def accompanying(runs: pd.DataFrame) -> set[str]:
     """The parameters, such as epochs, that the study lets vary with K, and that have one value for each K and B."""
-    lists = runs[COVARYING].unique() if COVARYING in runs else []
-    names = set(listed(lists[0])) if len(lists) == 1 else set()
+    lists = set(runs[COVARYING]) if COVARYING in runs else set()
+    names = set(listed(lists.pop())) if len(lists) == 1 else set()
     return {name for name in names & set(runs) if runs.groupby(CELL)[name].nunique(dropna=False).max() == 1}
 
 

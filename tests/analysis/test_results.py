@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from analysis.report import Question
-from analysis.results import header, main, rebuild
+from analysis.report import Question, compute
+from analysis.results import answering, header, main, rebuild
 from analysis.store import ReportError
 from src import ROOT
 
@@ -35,6 +35,14 @@ def test_a_study_is_rebuilt_from_its_own_tables(name, tmp_path):
     }
     figures = [sorted(file.name for file in (folder / "figures").iterdir()) for folder in (kept, own)]
     assert figures[0] == figures[1]
+
+
+def test_a_page_has_the_figures_of_the_settings_in_which_k_is_compared():
+    store = str(ROOT / "results" / "burda_k")  # three learning rates, of which one is chosen
+    (found,) = answering(compute(Question(store, "burda_k", [])))
+    assert set(found.runs["learning_rate"]) == {0.001}
+    other = {"factor": "learning_rate", "reference": "max", "tune": None}
+    assert answering(compute(Question(store, "burda_k", [], design=other))) == []
 
 
 def test_a_study_without_its_text_is_refused_with_the_form(tmp_path):
