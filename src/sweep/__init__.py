@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
 
 from hydra.core.config_store import ConfigStore
@@ -10,7 +11,7 @@ from hydra.plugins.plugin import Plugin
 from omegaconf import OmegaConf
 
 from src import ROOT
-from src.config import Config, TrackingConfig
+from src.config import Config, ConfigError, TrackingConfig
 from src.recording import Runs
 from src.sweep.compose import check_single, typed
 from src.sweep.launcher import PoolLauncher
@@ -31,13 +32,20 @@ def register_plugins() -> None:
     setattr(package, StudySweeper.__module__.partition(".")[2], SimpleNamespace(**plugins))
 
 
+def by(value: object, table: Mapping[object, object]) -> object:
+    """What a table of a study has for a value, such as the epochs of every K: ${by:${mc_samples},{1:50,5:10}}."""
+    if value not in table:
+        raise ConfigError(f"Expected one of: {', '.join(map(str, table))}. Received: {value}.")
+    return table[value]
+
+
 def register() -> None:
     """Make the typed configuration, the sweeper and the launcher known to Hydra."""
     register_plugins()
     # Cached with the configuration: a worker that resolves it has another process id.
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("runs", lambda path: str(Runs(TrackingConfig(runs=path)).root), replace=True)
-    OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
+    OmegaConf.register_new_resolver("by", by, replace=True)
     store = ConfigStore.instance()
     store.store(name="base", node=Config)
     store.store(

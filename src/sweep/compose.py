@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from src import config, data
 from src.config import Config, ConfigError, contradictions, factory_problems, refusal
@@ -65,7 +65,13 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
             except OmegaConfBaseException as error:
                 key, value = item.key_or_group, item.get_value_element_as_str()
                 raise ConfigError(wrong_type(key, value)) from error
-        return cast(Config, OmegaConf.to_object(cfg))
+        try:
+            return cast(Config, OmegaConf.to_object(cfg))
+        except InterpolationResolutionError as error:
+            reason = str(error).splitlines()[0].partition("resolving interpolation: ")[2]
+            raise ConfigError(
+                f"{error.full_key} follows another setting. {reason} Or give it: {error.full_key}=..."
+            ) from error
 
     return compose
 

@@ -7,12 +7,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from src import ROOT
+from src.sweep import by
 from tests.commands import BRIEF, CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 CELLS = {
     "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 48, "estimators": 72, "bounds": 72,
-    "fashion": 18, "conv": 12, "burda": 18, "burda_gap": 2,
+    "fashion": 18, "conv": 12, "burda": 18, "equal_time": 18, "burda_gap": 2,
 }  # fmt: skip
 # A plan needs the data: Fashion-MNIST is not in the repository, and a Workplace has 250 training images.
 HERE = {
@@ -56,9 +57,9 @@ def test_a_key_given_beside_a_study_takes_the_place_of_its_axis(tmp_path):
     assert "3 cells: 3 to run" in done.stderr
 
 
-def test_epochs_of_equal_decoder_evaluations(tmp_path):
+def test_epochs_of_equal_decoder_evaluations():
     study = OmegaConf.load(ROOT / "sweeps" / "kingma_welling.yaml")
-    OmegaConf.register_new_resolver("floor_div", lambda a, b: int(a) // int(b), replace=True)
+    OmegaConf.register_new_resolver("by", by, replace=True)
     budgets = {k: OmegaConf.merge(study, {"mc_samples": k}).epochs * k for k in (1, 5, 25)}
     assert set(budgets.values()) == {50}
 
@@ -159,7 +160,11 @@ def test_a_budget_leaves_whole_seeds_out_and_says_so(grid):
         (["-m", "hydra/launcher=ray"], ["This launcher is not installed", "requirements-cluster.lock"]),
         (["-m", "hydra/launcher=pol"], ["hydra/launcher has no option pol", "basic, pool"]),
         (["-m", "hydra/launcher=pool", "hydra.launcher.workers=0"], ["hydra.launcher.workers must be a positive"]),
-        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_gap, burda_k, conv, estimators"]),
+        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_gap, burda_k, conv, equal_time"]),
+        (
+            ["-m", "mc_samples=1,2", "epochs='${by:${mc_samples},{1:2}}'"],
+            ["of: 1. Received: 2. Or give it: epochs="],
+        ),
     ],
 )
 def test_wrong_plans_are_refused_with_the_remedy(tmp_path, overrides, parts):
