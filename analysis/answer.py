@@ -32,7 +32,7 @@ PAGES = ("README.md", "docs/answer.md")
 BLOCK = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTALL)
 HEADS = ("setting", "smallest K not worse", "differences and intervals", "pairs", "at equal seconds", "K* of the probe",
          "seconds per epoch")  # fmt: skip
-ROW_INCHES = 0.42
+ROW_INCHES, BELOW = 0.42, 0.13  # of a row, and how far under its interval the seeds are drawn, in rows
 TICKS = (1, 3, 10, 30, 100)  # nats/image, beside the margin
 
 
@@ -145,7 +145,7 @@ def draw(found: Sequence[Setting]) -> Figure:
         for each, height in zip(setting.ended, np.linspace(-0.18, 0.18, len(setting.ended)), strict=True):
             y, colour, ends = place + height, colours[str(each.level)], inference.telling(each)
             seeds = [pair.level - pair.reference for pair in each.pairs]
-            ax.plot(seeds, [y] * len(seeds), ".", color=colour, markersize=3, alpha=0.6)
+            ax.plot(seeds, [y + BELOW] * len(seeds), "o", color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
             if np.isfinite(ends.low):
                 ax.plot([ends.low, ends.high], [y, y], color=colour, linewidth=1.5)
             ax.plot(each.judgement.pairs.mean, y, "o", color=colour, markersize=5)
