@@ -75,7 +75,7 @@ def best(found: Findings, smallest: Contrast) -> str:
     runs = found.runs[found.runs["run_id"].isin([pair.runs[0] for pair in smallest.pairs])]
     last = probe.last_probe(probe.headline(found.points))
     mine = last[last[SETTING].isin(runs[SETTING]) & (last[probe.PART] == "all")]
-    points = mine[(mine[list(cell)] == pd.Series(cell)).all(axis=1)].to_dict("records")
+    points = mine[(mine[list(cell)] == pd.Series(cell)).all(axis=1)].dropna(subset=probe.BEST_K).to_dict("records")
     return f"{significant(points[0][probe.BEST_K])} ({interval(points[0], f'{probe.BEST_K}_')})" if points else NONE
 
 
@@ -110,14 +110,17 @@ def difference(each: Contrast) -> str:
 
 
 def at_equal_seconds(timed: Sequence[Contrast]) -> str:
-    """Which values are proven better or worse than the largest at equal seconds, with their differences."""
+    """Which values are proven better or worse than the largest at equal seconds, with their differences.
+
+    A dash where no pair has seconds in common: the larger K is still in its first epoch.
+    """
     said = [
         f"{called(each.level)} {verdict} ({signed(each.judgement.pairs.mean)})"
         for each in timed
         for verdict in (Verdict.BETTER, Verdict.WORSE)
         if inference.proves(each, verdict)
     ]
-    return ", ".join(said) or "undecided"
+    return ", ".join(said) or ("undecided" if any(each.pairs for each in timed) else NONE)
 
 
 def price(ended: Sequence[Contrast]) -> str:

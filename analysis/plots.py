@@ -32,7 +32,7 @@ IMAGE_PIXELS = 400  # about the width of a picture in a figure
 
 def draw(picture: Picture) -> Figure:
     """A column per panel, a row per value of the switch that a file shows; where there is one of them, they wrap."""
-    values = list(dict.fromkeys(picture.table[X])) if picture.kind == IMAGES else list(picture.rows) or [""]
+    values = list(dict.fromkeys(picture.table[X])) if picture.kind == IMAGES else filled(picture)
     shown = [(value, panel) for value in values for panel in picture.panels]
     columns = len(picture.panels) if len(values) > 1 and len(picture.panels) > 1 else min(PANELS_PER_ROW, len(shown))
     rows = -(-len(shown) // columns)
@@ -51,6 +51,11 @@ def draw(picture: Picture) -> Figure:
     if handles := keys(picture):
         figure.legend(handles=handles, loc="outside right upper")
     return figure
+
+
+def filled(picture: Picture) -> list[str]:
+    """The values of the switch for which some panel has rows; "" where there is no switch."""
+    return [value for value in picture.rows or [""] if any(len(picture.chosen(value, each)) for each in picture.panels)]
 
 
 def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
@@ -72,7 +77,7 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
     if picture.margin:
         ax.axhspan(-picture.margin, picture.margin, color=style.MUTED, alpha=0.15, linewidth=0)
         ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    scales(ax, picture)
+    scales(ax, picture, rows)
     ax.set_ylim(picture.size(value))  # before drawing: matplotlib warns where equal values are all that it can go by
     (lines if picture.kind == LINES else points)(ax, picture, rows)
     ax.set(ylabel="", xlabel=value if value and not picture.x else picture.x)
@@ -80,17 +85,18 @@ def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
         decimals = None if picture.size(value)[1] > SMALL_SHARE else 2
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
     if picture.kind == LINES and not picture.sparse:
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(rows[X].max() > 5)))
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool((rows[X] % 1 == 0).all())))
 
 
-def scales(ax: Axes, picture: Picture) -> None:
+def scales(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
     """The scales of both axes, and the ticks of those that are not linear."""
     ax.set_xscale("log" if "x" in picture.log else "symlog" if picture.sparse else "linear")
     ax.set_yscale("log" if "y" in picture.log else "linear")
     if "y" in picture.log:
         ax.yaxis.set_minor_locator(NullLocator())
     if "x" in picture.log:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        within_a_decade = rows[X].max() < 10 * rows[X].min()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if within_a_decade else (1, 2, 5)))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_minor_formatter(NullFormatter())
     if picture.sparse:

@@ -109,6 +109,28 @@ def test_epochs_far_apart_are_named_each():
         assert ax.get_xlabel() == "epoch"
 
 
+def test_a_short_logarithmic_axis_has_ticks_that_do_not_touch():
+    table = samples.prices().table
+    picture = samples.prices(table=table.assign(x=np.tile(np.geomspace(105, 430, 4), 2)))
+    for ax in plots.draw(picture).axes:
+        low, high = ax.get_xlim()
+        assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [100, 150, 200, 300]
+
+
+@pytest.mark.parametrize(("size", "whole"), [(1, True), (0.5, False)])
+def test_ticks_are_whole_numbers_where_the_values_are(size, whole):
+    table = samples.lines().table
+    figure = plots.draw(samples.lines(table=table.assign(x=table["x"] * size), rows=("epochs",)))
+    for ax in figure.axes:
+        assert all(tick == round(tick) for tick in ax.get_xticks()) is whole
+
+
+def test_a_value_of_the_switch_without_rows_has_no_panels():
+    table = samples.lines().table
+    picture = samples.lines(table=table[table["axis"] == samples.AXES[0]])
+    assert {ax.get_xlabel() for ax in plots.draw(picture).axes} == {samples.AXES[0]}
+
+
 def test_a_share_is_written_in_per_cent():
     ax = plots.draw(samples.lines(percent=True, floor=0.0)).axes[0]
     assert ax.yaxis.get_major_formatter()(0.5) == "50%"
