@@ -97,7 +97,7 @@ def judged(cells: Iterable[Cell], runs: Runs, design: Design) -> list[Contrast]:
 def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], seconds: float) -> list[Planned]:
     """The cells to launch next: whole seeds of what is still open, in the order of seeds; none where the study ends.
 
-    Until the first verdicts are due all seeds that they need are taken at once, then as many as keep the workers busy.
+    All seeds that the first verdicts need are taken at once, later one or as many as keep the workers busy.
     Where a setting is tuned, the first seed goes alone, with all of its values, and later seeds have the chosen one.
 
     Args:
@@ -111,15 +111,22 @@ def next_wave(plan: Plan, done: Sequence[Cell], found: Sequence[Contrast], secon
     if not seeds:
         return []
     least = max(each.judgement.design.n0 - each.judgement.pairs.n for each in found if each.open)
-    per_seed = sum(item.cell.config.seed == seeds[0] for item in left)
-    count = 1 if any(each.open and untuned(each) for each in found) else max(1, least, plan.workers // per_seed)
-    wave = [item for item in left if item.cell.config.seed in seeds[:count]]
+    waves = [[item for item in left if item.cell.config.seed in seeds[:count]] for count in range(1, len(seeds) + 1)]
+    due = waves[max(least, 1) - 1 :]
+    tuning = any(each.open and untuned(each) for each in found)
+    wave = waves[0] if tuning else next((wave for wave in due if busy(wave, plan.workers)), waves[-1])
     try:
         return fit_to_budget(wave, None if math.isinf(seconds) else max(seconds, 0.0), plan.workers)[0]
     except ConfigError:
         if not done:
             raise
         return []
+
+
+def busy(wave: Sequence[Planned], workers: int) -> bool:
+    """Whether the workers wait for the longest cells of a wave for a quarter of its work at most."""
+    seconds = [item.cost.seconds for item in wave]
+    return workers * makespan(seconds, workers) <= 1.25 * sum(seconds)
 
 
 def untuned(contrast: Contrast) -> bool:

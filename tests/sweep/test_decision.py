@@ -66,7 +66,11 @@ def test_the_first_seeds_go_together_then_one_by_one_and_all_cells_of_a_seed():
     assert [{cell.config.seed for cell in wave} for wave in waves] == [{0, 1, 2, 3}, *({s} for s in range(4, 10))]
     assert (found.judgement.pairs.n, found.undecided) == (10, True)
     _, waves = run_study(grid(), score, workers=6)
-    assert [len(wave) for wave in waves] == [8, 6, 6]
+    assert [len(wave) for wave in waves] == [
+        10,
+        6,
+        4,
+    ]  # of eight cells the last two would leave four workers without work
 
 
 def test_a_decided_value_gets_no_more_seeds_the_reference_does():
@@ -77,6 +81,27 @@ def test_a_decided_value_gets_no_more_seeds_the_reference_does():
     assert [len(wave) for wave in waves] == [12, *[2] * 6]
     assert {cell.config.mc_samples for wave in waves[1:] for cell in wave} == {5, 25}
     assert [each.judgement.pairs.n for each in found] == [4, 10]
+
+
+def test_later_waves_have_as_many_seeds_as_keep_the_workers_busy():
+    cells = grid(seeds=7)
+    design, done = design_of(STUDY, cells), [cell for cell in cells if cell.config.seed < 4]
+    scores = {cell.fingerprint: scored(4.0 * (cell.config.seed % 2) - 2.0 if cell.config.mc_samples == 1 else 0.0)
+              for cell in done}  # fmt: skip
+    found = contrasts([as_run(cell, scores.get(cell.fingerprint)) for cell in cells], design)
+
+    def count(workers, first, second):
+        """Cells of the next wave, where a seed has two of so many seconds."""
+        costs = {1: Cost(first, 1e9, CALIBRATED), 5: Cost(second, 1e9, CALIBRATED)}
+        plan = plan_of(cells, workers)
+        plan = plan._replace(launch=[Planned(each.cell, costs[each.cell.config.mc_samples]) for each in plan.launch])
+        return len(next_wave(plan, done, found, math.inf))
+
+    assert count(1, 10.0, 600.0) == 2
+    assert count(2, 500.0, 600.0) == 2
+    assert count(2, 200.0, 600.0) == 4  # of one seed, one of two workers would wait for 400 s of 600
+    assert count(6, 600.0, 600.0) == 6
+    assert count(40, 600.0, 600.0) == 6  # all that is left
 
 
 TUNED = StudyConfig(until="decided", margin=1.0, seeds=10, tune="learning_rate")
