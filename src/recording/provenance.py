@@ -14,6 +14,8 @@ from src import ROOT, data, schema
 from src.config import Config, fingerprinted, machinery_keys, source_digest
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "hydra-core")
+# What a run executes. The rest of the checkout changes no run: a study writes its own results into it.
+CODE = ("src", "sweeps", "requirements.lock")
 # TensorFlow goes by another name where the CPU build is installed.
 ALIASES = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 NUMERIC_PACKAGES = ("tensorflow", "keras", "numpy")
@@ -90,7 +92,7 @@ def tags(config: Config) -> dict[str, str]:
         "mlflow.source.name": "python -m src.train",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD") or "unknown",
-        "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
+        "git.dirty": str(bool(git("status", "--porcelain", "--", *CODE))).lower(),
         "version.python": platform.python_version(),
         **{f"version.{name}": package_version(name) for name in PACKAGES},
         "machine.system": platform.platform(),
