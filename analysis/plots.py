@@ -21,7 +21,7 @@ PAGE = 10.5
 PANEL_WIDTH = (2.5, 3.6)
 PANEL_HEIGHT = 2.9
 PANELS_PER_ROW = 4
-LABEL_WIDTH = 40  # characters that fit beside a panel
+LABEL_WIDTH, WORD_WIDTH, TITLE_PER_INCH = 40, 12, 9  # characters beside a panel, under a point, above a panel
 MOST_SEEDS = 12  # that are named on an axis
 MARKERS = "osD^v"
 DASHES: list[Any] = ["", (3, 1.6)]  # as seaborn has them
@@ -44,13 +44,23 @@ def draw(picture: Picture) -> Figure:
         ax.set_axis_off()
     for at, (value, panel) in enumerate(shown):
         part = value if len(values) > 1 and picture.kind != IMAGES else ""
-        axes[at].set_title(", ".join(filter(None, [panel, part])))
+        title = ", ".join(filter(None, [panel, part]))
+        axes[at].set_title(wrapped(title, TITLE_PER_INCH * size[0] / columns) if len(axes) > 1 else title)
         fill(axes[at], picture, value, panel)
         if at % columns == 0:
-            axes[at].set_ylabel("\n".join(wrap(picture.y, LABEL_WIDTH)))
+            axes[at].set_ylabel(wrapped(picture.y, LABEL_WIDTH))
     if handles := keys(picture):
         figure.legend(handles=handles, loc="outside right upper")
     return figure
+
+
+def wrapped(text: str, width: float) -> str:
+    """A text in lines of at most so many characters; a name and its value stay together where they fit."""
+    together = text.replace(" = ", "\0=\0")
+    lines = wrap(
+        together if max(map(len, together.split()), default=0) <= width else text, int(width), break_long_words=False
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def filled(picture: Picture) -> list[str]:
@@ -138,7 +148,7 @@ def points(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
         mark = shapes.get(str(value), MARKERS[0])
         ax.scatter(dots["at"], dots["mean"], s=50, c=list(dots["colour"]), marker=mark, zorder=4)
     if words:
-        ax.set_xticks(list(at.values()), words)
+        ax.set_xticks(list(at.values()), [wrapped(word, WORD_WIDTH) for word in words])
         ax.set_xlim(-0.6, len(words) - 0.4)
 
 

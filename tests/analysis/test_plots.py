@@ -125,6 +125,13 @@ def test_ticks_are_whole_numbers_where_the_values_are(size, whole):
         assert all(tick == round(tick) for tick in ax.get_xticks()) is whole
 
 
+def test_long_titles_are_wrapped_between_settings():
+    assert plots.wrapped("gradient = stl K = 4 B = 100, forked", 24) == "gradient = stl K = 4\nB = 100, forked"
+    assert plots.wrapped("noise = antithetic", 12) == "noise =\nantithetic"
+    assert plots.wrapped("K = 5", 12) == "K = 5"
+    assert plots.wrapped("", 12) == ""
+
+
 def test_a_value_of_the_switch_without_rows_has_no_panels():
     table = samples.lines().table
     picture = samples.lines(table=table[table["axis"] == samples.AXES[0]])
