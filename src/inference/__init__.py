@@ -5,7 +5,7 @@ from src.inference.contrasts import Contrast, at_margin, contrasts, judged_by
 from src.inference.design import Design
 from src.inference.intervals import Interval, t_interval, t_sequence, tost_pairs
 from src.inference.pairs import Paired, differences, discordance, paired
-from src.inference.runs import Run, naming, opponents, paired_runs, plain
+from src.inference.runs import Run, counted, naming, opponents, paired_runs, plain
 from src.inference.verdict import Judgement, Verdict, judge
 from src.inference.words import (
     UNITS,
@@ -13,7 +13,6 @@ from src.inference.words import (
     answer,
     by_group,
     command,
-    counted,
     ends,
     epoch_seconds,
     named,

@@ -10,16 +10,11 @@ from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
 from src.inference.intervals import Interval, tost_pairs
-from src.inference.runs import naming
+from src.inference.runs import counted, naming
 from src.inference.verdict import Verdict
 
 SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
 UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural by an s where it is not 1."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def short(key: str) -> str:

@@ -66,11 +66,8 @@ def test_the_first_seeds_go_together_then_one_by_one_and_all_cells_of_a_seed():
     assert [{cell.config.seed for cell in wave} for wave in waves] == [{0, 1, 2, 3}, *({s} for s in range(4, 10))]
     assert (found.judgement.pairs.n, found.undecided) == (10, True)
     _, waves = run_study(grid(), score, workers=6)
-    assert [len(wave) for wave in waves] == [
-        10,
-        6,
-        4,
-    ]  # of eight cells the last two would leave four workers without work
+    # Of eight cells the last two would leave four workers without work.
+    assert [len(wave) for wave in waves] == [10, 6, 4]
 
 
 def test_a_decided_value_gets_no_more_seeds_the_reference_does():
