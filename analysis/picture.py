@@ -80,9 +80,14 @@ class Picture(NamedTuple):
         return rows if panel is None else rows[rows[PANEL] == panel]
 
     def size(self, value: str = "") -> tuple[float, float]:
-        """The range of y at a value of the switch, for all panels; of lines that of the means, as bands may be wide."""
-        ends = ["ci_low", "ci_high"] if self.kind == POINTS or self.floor is not None else []
-        found = [self.chosen(value).reindex(columns=["mean", "line", *ends]).to_numpy(dtype=float).ravel()]
+        """The range of y at a value of the switch, for all panels. Bands of lines may be wide where they begin: they
+        count at their ends.
+        """
+        rows = last = self.chosen(value)
+        if self.kind == LINES and self.floor is None:
+            last = rows[rows[X] == rows.groupby([PANEL, HUE])[X].transform("max")]
+        found = [rows.reindex(columns=["mean", "line"]), last.reindex(columns=["ci_low", "ci_high"])]
+        found = [each.to_numpy(dtype=float).ravel() for each in found]
         found += [] if self.seeds is None else [self.seeds["mean"].to_numpy(dtype=float)]
         found += [np.array([0.0])] if self.margin else []
         known = np.concatenate(found)

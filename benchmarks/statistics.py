@@ -34,7 +34,7 @@ def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> 
 
         median_r( values[r] / baseline[r] ),   not   median(values) / median(baseline)
 
-    Neighbours in time share the machine's mood, so a slow round cancels.
+    Neighbours in time have the machine's speed in common, so a slow round cancels.
 
     Args:
         values: {round: value}.

@@ -142,7 +142,7 @@ def found(name: str, group: Sequence[Contrast], again: Callable[[int], str], wor
     if enough and design.reference == "max":
         text = f"{levels[0]} is the smallest that is not worse than {reference} by {within}"
     elif enough:
-        text = f"{', '.join(levels)} not worse than {reference} by {within}"
+        text = f"not worse than {reference} by {within}: {', '.join(levels)}"
     elif doubtful:
         text = f"undecided against {reference} at a margin of {within}"
     else:

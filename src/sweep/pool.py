@@ -41,7 +41,7 @@ class CellLost(RuntimeError):
 
 
 class WorkerDied(CellLost):
-    """The worker was ended by a signal, for want of memory, or by itself."""
+    """The worker was ended by a signal, for lack of memory, or by itself."""
 
 
 class TimeLimitExceeded(CellLost):
