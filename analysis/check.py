@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COMMENT = re.compile(r"<!-- =(.*?)-->", re.DOTALL)
 NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d[\d,]*(?:\.\d+)?(?: ?%)?$")
-SOURCE = re.compile(r"([\w.-]+(?::[^\s/=]+=[^\s/]+)?)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
+SOURCE = re.compile(r"([\w.-]+(?::[^\s=]+=\S+)?)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
 OPTIONS = ("factor", "reference", "metric", "tune")
 FORM = "a number with STUDY/TABLE KEY=VALUE ... COLUMN directly behind it"
 
@@ -58,8 +58,8 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     of the comparison. Raises SourceError where it has none.
     """
     study, _, options = study.partition(":")
-    given = [option.split("=", 1) for option in options.split(",") if option]
-    design = {pick("option", key, OPTIONS): value for key, value in given}
+    given = [option.partition("=") for option in options.split(",") if option]
+    design = {pick("option", key, OPTIONS): value for key, _, value in given}
     pick("study", study, [path.parent.name for path in results.glob("*/runs.parquet")])
     # Imported late: it takes seconds, for which docs without a marked number need not wait.
     import pandas as pd

@@ -86,8 +86,8 @@ class Picture(NamedTuple):
         rows = last = self.chosen(value)
         if self.kind == LINES and self.floor is None:
             last = rows[rows[X] == rows.groupby([PANEL, HUE])[X].transform("max")]
-        found = [rows.reindex(columns=["mean", "line"]), last.reindex(columns=["ci_low", "ci_high"])]
-        found = [each.to_numpy(dtype=float).ravel() for each in found]
+        drawn = (rows.reindex(columns=["mean", "line"]), last.reindex(columns=["ci_low", "ci_high"]))
+        found = [each.to_numpy(dtype=float).ravel() for each in drawn]
         found += [] if self.seeds is None else [self.seeds["mean"].to_numpy(dtype=float)]
         found += [np.array([0.0])] if self.margin else []
         known = np.concatenate(found)

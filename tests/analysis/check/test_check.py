@@ -56,7 +56,7 @@ def test_numbers_that_agree_pass_and_are_counted(check):
 
 
 def test_another_comparison_of_the_same_runs_is_a_source(check):
-    lines = f"{mean() - mean(1):.1f}<!-- = study:factor=mc_samples,reference=min/differences level=5 mean -->"
+    lines = f"{mean() - mean(1):.1f}<!-- = study:metric=final/test_nll,reference=min/differences level=5 mean -->"
     assert check(lines) == (0, "numbers checked: 1, in files: 1\n")
     code, out = check("1<!-- = study:margin=1/differences level=5 mean -->")
     assert code == 2
