@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 import psutil
 
-from src.recording import cpu_info, package_version, rounding
+from src.recording import cpu_info, held, package_version, rounding
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ def use() -> None:
 def prepared(place: Path) -> bool:
     """Whether a folder can be read and written; it holds sound entries only then."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        clean(place)
+        with held(place):  # what two processes remove at the same time would be missing for one of them
+            clean(place)
         if os.access(place, os.W_OK) and shutil.disk_usage(place).free > FREE_BYTES:
             return True
         trouble = "it cannot be written, or its disk is nearly full"

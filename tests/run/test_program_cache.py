@@ -6,6 +6,7 @@ import types
 import psutil
 import pytest
 
+from src.recording import is_held
 from src.run import program_cache
 from tests.commands import CLOCKED, Workplace
 
@@ -90,6 +91,14 @@ def test_entries_that_cannot_be_trusted_and_the_oldest_are_removed(tmp_path, mon
     os.utime(tmp_path / "unsealed before the start.pb", (now - 200, now - 200))
     program_cache.clean(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"sealed.pb", "sealed.sha256", "fresh.pb"}
+
+
+def test_one_process_at_a_time_removes_entries(tmp_path, monkeypatch):
+    held = []
+    monkeypatch.setattr(program_cache, "clean", lambda place: held.append(is_held(place)))
+    assert program_cache.prepared(tmp_path / "programs")
+    assert held == [True]
+    assert not is_held(tmp_path / "programs")
 
 
 def test_a_folder_that_cannot_be_used_is_said_and_does_without(tmp_path, monkeypatch, caplog):
