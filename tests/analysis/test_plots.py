@@ -132,6 +132,21 @@ def test_long_titles_are_wrapped_between_settings():
     assert plots.wrapped("", 12) == ""
 
 
+def test_lines_have_room_for_the_intervals_at_their_ends_and_not_for_wide_ones_before():
+    picture = samples.lines()
+    axis, table = samples.AXES[0], picture.table
+    last = table["x"] == table.groupby("axis")["x"].transform("max")
+
+    def widened(rows):
+        wide = table.assign(ci_low=table["ci_low"].mask(rows, -100.0), ci_high=table["ci_high"].mask(rows, 100.0))
+        return picture._replace(table=wide).size(axis)
+
+    assert widened(~last) == picture.size(axis)
+    low, high = widened(last)
+    assert low < -100.0
+    assert high > 100.0
+
+
 def test_a_value_of_the_switch_without_rows_has_no_panels():
     table = samples.lines().table
     picture = samples.lines(table=table[table["axis"] == samples.AXES[0]])
