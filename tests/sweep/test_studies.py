@@ -12,8 +12,8 @@ from tests.commands import BRIEF, CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 CELLS = {
-    "quick": 9, "post_forked": 30, "post_grid": 45, "burda_k": 54, "kingma_welling": 48, "estimators": 72, "bounds": 72,
-    "fashion": 18, "conv": 12, "burda": 18, "equal_time": 18, "burda_gap": 2,
+    "quick": 9, "post_forked": 30, "batch_forked": 60, "post_grid": 45, "burda_k": 54, "kingma_welling": 48,
+    "estimators": 72, "bounds": 72, "fashion": 18, "conv": 12, "burda": 18, "equal_time": 18, "burda_gap": 2,
 }  # fmt: skip
 # A plan needs the data: Fashion-MNIST is not in the repository, and a Workplace has 250 training images.
 HERE = {
