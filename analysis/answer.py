@@ -54,19 +54,24 @@ class Setting(NamedTuple):
         return ", ".join(filter(None, [self.study, self.place]))
 
 
-def settings(results: Path) -> Iterator[Setting]:
-    """Those of all studies that compare values of mc_samples with the largest, in the order of names.
+def settings(results: Path) -> list[Setting]:
+    """Those of all studies that compare values of mc_samples with the largest, by name; first those at equal epochs.
 
     Raises:
         ReportError: the tables of a study cannot be read.
     """
-    for file in sorted(results.glob("*/runs.parquet")):
-        found = compute(Question(str(file.parent), schema.EXPERIMENT, []))
-        ended, timed = map(inference.by_group, (found.decision.contrasts, found.decision.matched[SECONDS]))
-        for place, group in ended.items():
-            design = group[0].judgement.design
-            if (design.factor, design.reference) == (K, "max"):
-                yield Setting(file.parent.name, place, group, timed[place], best(found, group[0]))
+    found = [each for file in sorted(results.glob("*/runs.parquet")) for each in of_study(file.parent)]
+    return sorted(found, key=lambda setting: bool(setting.ended[0].judgement.design.covarying))
+
+
+def of_study(folder: Path) -> Iterator[Setting]:
+    """Those of a study; none where it compares something else."""
+    found = compute(Question(str(folder), schema.EXPERIMENT, []))
+    ended, timed = map(inference.by_group, (found.decision.contrasts, found.decision.matched[SECONDS]))
+    for place, group in ended.items():
+        design = group[0].judgement.design
+        if (design.factor, design.reference) == (K, "max"):
+            yield Setting(folder.name, place, group, timed[place], best(found, group[0]))
 
 
 def best(found: Findings, smallest: Contrast) -> str:
@@ -170,7 +175,7 @@ def draw(found: Sequence[Setting]) -> Figure:
 
 def rebuild(results: Path, root: Path) -> list[Path]:
     """Write table and figure, and return the files. Raises ReportError, or OSError where a page cannot be written."""
-    found = list(settings(results))
+    found = settings(results)
     if not found:
         raise ReportError(f"No study compares values of {K}. Expected folders of `make results`. Received: {results}.")
     pages, figure = [root / page for page in PAGES], root / "docs" / "figures" / "answer.png"

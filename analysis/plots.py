@@ -105,8 +105,10 @@ def scales(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
     if "y" in picture.log:
         ax.yaxis.set_minor_locator(NullLocator())
     if "x" in picture.log:
-        within_a_decade = rows[X].max() < 10 * rows[X].min()
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if within_a_decade else (1, 2, 5)))
+        low, high = rows[X].min(), rows[X].max()
+        if low == high:  # matplotlib would spread rounding errors over the whole axis
+            ax.set_xlim(low / 2, 2 * high)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_minor_formatter(NullFormatter())
     if picture.sparse:

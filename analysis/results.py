@@ -72,7 +72,9 @@ def made(runs: pd.DataFrame) -> list[str]:
     if "true" in set(ended[f"{TAG_PREFIX}git.dirty"]):
         found["commit"].append("with changes that were not committed")
     dates = ended["start_time"].dt.strftime("%Y-%m-%d")
-    hours = (ended["end_time"] - ended["start_time"]).dt.total_seconds().sum() / 3600
+    # From start to end only where a run has not finished: the time between two attempts is in it.
+    elapsed = (ended["end_time"] - ended["start_time"]).dt.total_seconds()
+    hours = ended[schema.RUN_SECONDS.key].fillna(elapsed).sum() / 3600
     found = {"date": sorted({dates.min(), dates.max()}), "time of all runs together": [f"{hours:.1f} h"], **found}
     return [f"- {name}: {', '.join(values)}" for name, values in found.items()]
 

@@ -122,12 +122,12 @@ def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
 
 
 def place(contrast: Contrast, keys: Sequence[str]) -> str:
-    """What distinguishes the runs of a contrast, what varies with the factor, and where they were forked.
+    """What distinguishes the runs of a contrast, what the factor sets, and where they were forked.
 
     keys: naming() of all.
     """
     design, fork = contrast.judgement.design, contrast.group.get("fork.epochs", 0)
-    said = [f"{key} varies with {short(design.factor)}" for key in design.covarying]
+    said = [f"{key} set by {short(design.factor)}" for key in design.covarying]
     return ", ".join(filter(None, [group_name(contrast, keys), *said, f"forked after epoch {fork}" if fork else ""]))
 
 

@@ -34,10 +34,16 @@ def test_pages_and_figure_are_what_the_studies_give(copied):
 def test_every_study_of_draws_has_a_row_with_a_link_to_its_page(copied):
     for page in rebuild(copied / "results", copied)[:-1]:
         rows = [line for line in BLOCK.search(page.read_text())[0].splitlines() if line.startswith("| [")]
-        assert len(rows) == len(list(settings(RESULTS)))
+        assert len(rows) == len(settings(RESULTS))
         for row in rows:
             link = row[row.index("(") + 1 : row.index(")")]
             assert (page.parent / link).is_file()
+
+
+def test_settings_at_equal_epochs_come_first():
+    found = [bool(setting.ended[0].judgement.design.covarying) for setting in settings(RESULTS)]
+    assert found == sorted(found)
+    assert set(found) == {False, True}
 
 
 def test_a_page_without_a_place_for_the_table_is_refused(copied):

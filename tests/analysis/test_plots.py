@@ -117,6 +117,11 @@ def test_a_short_logarithmic_axis_has_ticks_that_do_not_touch():
         assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [100, 150, 200, 300]
 
 
+def test_equal_values_stand_in_the_middle_of_a_logarithmic_axis():
+    for ax in plots.draw(samples.prices(table=samples.prices().table.assign(x=3e6))).axes:
+        assert ax.get_xlim() == (1.5e6, 6e6)
+
+
 @pytest.mark.parametrize(("size", "whole"), [(1, True), (0.5, False)])
 def test_ticks_are_whole_numbers_where_the_values_are(size, whole):
     table = samples.lines().table

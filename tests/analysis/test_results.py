@@ -3,15 +3,25 @@
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from analysis.report import Question, compute
-from analysis.results import answering, header, main, rebuild
+from analysis.results import answering, header, made, main, rebuild
 from analysis.store import ReportError
-from src import ROOT
+from src import ROOT, schema
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 MADE = sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.parquet"))
+
+
+def test_the_time_of_a_study_is_that_of_its_attempts_not_what_lies_between_them():
+    runs = compute(Question(str(ROOT / "results" / "post_forked"), "post_forked", [])).runs
+    interrupted = runs.assign(start_time=runs["start_time"] - pd.Timedelta(days=1))
+    unfinished = interrupted.assign(**{schema.RUN_SECONDS.key: float("nan")})
+    (time,) = [line for line in made(runs) if "time of all runs" in line]
+    assert time in made(interrupted)
+    assert time not in made(unfinished)
 
 
 @pytest.mark.parametrize("name", STUDIES)

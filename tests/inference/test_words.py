@@ -51,7 +51,7 @@ def test_a_noun_has_a_plural():
 def test_where_runs_differ_by_more_than_the_factor_the_answer_says_so():
     settings = {"fork.epochs": 1, "epochs": 10}
     (found,) = contrasts(runs({1: 0.0, 5: 0.0}, **settings), Design(0.5, NLL, None, covarying=("epochs",)))
-    assert place(found, ["batch_size"]) == "B=100, epochs varies with K, forked after epoch 1"
+    assert place(found, ["batch_size"]) == "B=100, epochs set by K, forked after epoch 1"
 
 
 def test_a_tuned_setting_is_named_with_its_chosen_value():
