@@ -18,6 +18,7 @@ CELLS = {
 # A plan needs the data: Fashion-MNIST is not in the repository, and a Workplace has 250 training images.
 HERE = {
     "fashion": ["data=mnist"], "burda_k": ["data.validation_size=50"], "burda_gap": ["data.test_size=120"],
+    "batch_forked": ["data.train_size=400"],
 }  # fmt: skip
 
 
