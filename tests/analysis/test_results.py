@@ -64,7 +64,7 @@ def test_a_study_without_its_text_is_refused_with_the_form(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nope"], "There is no study 'nope'. Expected one of: batch_forked"), (["quick", "--store", "nowhere"], "no runs in")],
+    [(["nope"], f"no study 'nope'. Expected one of: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "no runs in")],
 )
 def test_what_cannot_be_rebuilt_is_refused(arguments, said, tmp_path, capsys):
     assert main([*arguments, "--results", str(tmp_path)]) == 2
