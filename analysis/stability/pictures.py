@@ -13,8 +13,8 @@ FIRST = 2  # in the first epoch the loss falls so fast that its trend is most of
 ALL = "all of it, any K"
 CAPTION = (
     "What K does to stability: in colour the Monte Carlo part of the variance of the minibatch losses, which K "
-    "divides; in grey all of that variance, from epoch 2 on, of which the choice of the images is most. Geometric "
-    "means over seeds, for all of it over all runs, with 95 % t-intervals."
+    "divides; in grey all of that variance, from epoch 2 on; the rest is the choice of the images. Geometric means "
+    "over seeds, for all of it over all runs, with 95 % t-intervals."
 )
 
 
