@@ -172,8 +172,7 @@ def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
     lacking = max((design.n0 - each.judgement.pairs.n for each in found if each.open), default=0)
     ahead = f"; first verdicts after {design.n0}, {clock(tuning + lacking * a_seed)}" if lacking > 0 else ""
     return (
-        "study   takes at most that time: only cells that a comparison still needs are run\n"
-        f"        {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
+        f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
         f"{with_tuning}{ahead}\n"
         f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
         f"{likely}{now}"

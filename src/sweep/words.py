@@ -94,7 +94,9 @@ def time_line(plan: Plan, now: datetime) -> str:
     seconds = makespan((cost.seconds for _, cost in plan.launch), plan.workers)
     end = now + timedelta(seconds=seconds)
     moment = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%H:%M on %Y-%m-%d}"
-    return f"time    {clock(seconds)} with {counted(plan.workers, 'worker')}, ends at about {moment}"
+    # A study that decides runs only the cells that a comparison still needs.
+    most, when = ("at most ", "by") if plan.launch[0].cell.config.study.until else ("", "at")
+    return f"time    {most}{clock(seconds)} with {counted(plan.workers, 'worker')}, ends {when} about {moment}"
 
 
 def supply_lines(plan: Plan, free_memory: float, free_disk: float) -> list[str]:

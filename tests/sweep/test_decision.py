@@ -217,7 +217,6 @@ def test_the_price_names_seeds_minutes_and_spreads():
     cells = grid()
     design = design_of(STUDY, cells)
     text = price(plan_of(cells), design, contrasts([as_run(cell, None) for cell in cells], design))
-    assert text.startswith("study   takes at most that time: only cells that a comparison still needs are run\n")
     assert "1 comparison, at most 10 seeds of 2m00s each; first verdicts after 4, 8m00s" in text
     least = 2 / critical_values(10, 0.05)[0]
     assert f"4 up to {least:.2g}" in text

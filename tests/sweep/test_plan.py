@@ -1,6 +1,7 @@
 """Which cells run, in which order, within which budget, and how it is said."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src import schema
-from src.config import Config, ConfigError
+from src.config import Config, ConfigError, StudyConfig
 from src.recording import Study, titled
 from src.recording.cost import CALIBRATED, RECORDED, Cost, disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, Planned, fit_to_budget, make_plan, makespan, select
@@ -234,6 +235,11 @@ def test_an_end_on_another_day_has_its_date():
     plan = plan_of(grid())
     moment = datetime(2030, 12, 31, 23, 50)
     assert "time    24m00s with 1 worker, ends at about 00:14 on 2031-01-01" in said(plan, moment)
+
+
+def test_the_time_of_a_study_that_decides_is_the_most_that_it_takes():
+    deciding = replace(Config(mc_samples=5), study=StudyConfig(until="decided"))
+    assert "time    at most 2m00s with 1 worker, ends by about 12:02" in said(plan_of([Cell((), deciding, "f")]))
 
 
 def test_long_lists_are_cut_and_counted():
