@@ -46,11 +46,12 @@ study: setup
 	$(RUN) -m src.train -m mc_samples=1,5,25
 	$(RUN) -m analysis.report
 
-# Runs and store of their own, so that no run of another question is in a study's tables.
+# Runs and store of their own, so that no run of another question is in a study's tables. With runs made elsewhere:
+# make results NAME=post_grid ARGS=seed=3,4 STORES='sqlite:///mlflow.db results/post_grid'
 results: setup
 	@test -f sweeps/$(NAME).yaml || { echo "Which study? Expected NAME=one of:" $$(ls sweeps | sed 's/.yaml//') >&2; exit 2; }
 	$(RUN) -m src.train +sweep=$(NAME) tracking.experiment=$(NAME) tracking.runs=runs/results/$(NAME) $(ARGS)
-	$(RUN) -m analysis.results $(NAME)
+	$(RUN) -m analysis.results $(NAME) $(if $(STORES),--store $(STORES))
 	$(RUN) -m analysis.answer
 
 train: setup

@@ -66,7 +66,7 @@ def settings(results: Path) -> list[Setting]:
 
 def of_study(folder: Path) -> Iterator[Setting]:
     """Those of a study; none where it compares something else."""
-    found = compute(Question(str(folder), schema.EXPERIMENT, []))
+    found = compute(Question([str(folder)], schema.EXPERIMENT, []))
     ended, timed = map(inference.by_group, (found.decision.contrasts, found.decision.matched[SECONDS]))
     for place, group in ended.items():
         design = group[0].judgement.design

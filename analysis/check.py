@@ -7,14 +7,19 @@ one, and the column that is compared, after rounding to the decimals that are wr
 matched has the differences at equal amounts: at=epochs, updates, decoder_evaluations or seconds. Another comparison of
 the same runs than the study's own: STUDY:factor=gradient,reference=reparam/TABLE ...
 
-Exit code: 0 all agree; 1 a number is not what its source says; 2 a source cannot be found.
+With --fix the numbers that are not what their source says are written anew, with as many decimals and, where they had
+one, with their sign; the words around them are yours to read again. A new number may be written as 0.00.
+
+Exit code: 0 all agree, or are fixed; 1 a number is not what its source says; 2 a source cannot be found.
 """
 
 import argparse
 import difflib
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -26,17 +31,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMMENT = re.compile(r"<!-- =(.*?)-->", re.DOTALL)
-NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d[\d,]*(?:\.\d+)?(?: ?%)?$")
+NUMBER = re.compile(r"(?:(?<!\w)[-−+])?\d[\d,]*(?:\.\d+)?(?: ?%)?$")
 SOURCE = re.compile(r"([\w.-]+(?::[^\s=]+=\S+)?)/(\w+)((?: [^\s=]+=\S+)*) ([^\s=]+)")
 OPTIONS = ("factor", "reference", "metric", "tune")
 FORM = "a number with STUDY/TABLE KEY=VALUE ... COLUMN directly behind it"
 
 
 class Marked(NamedTuple):
-    """A number, "" for none, and where it says that it comes from; place: file and line."""
+    """A number, "" for none, where it ends in the file's text, and where it says that it comes from."""
 
-    place: str
+    file: Path
+    line: int
     number: str
+    end: int
     source: str
 
 
@@ -50,7 +57,7 @@ def marked(file: Path) -> Iterator[Marked]:
     for comment in COMMENT.finditer(text):
         number = NUMBER.search(text, text.rfind("\n", 0, comment.start()) + 1, comment.start())
         line = text.count("\n", 0, comment.start()) + 1
-        yield Marked(f"{file}:{line}", number[0] if number else "", " ".join(comment[1].split()))
+        yield Marked(file, line, number[0] if number else "", comment.start(), " ".join(comment[1].split()))
 
 
 def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
@@ -70,7 +77,7 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
     from analysis.store import ReportError
 
     try:
-        found = compute(Question(str(results / study), schema.EXPERIMENT, [], design=design))
+        found = compute(Question([str(results / study)], schema.EXPERIMENT, [], design=design))
     except ReportError as error:
         raise SourceError(str(error)) from error
     settings = found.runs.drop_duplicates(SETTING)[[SETTING, *found.varying]]
@@ -109,10 +116,10 @@ def look_up(source: str, read: "Callable[[str], dict[str, pd.DataFrame]]") -> fl
     if len(rows) > 1:
         free = [str(key) for key in rows if rows[key].nunique() > 1 and rows[key].dtype.kind not in "f"]
         raise SourceError(f"{len(rows)} rows match. Expected one. Filter by: {', '.join(free) or 'there is no key'}.")
-    try:
-        return float(column.iloc[0])
-    except (TypeError, ValueError):
-        raise SourceError(f"{parts[4]} is no number. Received: {column.iloc[0]}.") from None
+    with suppress(TypeError, ValueError):
+        if math.isfinite(value := float(column.iloc[0])):
+            return value
+    raise SourceError(f"{parts[4]} is no number. Received: {column.iloc[0]}.")
 
 
 def same(value: object, text: str) -> bool:
@@ -130,6 +137,22 @@ def agrees(number: str, value: float) -> bool:
     return error.is_finite() and abs(error) <= Decimal(5).scaleb(int(written.as_tuple().exponent) - 1)
 
 
+def corrected(number: str, value: float) -> str:
+    """A value in the form of a written number."""
+    share, decimals = number.endswith("%"), len(number.rstrip(" %").partition(".")[2])
+    sign = "+" if number.startswith("+") else ""
+    text = f"{value * (100 if share else 1):{sign},.{decimals}f}".replace("-", "−")
+    return text + number[len(number.rstrip(" %")) :]
+
+
+def fix(stale: Iterable[tuple[Marked, float]]) -> None:
+    """Write these values in place of these numbers. From the last of a file to the first, so that places stay true."""
+    for each, value in sorted(stale, key=lambda pair: -pair[0].end):
+        text = each.file.read_text(encoding="utf-8")
+        new = corrected(each.number, value)
+        each.file.write_text(text[: each.end - len(each.number)] + new + text[each.end :], encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check, print what does not agree, and return the exit code of the module's text."""
     style = argparse.RawDescriptionHelpFormatter
@@ -137,25 +160,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="default: those of docs, results and the root"
     )
+    parser.add_argument("--fix", action="store_true", help="write the values in place of numbers that differ")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
     files = options.files or [Path("README.md"), *sorted([*Path("docs").rglob("*.md"), *options.results.rglob("*.md")])]
     if lost := [file for file in files if not file.is_file()]:
         parser.error(f"there is no file {lost[0]}. Run it in the repository's root, or name Markdown files.")
     numbers = [each for file in files for each in marked(file)]
-    read, code = cache(partial(tables, options.results)), 0
+    read, stale, code = cache(partial(tables, options.results)), [], 0
     for each in numbers:
         try:
             if not each.number:
                 raise SourceError(f"No number stands before it. Expected {FORM}.")
             value = look_up(each.source, read)
             if not agrees(each.number, value):
-                print(f"{each.place}: written {each.number}, found {value:.6g}: {each.source}")
-                code = max(code, 1)
+                print(f"{each.file}:{each.line}: written {each.number}, found {value:.6g}: {each.source}")
+                stale.append((each, value))
         except SourceError as error:
-            print(f"{each.place}: {each.source}: {error}")
+            print(f"{each.file}:{each.line}: {each.source}: {error}")
             code = 2
-    holding = {each.place.rpartition(":")[0] for each in numbers}
+    if options.fix:
+        fix(stale)
+    elif stale:
+        code = max(code, 1)
+    holding = {each.file for each in numbers}
     print(f"numbers checked: {len(numbers)}, in files: {len(holding)}" if numbers else "no number carries a source")
     return code
 

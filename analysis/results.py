@@ -116,7 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m analysis.results", description=__doc__, formatter_class=style)
     parser.add_argument("name", metavar="NAME", help="a study of sweeps/, and the experiment of its runs")
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    parser.add_argument("--store", default=uri, metavar="PLACE", help=f"MLflow store, or results/NAME ({uri})")
+    where = f"MLflow stores, or results/NAME ({uri})"
+    parser.add_argument("--store", nargs="+", default=[uri], metavar="PLACE", help=where)
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
     question = Question(options.store, options.name, [])

@@ -21,9 +21,11 @@ MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
 
 class Question(NamedTuple):
-    """What is asked for: a place as store.read() has it, an experiment, sweeps (none: all runs), what is compared."""
+    """What is asked for: places as store.read() has them, whose runs are one study, an experiment, sweeps (none: all
+    runs), what is compared.
+    """
 
-    uri: str
+    places: list[str]
     experiment: str
     sweeps: list[str]
     threshold: float | None = None  # nats/image; None: chosen from the runs
@@ -105,7 +107,8 @@ class Shown(NamedTuple):
 
 def read(question: Question) -> Tables:
     """The runs that are asked for. Raises ReportError where there are none."""
-    return completeness.select_sweeps(store.read(question.uri, question.experiment), question.sweeps)
+    tables = store.together(store.read(place, question.experiment) for place in question.places)
+    return completeness.select_sweeps(tables, question.sweeps)
 
 
 def compute(question: Question, tables: Tables | None = None) -> Findings:
@@ -132,7 +135,7 @@ def section(found: Findings) -> Section:
     """The section of a setting, from its findings."""
     runs, points, kind = found.runs, found.points, completeness.nll_kind(found.runs)
     data, usable = heading(runs, found.varying), finished(found.runs)
-    images = {name: store.pictures(found.question.uri, usable, name) for name in MADE}
+    images = {name: store.pictures(found.question.places, usable, name) for name in MADE}
     price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
     steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, data)
     last = probe.last_probe(points)

@@ -2,4 +2,17 @@
 
 from analysis.store.parquet import RUNS_FILE, shareable
 from analysis.store.reading import pictures, read
-from analysis.store.tables import CELL, EPOCH, RUN, SEED, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
+from analysis.store.tables import (
+    CELL,
+    EPOCH,
+    RUN,
+    SEED,
+    STATUSES,
+    TAG_PREFIX,
+    B,
+    K,
+    ReportError,
+    Tables,
+    param_columns,
+    together,
+)

@@ -5,6 +5,7 @@ version, is read through MLflow, which takes longer.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -120,7 +121,7 @@ def _history(client: "MlflowClient", key: str, ids: list[str]) -> list[tuple[Any
     return [(run_id, key, p.step, p.timestamp, p.value, p.value != p.value) for run_id, ps in histories for p in ps]
 
 
-def pictures(place: str, runs: pd.DataFrame, name: str) -> pd.DataFrame:
+def pictures(places: Sequence[str], runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """The artifact of that name (schema.RECONSTRUCTIONS_FILE, LATENT_FILE, MANIFOLD_FILE) for each K with a run that
     has it, from the batch size that was run with most K, then the smallest batch size, then the smallest seed:
     mc_samples, batch_size, seed, image ([height, width] or [height, width, channels]). Files of a report have none.
@@ -130,12 +131,12 @@ def pictures(place: str, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     candidates = candidates.dropna(subset=["artifact_uri"]) if "artifact_uri" in runs else candidates[:0]
     found: dict[int, dict[str, Any]] = {}
     for run in candidates.to_dict("records"):
-        if run[K] not in found and (image := _picture(place, run["run_id"], run["artifact_uri"], name)) is not None:
+        if run[K] not in found and (image := _picture(places, run["run_id"], run["artifact_uri"], name)) is not None:
             found[run[K]] = {key: run[key] for key in RUN} | {"image": image}
     return pd.DataFrame([found[level] for level in sorted(found)], columns=[*RUN, "image"])
 
 
-def _picture(place: str, run_id: str, artifact_uri: str, name: str) -> np.ndarray | None:
+def _picture(places: Sequence[str], run_id: str, artifact_uri: str, name: str) -> np.ndarray | None:
     """A run's picture, downloaded first where it is not on this machine; None where it is missing or damaged."""
     parts = urlsplit(artifact_uri)
     try:
@@ -143,8 +144,9 @@ def _picture(place: str, run_id: str, artifact_uri: str, name: str) -> np.ndarra
             return imread(Path(unquote(parts.path) if parts.scheme else artifact_uri) / name)
         from mlflow import MlflowClient, MlflowException
 
-        with suppress(MlflowException):
-            return imread(MlflowClient(place).download_artifacts(run_id, name))
+        for place in (each for each in places if "://" in each):  # MLflow takes any other for a folder of its own
+            with suppress(MlflowException):
+                return imread(MlflowClient(place).download_artifacts(run_id, name))
     except (OSError, SyntaxError):  # the PNG reader raises SyntaxError for a damaged file
         pass
     return None

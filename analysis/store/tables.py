@@ -1,5 +1,6 @@
 """A store's rows as two tidy tables. Nothing is read here."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,20 @@ def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: p
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
     runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
     return Tables(runs, runs[["run_id", *RUN]].merge(by_epoch, on="run_id"))
+
+
+def together(parts: Iterable[Tables]) -> Tables:
+    """The runs of several places as those of one. A run that lies in more than one of them is that of the first."""
+    several = [*parts]
+    if len(several) == 1:
+        return several[0]
+    runs = pd.concat([part.runs for part in several], ignore_index=True).drop_duplicates("run_id")
+    # A parameter may have been a number in all runs of one place and a word in another.
+    runs = runs.astype({name: "str" for name in runs if runs[name].dtype == object})
+    runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
+    history = pd.concat([part.history for part in several], ignore_index=True).drop_duplicates(["run_id", EPOCH])
+    own = [name for name in history if name not in ("run_id", *RUN)]
+    return Tables(runs, runs[["run_id", *RUN]].merge(history[["run_id", *own]], on="run_id"))
 
 
 def wide(long: pd.DataFrame, index: str | list[str] = "run_id") -> pd.DataFrame:

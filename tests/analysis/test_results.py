@@ -16,7 +16,7 @@ MADE = sorted(path.parent.name for path in (ROOT / "results").glob("*/runs.parqu
 
 
 def test_the_time_of_a_study_is_that_of_its_attempts_not_what_lies_between_them():
-    runs = compute(Question(str(ROOT / "results" / "post_forked"), "post_forked", [])).runs
+    runs = compute(Question([str(ROOT / "results" / "post_forked")], "post_forked", [])).runs
     interrupted = runs.assign(start_time=runs["start_time"] - pd.Timedelta(days=1))
     unfinished = interrupted.assign(**{schema.RUN_SECONDS.key: float("nan")})
     (time,) = [line for line in made(runs) if "time of all runs" in line]
@@ -38,7 +38,7 @@ def test_a_study_is_rebuilt_from_its_own_tables(name, tmp_path):
     own.mkdir()
     if (kept / "notes.md").is_file():
         shutil.copy(kept / "notes.md", own)
-    rebuild(name, Question(str(kept), name, []), tmp_path)
+    rebuild(name, Question([str(kept)], name, []), tmp_path)
     texts = [file.name for file in kept.iterdir() if file.suffix in (".md", ".csv")]
     assert {file.name: file.read_text() for file in own.iterdir() if file.name in texts} == {
         file: (kept / file).read_text() for file in texts
@@ -49,10 +49,10 @@ def test_a_study_is_rebuilt_from_its_own_tables(name, tmp_path):
 
 def test_a_page_has_the_figures_of_the_settings_in_which_k_is_compared():
     store = str(ROOT / "results" / "burda_k")  # three learning rates, of which one is chosen
-    (found,) = answering(compute(Question(store, "burda_k", [])))
+    (found,) = answering(compute(Question([store], "burda_k", [])))
     assert set(found.runs["learning_rate"]) == {0.001}
     other = {"factor": "learning_rate", "reference": "max", "tune": None}
-    assert answering(compute(Question(store, "burda_k", [], design=other))) == []
+    assert answering(compute(Question([store], "burda_k", [], design=other))) == []
 
 
 def test_a_study_without_its_text_is_refused_with_the_form(tmp_path):

@@ -37,7 +37,7 @@ def built(tmp_path_factory):
                 lost = (k, b, seed) == (5, 30, 2)
                 status = schema.DIVERGED if lost else schema.FINISHED
                 store.record(k, b, seed, status, parent=grid, more=noise(k, seed))
-    findings = compute(Question(store.uri, EXPERIMENT, [], design={"margin": 1.0}))
+    findings = compute(Question([store.uri], EXPERIMENT, [], design={"margin": 1.0}))
     write(findings, draw(findings, findings.by_setting()), folder)
     return findings, folder / "report.html"
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from analysis import store as stores
-from analysis.check import agrees, main, marked, same
+from analysis.check import agrees, corrected, main, marked, same
 from src import ROOT
 from tests.stores import EXPERIMENT, Store, final_nll, study
 
@@ -112,6 +112,7 @@ def test_the_written_decimals_are_compared(number, value, right):
     [
         ("is -0.44", "-0.44"),
         ("is −0.44", "−0.44"),
+        ("is +0.44", "+0.44"),
         ("17-23", "23"),
         ("by 1,130.5", "1,130.5"),
         ("**3", "3"),
@@ -125,7 +126,9 @@ def test_the_written_decimals_are_compared(number, value, right):
 def test_a_source_belongs_to_the_number_directly_before_it(tmp_path, text, number):
     file = tmp_path / "page.md"
     file.write_text(f"5\n{text}<!-- =  a/b  c=1\nd -->", encoding="utf-8")
-    assert [(each.place, each.number, each.source) for each in marked(file)] == [(f"{file}:2", number, "a/b c=1 d")]
+    (found,) = marked(file)
+    assert (found.file, found.line, found.number, found.source) == (file, 2, number, "a/b c=1 d")
+    assert found.end == 2 + len(text)
 
 
 def test_filters_compare_numbers_as_numbers():
@@ -160,6 +163,27 @@ def test_a_source_that_says_nothing_or_several_things_is_an_error(check, source,
     assert f"page.md:2: {source}: " in out
     assert said in out
     assert "written 7" in out  # the others are checked all the same
+
+
+def test_stale_numbers_are_fixed_on_demand(results, tmp_path, capsys):
+    file, wrong = tmp_path / "page.md", MEAN.replace("5", "6", 1)
+    text = f"+{{}}<!-- = {MEAN} --> and {{}}<!-- = {MEAN} -->, {{}}<!-- = {MEAN} -->; 7<!-- = {wrong} -->"
+    file.write_text(text.format("0.00", f"{mean():.1f}", "-1 %"), encoding="utf-8")
+    assert main([str(file), "--fix", "--results", str(results)]) == 2
+    assert "No row has mc_samples=6" in capsys.readouterr().out
+    right = text.format(f"{mean():.2f}", f"{mean():.1f}", f"{100 * mean():,.0f} %")
+    assert file.read_text(encoding="utf-8") == right
+    file.write_text(right[: right.index(";")], encoding="utf-8")
+    assert main([str(file), "--results", str(results)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "text"),
+    [("+0.28", -0.314, "−0.31"), ("-0.4", 0.51, "0.5"), ("0", 1130.4, "1,130"), ("0.0 %", 0.2046, "20.5 %")],
+)
+def test_a_fixed_number_keeps_its_form(number, value, text):
+    assert corrected(number, value) == text
+    assert agrees(text, value)
 
 
 def test_a_source_without_a_number_is_an_error(check):

@@ -154,7 +154,7 @@ def test_what_one_run_per_k_made_has_a_row_per_kind_and_a_column_per_k():
 
 def test_a_reconstruction_is_taken_from_the_smallest_seed_that_has_one():
     runs = marked(study())[0]
-    found = stores.pictures(study().uri, finished(runs[runs[SETTING] == 2]), schema.RECONSTRUCTIONS_FILE)
+    found = stores.pictures([study().uri], finished(runs[runs[SETTING] == 2]), schema.RECONSTRUCTIONS_FILE)
     assert found[[K, B, "seed"]].to_numpy().tolist() == [[1, 30, 0], [5, 30, 0]]
     assert found["image"][1].shape[:2] == (28, 28 * 5)
 

@@ -128,7 +128,7 @@ def test_the_page_is_one_file_that_asks_nobody(folder):
 
 
 def test_the_page_holds_the_answer_at_every_margin_of_the_slider(folder):
-    found = compute(Question(study().uri, EXPERIMENT, []))
+    found = compute(Question([study().uri], EXPERIMENT, []))
     margins = decision.margins(found.decision)
     text = (folder / "report.html").read_text(encoding="utf-8")
     told = json.loads(re.search(r'id="margins">(.*?)</script>', text)[1])
@@ -151,7 +151,7 @@ def test_the_markdown_names_figures_that_exist_and_has_the_answer(folder):
     named = re.findall(r"]\((figures/[^)]+)\)", text)
     assert len(named) == 2 + 2 * 4 + 1
     assert all((folder / name).is_file() for name in named)
-    found = compute(Question(study().uri, EXPERIMENT, []))
+    found = compute(Question([study().uri], EXPERIMENT, []))
     for card in decision.cards(found.decision, found.runs, 0.25):
         assert card.enough in text
         for line in card.lines:
@@ -160,7 +160,7 @@ def test_the_markdown_names_figures_that_exist_and_has_the_answer(folder):
 
 def test_the_page_begins_with_the_cards_at_the_margin_of_the_study(folder):
     page = Page(folder / "report.html")
-    found = compute(Question(study().uri, EXPERIMENT, []))
+    found = compute(Question([study().uri], EXPERIMENT, []))
     cards = decision.cards(found.decision, found.runs, 0.25)
     cells = [text for card in cards for line in card.lines for text in line]
     assert page.cells == cells

@@ -56,7 +56,27 @@ def test_no_path_and_no_name_of_a_machine_or_user_is_shared(tmp_path):
 
 
 def test_files_have_no_pictures(tables):
-    assert stores.pictures("folder", tables.runs, schema.RECONSTRUCTIONS_FILE).empty
+    assert stores.pictures(["folder"], tables.runs, schema.RECONSTRUCTIONS_FILE).empty
+
+
+def test_runs_of_two_places_are_one_study(tables, tmp_path):
+    """A half in a database, the rest, and two runs that are in both, in the files of a report."""
+    runs = tables.runs["run_id"]
+    elsewhere = tables.runs[runs.isin(runs[len(runs) // 2 - 2 :])]
+    written(Tables(elsewhere, tables.history[tables.history["run_id"].isin(elsewhere["run_id"])]), tmp_path)
+    here = stores.read(study().uri, EXPERIMENT)
+    first = runs[: len(runs) // 2]
+    half = Tables(here.runs[runs.isin(first)], here.history[here.history["run_id"].isin(first)])
+    found = shareable(stores.together([half, stores.read(str(tmp_path), "any")]))
+    pd.testing.assert_frame_equal(found.runs, tables.runs, check_like=True)
+    pd.testing.assert_frame_equal(found.history, tables.history, check_like=True)
+
+
+def test_a_parameter_that_is_a_number_in_one_place_and_a_word_in_another_is_a_word(tables):
+    other = tables.runs.assign(run_id=tables.runs["run_id"] + "b", epochs="auto")
+    found = stores.together([tables, Tables(other, tables.history.assign(run_id=tables.history["run_id"] + "b"))])
+    assert set(found.runs["epochs"]) == {*tables.runs["epochs"].astype(str), "auto"}
+    assert "epochs" in completeness.varying(found.runs)
 
 
 def test_places_without_these_files_are_refused(tables, tmp_path):

@@ -101,10 +101,10 @@ def test_a_servers_pictures_are_downloaded(server, tmp_path):
     client.log_artifact(run_id, str(tmp_path / schema.LATENT_FILE))
     run = {"run_id": run_id, "mc_samples": 5, "batch_size": 100, "seed": 0}
     runs = pd.DataFrame([run | {"artifact_uri": client.get_run(run_id).info.artifact_uri}])
-    found = stores.pictures(server, runs, schema.LATENT_FILE)
+    found = stores.pictures(["a folder", server], runs, schema.LATENT_FILE)
     assert found[["mc_samples", "batch_size", "seed"]].to_numpy().tolist() == [[5, 100, 0]]
     assert found["image"][0].shape[:2] == (1, 3)
-    assert stores.pictures(server, runs, schema.MANIFOLD_FILE).empty
+    assert stores.pictures(["a folder", server], runs, schema.MANIFOLD_FILE).empty
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/none"])
