@@ -389,9 +389,9 @@ def test_the_command_refuses_a_damaged_store_without_a_traceback(tmp_path):
 
 
 def test_the_store_is_the_environments_or_mlflow_db_here(monkeypatch):
-    assert parse([]).store == "sqlite:///mlflow.db"
+    assert parse([]).store == ["sqlite:///mlflow.db"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
-    assert parse([]).store == "sqlite:///other.db"
+    assert parse([]).store == ["sqlite:///other.db"]
 
 
 def test_importing_the_report_imports_no_tensorflow_keras_or_mlflow():
