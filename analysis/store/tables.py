@@ -79,7 +79,8 @@ def together(parts: Iterable[Tables]) -> Tables:
         return several[0]
     runs = pd.concat([part.runs for part in several], ignore_index=True).drop_duplicates("run_id")
     # A parameter may have been a number in all runs of one place and a word in another.
-    runs = runs.astype({name: "str" for name in runs if runs[name].dtype == object})
+    mixed = runs.columns[runs.dtypes == object]
+    runs[mixed] = runs[mixed].astype("str")
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
     history = pd.concat([part.history for part in several], ignore_index=True).drop_duplicates(["run_id", EPOCH])
     own = [name for name in history if name not in ("run_id", *RUN)]

@@ -111,6 +111,14 @@ def test_a_report_rebuilt_from_its_files_gives_the_same_tables_and_files(folder,
         assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+def test_a_report_of_two_places_is_that_of_their_runs(folder, tmp_path):
+    """The same runs from the store and from files: nothing is counted twice."""
+    done = command("--store", study().uri, folder, "--output", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("summary-nll.csv", "differences.csv", "stability-nll.csv"):
+        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes(), name
+
+
 def test_a_pseudo_nll_and_an_nll_share_no_table(folder):
     for kind, name in ((schema.TRUE_NLL, "nll"), (schema.PSEUDO_NLL, "bce-pseudo-nll")):
         summary = pd.read_csv(folder / f"summary-{name}.csv")
