@@ -74,17 +74,20 @@ def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: p
 
 def together(parts: Iterable[Tables]) -> Tables:
     """The runs of several places as those of one. A run that lies in more than one of them is that of the first."""
-    several = [*parts]
+    several, known = [*parts], set[str]()
     if len(several) == 1:
         return several[0]
-    runs = pd.concat([part.runs for part in several], ignore_index=True).drop_duplicates("run_id")
+    rows, histories = [], []
+    for part in several:
+        rows.append(part.runs[~part.runs["run_id"].isin(known)])
+        histories.append(part.history[~part.history["run_id"].isin(known)].drop(columns=RUN))
+        known |= {*part.runs["run_id"]}
+    runs = pd.concat(rows, ignore_index=True)
     # A parameter may have been a number in all runs of one place and a word in another.
-    mixed = runs.columns[runs.dtypes == object]
+    mixed = runs.columns[runs.dtypes == "object"]
     runs[mixed] = runs[mixed].astype("str")
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
-    history = pd.concat([part.history for part in several], ignore_index=True).drop_duplicates(["run_id", EPOCH])
-    own = [name for name in history if name not in ("run_id", *RUN)]
-    return Tables(runs, runs[["run_id", *RUN]].merge(history[["run_id", *own]], on="run_id"))
+    return Tables(runs, runs[["run_id", *RUN]].merge(pd.concat(histories), on="run_id"))
 
 
 def wide(long: pd.DataFrame, index: str | list[str] = "run_id") -> pd.DataFrame:
