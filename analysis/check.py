@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -139,18 +140,21 @@ def agrees(number: str, value: float) -> bool:
 
 def corrected(number: str, value: float) -> str:
     """A value in the form of a written number."""
-    share, decimals = number.endswith("%"), len(number.rstrip(" %").partition(".")[2])
-    sign = "+" if number.startswith("+") else ""
-    text = f"{value * (100 if share else 1):{sign},.{decimals}f}".replace("-", "−")
-    return text + number[len(number.rstrip(" %")) :]
+    from analysis.display import decimals  # imported late, as it needs pandas
+
+    digits = number.rstrip(" %")
+    sign = "+" if number.startswith("+") and value >= 0 else ""
+    text = decimals(value * (100 if number.endswith("%") else 1), len(digits.partition(".")[2]))
+    return sign + text + number[len(digits) :]
 
 
 def fix(stale: Iterable[tuple[Marked, float]]) -> None:
-    """Write these values in place of these numbers. From the last of a file to the first, so that places stay true."""
-    for each, value in sorted(stale, key=lambda pair: -pair[0].end):
-        text = each.file.read_text(encoding="utf-8")
-        new = corrected(each.number, value)
-        each.file.write_text(text[: each.end - len(each.number)] + new + text[each.end :], encoding="utf-8")
+    """Write these values in place of these numbers, which are in the order of their files."""
+    for file, found in groupby(stale, key=lambda pair: pair[0].file):
+        text = file.read_text(encoding="utf-8")
+        for each, value in reversed([*found]):  # the last first, so that the other places stay true
+            text = text[: each.end - len(each.number)] + corrected(each.number, value) + text[each.end :]
+        file.write_text(text, encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,6 @@ which is written by hand. With --store results/NAME everything is rebuilt from t
 """
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 from analysis.report import Findings, Question, compute, draw, read
 from analysis.report.completeness import totals
 from analysis.report.page import markdown, words
-from analysis.report.writing import clear, told_or_refused, write_tables
+from analysis.report.writing import add_store, clear, told_or_refused, write_tables
 from analysis.statistics import COUNTED
 from analysis.store import TAG_PREFIX, K, ReportError, shareable
 from src import ROOT, schema
@@ -115,9 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.results", description=__doc__, formatter_class=style)
     parser.add_argument("name", metavar="NAME", help="a study of sweeps/, and the experiment of its runs")
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    where = f"MLflow stores, or results/NAME ({uri})"
-    parser.add_argument("--store", nargs="+", default=[uri], metavar="PLACE", help=where)
+    add_store(parser)
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="FOLDER", help="where studies lie")
     options = parser.parse_args(arguments)
     question = Question(options.store, options.name, [])

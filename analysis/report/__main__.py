@@ -8,7 +8,6 @@ report.md, and report.html, one file that opens from disk.
 
 import argparse
 import math
-import os
 import sys
 import time
 from contextlib import suppress
@@ -21,11 +20,10 @@ from analysis.curves import cells_as_text
 from analysis.decision import answers
 from analysis.report import Question, compute, draw, read, write
 from analysis.report.completeness import totals
-from analysis.report.writing import slug
+from analysis.report.writing import add_store, slug
 from analysis.store import ReportError
 from src import schema
 
-STORES = "MLflow stores, or folders of earlier reports; the runs of several are one study"
 # What is compared. What is not given is that of the study of the latest run.
 DESIGN = {
     "factor": "setting whose values are compared, such as mc_samples or objective",
@@ -40,8 +38,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     defaults = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.report", description=__doc__, formatter_class=defaults)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    parser.add_argument("--store", nargs="+", default=[uri], metavar="PLACE", help=STORES)
+    add_store(parser)
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
     parser.add_argument("--threshold", type=nats, metavar="NATS", help="test NLL whose reaching is timed, else chosen")

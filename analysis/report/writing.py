@@ -1,5 +1,7 @@
 """The files of the report."""
 
+import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -72,6 +74,13 @@ def write_tables(new: Callable[[str], Path], findings: Findings) -> None:
 def slug(name: str) -> str:
     """A name with only characters that are safe in a file's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "report"
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """The option --store: places as store.read() has them, by default the one that MLflow's own variable names."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    text = "MLflow stores, or folders of earlier reports; the runs of several are one study (default: %(default)s)"
+    parser.add_argument("--store", nargs="+", default=[uri], metavar="PLACE", help=text)
 
 
 def told_or_refused(write_files: Callable[[], Iterable[Path]]) -> int:
