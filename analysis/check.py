@@ -2,10 +2,11 @@
 
 A number carries its source directly behind it, in a comment that a reader of the page does not see:
 0.05<!-- = post_forked/differences level=5 mean -->. STUDY/TABLE KEY=VALUE ... COLUMN: a folder under results/, one of
-the tables that the report computes (summary, stability, differences, matched, probe), what filters its rows down to
-one, and the column that is compared, after rounding to the decimals that are written. A number with % is a share.
-matched has the differences at equal amounts: at=epochs, updates, decoder_evaluations or seconds. Another comparison of
-the same runs than the study's own: STUDY:factor=gradient,reference=reparam/TABLE ...
+the tables that the report computes (summary, stability, differences, matched, probe) or history, what filters its rows
+down to one, and the column that is compared, after rounding to the decimals that are written. A number with % is a
+share. matched has the differences at equal amounts: at=epochs, updates, decoder_evaluations or seconds; history has a
+row per run and epoch. Another comparison of the same runs than the study's own:
+STUDY:factor=gradient,reference=reparam/TABLE ...
 
 With --fix the numbers that are not what their source says are written anew, with as many decimals and, where they had
 one, with their sign; the words around them are yours to read again. A new number may be written as 0.00.
@@ -89,7 +90,8 @@ def tables(results: Path, study: str) -> "dict[str, pd.DataFrame]":
         for axis, contrasts in found.decision.matched.items()
     ]
     ended = decision.differences(found.decision.contrasts)
-    return {**named, "differences": ended, "matched": pd.concat(matched, ignore_index=True)}
+    history = found.runs[["run_id", *found.varying]].merge(found.history)
+    return {**named, "differences": ended, "matched": pd.concat(matched, ignore_index=True), "history": history}
 
 
 def pick(what: str, name: str, known: Iterable[Any]) -> str:

@@ -63,6 +63,17 @@ def test_another_comparison_of_the_same_runs_is_a_source(check):
     assert "There is no option 'margin'. Expected for example: factor" in out
 
 
+def test_an_epoch_of_a_run_is_a_source(check):
+    """A path is 10 / epoch above the final NLL."""
+    source = "study/history mc_samples=5 seed=2"
+    end = final_nll(5, 100, 2)
+    text = f"{end + 10:.2f}<!-- = {source} epoch=1 test/nll --> {end + 5:.2f}<!-- = {source} epoch=2 test/nll -->"
+    assert check(text) == (0, "numbers checked: 2, in files: 1\n")
+    code, out = check(f"0<!-- = {source.removesuffix(' seed=2')} epoch=2 test/nll -->")
+    assert code == 2
+    assert "4 rows match" in out
+
+
 def test_a_difference_at_equal_amounts_is_a_source(check):
     """Both paths fall by 10 / epoch from one epoch to the next, so at equal epochs they differ as at the end."""
     assert check(f"{mean(1) - mean():.1f}<!-- = study/matched level=1 at=epochs mean -->")[0] == 0
