@@ -78,6 +78,9 @@ def counted(runs: list[Run], design: Design) -> Design:
 def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
     """The design that the latest run was made under, with what is given. Without one, seeds may be added at any time.
 
+    So they may where the runs have designs of several lengths: a second study, begun after the look at a first one, gives
+    its intervals for its own seeds alone.
+
     Raises:
         ReportError: the design is not possible.
     """
@@ -87,7 +90,8 @@ def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
         name: study[name] for name in ("margin", "metric", "factor", "reference", "tune") if name in study
     }
     fields["covarying"] = listed(study.get("covarying"))
-    fields["n_max"] = int(study["seeds"]) if study.get("until") else None
+    lengths = runs.get("study.seeds", pd.Series(dtype=object)).dropna().unique()
+    fields["n_max"] = int(lengths[0]) if study.get("until") and len(lengths) == 1 else None
     try:
         return Design(**{"margin": 0.25, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})
     except ValueError as error:

@@ -43,6 +43,8 @@ def _crosses_later(n: int, phi: Array, edge: float, after: Callable[[Array], Arr
     return chance
 
 
+# Where chances are near the smallest number, SciPy's slopes overflow in a divisor, and are 0 as they should be.
+@np.errstate(over="ignore")
 def crossing_probability(bounds: Array, first: int) -> float:
     """P(T_n > c_n for some n) of iid normal differences with mean 0, whatever their variance.
 

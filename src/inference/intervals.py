@@ -49,12 +49,3 @@ def t_sequence(n: int, alpha: float, g: float = 3.0) -> float:
     spread = 1 + n * g
     c = (spread / alpha**2) ** (1 / n) if n > 1 else math.inf
     return math.inf if c >= spread else math.sqrt((n - 1) * (c - 1) / (1 - c / spread))
-
-
-def tost_pairs(sd: float, margin: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Pairs at which two one-sided t-tests show equivalence with this power where E d = 0; sd is that of d.
-
-    (z_{1-alpha} + z_{(1+power)/2})^2 (sd / margin)^2 = 8.6 (sd / margin)^2 at the defaults; normal, so low by 1 to 3.
-    """
-    z = scipy.special.ndtri((1 + power) / 2) - scipy.special.ndtri(alpha)
-    return max(2, math.ceil((z * sd / margin) ** 2))

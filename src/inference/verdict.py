@@ -1,7 +1,7 @@
 """What the pairs seen so far prove under a design, and how many more would decide."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from src.inference.design import Design
@@ -9,6 +9,7 @@ from src.inference.intervals import Interval, around
 from src.inference.pairs import Paired
 
 FAR = 10_000  # pairs at which the search for a decision ends where the design has no last look
+LARGEST = 100  # pairs of a new study at most: the bounds of a larger one take seconds
 
 
 class Verdict(StrEnum):
@@ -82,19 +83,39 @@ def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
         ValueError: more pairs than design.n_max.
     Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305; without n_max, intervals.t_sequence.
     """
-    alpha = design.alpha / design.comparisons
-
-    def at(n: int) -> tuple[tuple[Verdict, ...], Interval, Interval]:
-        interval, directional = (
-            around(pairs.mean, pairs.sd, n, design.bound(n, level)).wider(bias) for level in (alpha, alpha / 2)
-        )
-        return _verdicts(interval, directional, design.margin), interval, directional
 
     def decides(n: int) -> bool:
-        return Verdict.UNDECIDED not in at(n)[0]
+        return Verdict.UNDECIDED not in _look(pairs, n, design, bias)[0]
 
-    verdicts, interval, directional = at(pairs.n)
+    verdicts, interval, directional = _look(pairs, pairs.n, design, bias)
     last = design.n_max or FAR
     more = bisect_left(range(pairs.n, last), True, key=decides) if decides(last) else None
     provable = max(-interval.low, interval.high)
-    return Judgement(verdicts, interval, directional, provable, more, alpha, pairs, design)
+    return Judgement(verdicts, interval, directional, provable, more, _level(design), pairs, design)
+
+
+def _level(design: Design) -> float:
+    """One-sided level of one comparison."""
+    return design.alpha / design.comparisons
+
+
+def _look(pairs: Paired, n: int, design: Design, bias: float) -> tuple[tuple[Verdict, ...], Interval, Interval]:
+    """Verdicts and both intervals of a look at n pairs of this mean and sd."""
+    interval, directional = (
+        around(pairs.mean, pairs.sd, n, design.bound(n, alpha)).wider(bias)
+        for alpha in (_level(design), _level(design) / 2)
+    )
+    return _verdicts(interval, directional, design.margin), interval, directional
+
+
+def pairs_of_new_study(judged: Judgement, bias: float = 0.0) -> int | None:
+    """The smallest n_max of a study of new seeds that decides if their mean and sd are these; None above LARGEST.
+
+    A plug-in guess, as pairs_needed; bias as in judge().
+    """
+
+    def decides(n: int) -> bool:
+        return Verdict.UNDECIDED not in _look(judged.pairs, n, replace(judged.design, n_max=n), bias)[0]
+
+    sizes = range(judged.design.n0, LARGEST)
+    return sizes[0] + bisect_left(sizes, True, key=decides) if decides(LARGEST) else None

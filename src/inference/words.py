@@ -9,9 +9,9 @@ from typing import NamedTuple
 from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
-from src.inference.intervals import Interval, tost_pairs
+from src.inference.intervals import Interval
 from src.inference.runs import counted, naming
-from src.inference.verdict import Verdict
+from src.inference.verdict import LARGEST, Verdict, pairs_of_new_study
 
 SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
 UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
@@ -205,8 +205,9 @@ def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: 
         return f"{so_far}The first verdicts come at {design.n0} pairs: {again(design.n_max or design.n0)}"
     more = [each.judgement.pairs_needed for each in open_ones]
     if None in more:  # beyond the last look: new seeds, whose number is fixed beforehand
-        pairs = total = max(tost_pairs(spread, design.margin, design.alpha / design.comparisons), have + 1)
-        text = f"A new study of about {counted(pairs, 'pair')}"
+        sizes = [pairs_of_new_study(each.judgement, each.moved) for each in open_ones]
+        pairs = total = max(LARGEST if size is None else size for size in sizes)
+        text = f"A new study of {'more than' if None in sizes else 'about'} {counted(pairs, 'pair')}"
     else:
         pairs = max(number for number in more if number is not None)
         total, text = have + pairs, f"About {counted(pairs, 'more pair')}"

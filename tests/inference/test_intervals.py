@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from src.inference import Paired, t_interval, t_sequence, tost_pairs
+from src.inference import Paired, t_interval, t_sequence
 from tests.inference import studies
 from tests.inference.studies import agrees, at_most
 
@@ -47,14 +46,3 @@ def test_the_fixed_interval_covers_and_one_of_z_does_not():
     narrow = ends.mean(axis=1, keepdims=True) + (ends - ends.mean(axis=1, keepdims=True)) * 1.96 / 2.776
     assert not agrees(((narrow > 0).all(axis=1) | (narrow < 0).all(axis=1)).mean(), 0.05, 4000)
     assert t_interval(Paired(1, 0.3, math.nan), 0.025) == (-math.inf, math.inf)
-
-
-def test_the_pairs_of_a_fixed_design_have_its_power():
-    n = tost_pairs(sd=2.0, margin=1.0)
-    assert n == math.ceil(8.564 * 4)
-    d = 2 * studies.normal(np.random.default_rng(5), 4000, n + 1)
-    sides = ((1.0, "less"), (-1.0, "greater"))  # two one-sided tests
-    shown = np.all([stats.ttest_1samp(d, end, 1, alternative=side).pvalue <= 0.05 for end, side in sides], axis=0)
-    assert agrees(shown.mean(), 0.8, 4000, rounding=0.02)
-    assert not agrees((np.abs(d.mean(axis=1)) < 1.0).mean(), 0.8, 4000, rounding=0.02)  # a mean within the margin
-    assert tost_pairs(sd=0.001, margin=1.0) == 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.inference import Design, Paired, Verdict, critical_values, judge
+from src.inference import Design, Paired, Verdict, critical_values, judge, pairs_of_new_study
 from tests.inference import studies
 from tests.inference.studies import N0, N_MAX, agrees, at_most
 
@@ -205,3 +205,23 @@ def test_the_pairs_needed_are_the_fewest_that_decide(drawn, n_max):
     else:
         assert decided(needed)
         assert needed == 0 or not decided(needed - 1)
+
+
+@pytest.mark.parametrize(("mean", "bias"), [(0.0, 0.0), (0.13, 0.0), (0.13, 0.02), (0.6, 0.1)])
+def test_a_new_study_is_the_smallest_that_decides(mean, bias):
+    """Of differences with sd 0.2 at a margin of 0.25: near 0, near the margin, and beyond it."""
+    seen = judge(Paired(6, mean, 0.2), Design(0.25, "final/test_nll", n_max=6, comparisons=2), bias)
+
+    def decided(n):
+        new = replace(seen.design, n_max=n)
+        return Verdict.UNDECIDED not in judge(Paired(n, mean, 0.2), new, bias).verdicts
+
+    n = pairs_of_new_study(seen, bias)
+    assert decided(n)
+    assert n == 4 or not decided(n - 1)
+
+
+def test_a_new_study_that_would_be_too_large_has_no_size():
+    """The mean is at the margin, and its bias as large: no number of pairs decides."""
+    seen = judge(Paired(6, 0.25, 0.2), Design(0.25, "final/test_nll", n_max=6), 0.25)
+    assert pairs_of_new_study(seen, 0.25) is None

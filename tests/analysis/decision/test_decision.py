@@ -52,6 +52,15 @@ def test_the_design_is_that_of_the_latest_run_unless_given(tmp_path):
     assert design_of(listed, {}).covarying == ("epochs", "learning_rate")
 
 
+def test_two_studies_together_have_no_last_look(tmp_path):
+    """Else the second one's last look would be at seeds of the first, which have been looked at before."""
+    runs, history = store(tmp_path, params=STUDY)
+    later = runs["seed"] >= SEEDS // 2
+    runs.loc[later, "study.seeds"] = 12
+    judged = decide(runs, history, {}).contrasts[0].judgement
+    assert (judged.design.n_max, judged.pairs.n) == (None, SEEDS)
+
+
 def test_epochs_may_vary_with_k_instead_of_splitting_the_grid(tmp_path):
     made = Store(tmp_path)
     for k, epochs in ((1, 50), (5, 10)):
