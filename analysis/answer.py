@@ -99,10 +99,13 @@ def row(setting: Setting, studies: str) -> list[str]:
 
 
 def enough(ended: Sequence[Contrast]) -> str:
-    """The smallest K that is proven not worse than the largest; the largest where all are proven worse."""
+    """The smallest K that is proven not worse than the largest; the largest where all others are proven worse by more
+    than the margin.
+    """
     proven = [each.level for each in ended if inference.proves(each, Verdict.NOT_WORSE)]
-    undecided = any(each.undecided for each in ended)
-    return "undecided" if undecided and not proven else called([*proven, ended[0].reference][0])
+    if not proven and all(inference.proves(each, Verdict.WORSE_BY_MARGIN) for each in ended):
+        proven = [ended[0].reference]
+    return called(proven[0]) if proven else "none shown"
 
 
 def called(level: float | str) -> str:

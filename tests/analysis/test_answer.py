@@ -61,9 +61,11 @@ def test_without_studies_nothing_is_written(tmp_path, capsys):
     ("scores", "said"),
     [({1: 0.0, 5: 0.0, 25: 0.0}, "K=1"), ({1: 9.0, 5: 0.0, 25: 0.0}, "K=5"), ({1: 9.0, 5: 9.0, 25: 0.0}, "K=25")],
 )
-def test_the_smallest_that_is_not_worse_is_enough_and_the_largest_where_all_are_worse(scores, said):
+def test_the_smallest_that_is_not_worse_is_enough_and_the_largest_where_all_are_worse_by_the_margin(scores, said):
     assert enough(contrasts(cells(scores), Design(0.5, "final/test_nll"))) == said
 
 
-def test_what_is_undecided_is_called_so():
-    assert enough(contrasts(cells({1: 0.0, 5: 0.0}, seeds=2), Design(0.5, "final/test_nll"))) == "undecided"
+def test_nothing_is_said_of_the_margin_that_is_not_proven():
+    """Neither of too few pairs nor of a value that is worse by an unknown amount."""
+    for scores, seeds, margin in (({1: 0.0, 5: 0.0}, 2, 0.5), ({1: 0.5, 5: 0.0}, 6, 0.5)):
+        assert enough(contrasts(cells(scores, seeds=seeds), Design(margin, "final/test_nll"))) == "none shown"
