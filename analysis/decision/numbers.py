@@ -78,8 +78,8 @@ def counted(runs: list[Run], design: Design) -> Design:
 def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
     """The design that the latest run was made under, with what is given. Without one, seeds may be added at any time.
 
-    So they may where the runs have designs of several lengths: a second study, begun after the look at a first one, gives
-    its intervals for its own seeds alone.
+    So they may where the runs are of several studies, with different numbers of seeds: the intervals of one begun after
+    a look at another are for its own seeds alone.
 
     Raises:
         ReportError: the design is not possible.

@@ -36,20 +36,30 @@ DESIGN = {
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    defaults = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser("python -m analysis.report", description=__doc__, formatter_class=defaults)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m analysis.report", description=__doc__, formatter_class=raw)
     add_store(parser)
-    parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help="MLflow experiment")
+    experiment = "MLflow experiment (default: %(default)s)"
+    parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help=experiment)
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
-    parser.add_argument("--threshold", type=nats, metavar="NATS", help="test NLL whose reaching is timed, else chosen")
+    threshold = "test NLL; the time until it is reached is told (default: chosen from the runs)"
+    parser.add_argument("--threshold", type=nats, metavar="NATS", help=threshold)
     for name, text in DESIGN.items():
         parser.add_argument(f"--{name}", type=nats if name == "margin" else str, metavar=name.upper(), help=text)
     parser.add_argument("--covarying", nargs="*", metavar="KEY", help="settings that may vary with the factor")
     watch = "rebuild whenever runs have changed, looking every so many seconds (30), until Ctrl-C"
     parser.add_argument("--watch", nargs="?", type=seconds, const=30.0, metavar="SECONDS", help=watch)
-    parser.add_argument("--name", help="folder of the report, else named after the sweep or the experiment")
-    parser.add_argument("--output", type=Path, default=Path("reports"), metavar="FOLDER", help="where reports go")
+    named = "folder of the report, else named after the sweep, the folder that is read, or the experiment"
+    parser.add_argument("--name", help=named)
+    output = "where reports go (default: %(default)s)"
+    parser.add_argument("--output", type=Path, default=Path("reports"), metavar="FOLDER", help=output)
     return parser.parse_args(arguments)
+
+
+def source(options: argparse.Namespace) -> str:
+    """The name of the folder that is read, or of the experiment where it is a store, or several places."""
+    place = Path(options.store[0])
+    return place.resolve().name if len(options.store) == 1 and place.is_dir() else options.experiment
 
 
 def nats(text: str) -> float:
@@ -72,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the report. Returns 0 on success, 2 with one message on stderr where there is nothing to report."""
     options = parse(arguments)
     matplotlib.use("Agg")
-    folder = options.output / slug(options.name or "-".join(options.sweep) or options.experiment)
+    folder = options.output / slug(options.name or "-".join(options.sweep) or source(options))
     given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
     question = Question(options.store, options.experiment, options.sweep, options.threshold, given)
     try:

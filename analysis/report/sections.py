@@ -1,7 +1,8 @@
 """What the report computes from a store, and what it says and shows of all runs and of each setting."""
 
 import io
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from analysis.display import Table
 from analysis.picture import IMAGES, Picture
 from analysis.report.completeness import lost_table, picture, text, totals
 from analysis.statistics import SETTING, completeness, finished
-from analysis.store import RUN, K, Tables
+from analysis.store import RUN, TAG_PREFIX, K, Tables
 from src import schema
 
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
@@ -127,7 +128,7 @@ def draw(findings: Findings, settings: Iterable[Findings]) -> Shown:
     runs = findings.runs
     lost = lost_table(runs)
     grid = Topic("Completeness", [totals(runs)], drawn([picture(runs)]), [lost] if lost.rows else [])
-    answer = drawn(decision.pictures(findings.decision, commands(runs)))
+    answer = drawn(decision.pictures(findings.decision, commands(runs, findings.varying)))
     return Shown(answer, [section(found) for found in settings], grid)
 
 
@@ -149,7 +150,7 @@ def section(found: Findings) -> Section:
               [probe.probe_table(probe.of_parts(last), probe.caption(points)),
                probe.probe_table(probe.of_layers(last), "The same by layer and head: other epochs are in probe.csv")]),
         Topic("What the models make", [], drawn([made]), []),
-        Topic("Runs and parameters", [], [], [run_table(runs), parameter_table(runs)]),
+        Topic("Runs and parameters", [], [], [run_table(runs, found.varying), parameter_table(runs)]),
     ]  # fmt: skip
     empty = [each.stem for each in (price, cost, paths, *steady, *noise, made) if each.table.empty]
     absent = [f"{stem}: no finished run recorded what it shows." for stem in empty]
@@ -187,21 +188,31 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
     return "; ".join([data, *(f"{p} = {'none' if pd.isna(first[p]) else first[p]}" for p in others)])
 
 
-def commands(runs: pd.DataFrame) -> dict[str, str]:
-    """By run id the command that repeats it, but for K, B and seed: its grid's overrides with the run's own values."""
-    found = {}
-    for run in runs.to_dict("records"):
-        grid = run["parent_name"].split() if isinstance(run["parent_name"], str) else []
-        given = [item.split("=") for item in grid if not item.startswith(("study.", "hydra"))]
-        own = [f"{key}={run[key] if key in run and pd.notna(run[key]) else value[0]}"
-               for key, *value in given if key not in RUN and value]  # fmt: skip
-        found[run["run_id"]] = " ".join(["python -m src.train", *own])
-    return found
+def commands(runs: pd.DataFrame, varying: Sequence[str]) -> dict[str, str]:
+    """By run id the command that repeats it, but for K, B and seed: its grid's overrides with the run's own values.
+
+    varying: of Findings.
+    """
+    swept = [key for key in varying if key != schema.NLL_KIND and not key.startswith(TAG_PREFIX)]
+    return {run["run_id"]: command(run, swept) for run in runs.to_dict("records")}
 
 
-def run_table(runs: pd.DataFrame) -> Table:
+def command(run: Mapping[Any, Any], swept: Sequence[str]) -> str:
+    """That of one run; swept: the settings in which runs differ, which a study's file may sweep, too."""
+    grid = run["parent_name"].split() if isinstance(run["parent_name"], str) else []
+    given = dict(item.split("=", 1) for item in grid if "=" in item and not item.startswith(("study.", "hydra")))
+    # Of a group such as data=mnist,fashion_mnist the run has the name.
+    own = {key: next((run[name] for name in (key, f"{key}.name") if pd.notna(run.get(name))), text)
+           for key, text in given.items()}  # fmt: skip
+    own |= {key: run[key] for key in swept if key.partition(".")[0] not in given and pd.notna(run[key])}
+    if "+sweep" in given:
+        own["study.until"] = "null"  # a study may decide, for which one cell is too few
+    return " ".join(["python -m src.train", *(shlex.quote(f"{key}={own[key]}") for key in own if key not in RUN)])
+
+
+def run_table(runs: pd.DataFrame, varying: Sequence[str]) -> Table:
     """Every run of a setting with its id and what repeats it."""
-    made = " or ".join(dict.fromkeys(commands(runs).values()))
+    made = " or ".join(dict.fromkeys(commands(runs, varying).values()))
     caption = f"Run ids behind each cell: a run is repeated by {made} with its mc_samples, batch_size and seed"
     return text(caption, runs, ["start_time"], ["status", "run_id"])
 

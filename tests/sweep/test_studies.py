@@ -6,6 +6,8 @@ import shutil
 import pytest
 from omegaconf import OmegaConf
 
+from analysis.report import Question, compute
+from analysis.report.sections import commands
 from src import ROOT
 from src.sweep import by
 from tests.commands import BRIEF, CLOCKED, Workplace
@@ -51,6 +53,19 @@ def test_a_named_study_states_its_question_and_cost_and_can_be_planned(tmp_path,
     assert done.returncode == 0, done.stderr
     assert f"{CELLS[name]} cells: {CELLS[name]} to run" in done.stderr
     assert not (tmp_path / "runs" / "studies").exists()
+
+
+@pytest.mark.parametrize("name", ["burda_k", "estimators", "kingma_welling"])
+def test_the_command_that_a_report_gives_repeats_one_run(tmp_path, name):
+    """Of a study that decides, and sweeps more than K and B."""
+    found = compute(Question([str(ROOT / "results" / name)], name, []))
+    run = found.runs.iloc[-1]
+    repeats = commands(found.runs, found.varying)[run["run_id"]].removeprefix("python -m src.train ")
+    cell = (f"{key}={run[key]}" for key in ("mc_samples", "batch_size", "seed"))
+    given = "study.plan_only=true", "evaluation.final_images=null", *HERE.get(name, [])
+    done = Workplace(tmp_path).train(*repeats.split(), *cell, *given)
+    assert "1 cell: 1 to run" in done.stderr
+    assert done.returncode == 0
 
 
 def test_a_key_given_beside_a_study_takes_the_place_of_its_axis(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,11 +105,13 @@ def test_parquet_files_are_tidy(folder):
 
 
 def test_a_report_rebuilt_from_its_files_gives_the_same_tables_and_files(folder, tmp_path):
-    assert main(["--store", str(folder), "--output", str(tmp_path)]) == 0
+    """It is named after the folder that was read, so that it does not replace that of the experiment."""
+    read = shutil.copytree(folder, tmp_path / "copies" / "a study")
+    assert main(["--store", str(read), "--output", str(tmp_path)]) == 0
     tables = [file.name for file in folder.iterdir() if file.suffix in (".csv", ".parquet")]
     assert {"summary-nll.csv", "differences.csv", "history.parquet"} <= set(tables)
     for name in tables:
-        assert (tmp_path / EXPERIMENT / name).read_bytes() == (folder / name).read_bytes(), name
+        assert (tmp_path / "a-study" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_a_report_of_two_places_is_that_of_their_runs(folder, tmp_path):
