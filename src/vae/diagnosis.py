@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from src import schema
-from src.config import Config
+from src.config import Config, problems
 from src.data import Dataset
 from src.vae.factories import networks_of
 from src.vae.model import VAE
@@ -22,6 +22,10 @@ from src.variance import VarianceComponents, components, errors
 
 PARTS = schema.PROBE_PARTS[1:]
 MC_SAMPLES = (1, 5, 25)  # the K whose steps are timed
+MEANING = (
+    "K* is the K of least variance x time, at the times above, whose error is not in its interval. At equal epochs a "
+    "larger K never has more noise."
+)
 TURN_SECONDS, TURNS = 0.1, 3  # of a timing: the least length of a turn, which takes as many steps, and turns per K
 
 
@@ -121,7 +125,7 @@ class Diagnosis(NamedTuple):
         for k, seconds in self.seconds.items():
             rows.append(f"{k:<10} {seconds:>18.2g} {self._lefts(k):>43}   {self.price(k):>10.2f}")
         rows.append(f"{'infinity':<10} {'':>18} {self._lefts(math.inf):>43}")
-        return "\n".join([*rows, "", self.answer()])
+        return "\n".join([*rows, "", self.answer(), MEANING])
 
     def _lefts(self, mc_samples: float) -> str:
         return "".join(f"{self.parts[name].left(mc_samples):>10.3f}" for name in PARTS)
@@ -140,23 +144,34 @@ def diagnose(
     Args:
         encoder: x [B, pixels] -> q_mean, q_log_var, a list of two, [B, D] each.
         decoder: z [B, K, D] -> [B, K, pixels], or z [B, D] -> [B, pixels]: logits, or means for "gaussian".
-        images: training images, [n, pixels], float in [0, 1], or uint8 up to 255. At most 256 of them are probed.
+        images: training images, [n, pixels], uint8 up to 255, or float: in [0, 1], any number for "gaussian". At most
+            256 of them are probed.
         batch_size: images of a step.
         optimizer: the one that trains the model, "rmsprop", "adam" or "sgd": noise is measured in its metric.
         likelihood: of the pixels, "bernoulli", "continuous_bernoulli" or "gaussian".
     Raises:
-        ValueError: images of another shape, a batch larger than their number, or models that do not fit.
+        ValueError: images of another shape or range, a batch larger than their number, an optimizer or a likelihood
+            that there is not, or models that do not fit.
     """
+    config = Config(batch_size=batch_size, optimizer=optimizer, likelihood=likelihood)
     if images.ndim != 2 or not 1 <= batch_size <= len(images):
         raise ValueError(
             "images must be [n, pixels], with n of at least batch_size. Received: shape "
             f"{list(images.shape)}, {batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
         )
+    if found := problems(config):
+        raise ValueError("\n".join(found))
+    low, high = float(images.min()), float(images.max())
+    if images.dtype != np.uint8 and likelihood != "gaussian" and not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"images must be in [0, 1], or bytes. Received: {images.dtype} from {low:g} to {high:g}. "
+            "Divide by the largest value that a pixel can have."
+        )
     made = networks_of(encoder, decoder, images.shape[1])
     latent_dim = encoder(images[:1].astype(np.float32))[0].shape[-1]
     vae = VAE(pixels=images.shape[1], latent_dim=latent_dim, likelihood=likelihood, factory=made)
     dataset = Dataset(images, images[:0].astype(np.float32), None, redraw=False, image_shape=None)
-    return diagnosis_of(vae, dataset, Config(batch_size=batch_size, optimizer=optimizer, likelihood=likelihood))
+    return diagnosis_of(vae, dataset, config)
 
 
 def diagnosis_of(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:

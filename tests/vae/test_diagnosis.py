@@ -87,6 +87,21 @@ def test_images_that_do_not_fit_are_refused(shape, batch_size):
         diagnose(vae.encoder, vae.decoder, np.zeros(shape, np.float32), batch_size)
 
 
+@pytest.mark.parametrize(
+    ("images", "options", "message"),
+    [
+        (np.ones((9, 12), np.float32), {"likelihood": "normal"}, "likelihood must be one of bernoulli, .*=normal"),
+        (np.ones((9, 12), np.float32), {"optimizer": "Adam"}, "optimizer must be one of rmsprop, .*=Adam"),
+        (np.full((9, 12), 255.0), {}, r"images must be in \[0, 1\], or bytes. Received: float64 from 255 to 255"),
+        (np.full((9, 12), np.nan), {}, r"images must be in \[0, 1\]"),
+    ],
+)
+def test_what_cannot_be_diagnosed_is_refused_with_what_there_is(images, options, message):
+    vae = VAE(pixels=12, hidden_dims=(5,))
+    with pytest.raises(ValueError, match=message):
+        diagnose(vae.encoder, vae.decoder, images, batch_size=5, **options)
+
+
 def test_models_that_do_not_fit_are_refused():
     vae = VAE(pixels=12, hidden_dims=(5,))
     with pytest.raises(ValueError, match=r"encoder and decoder must be .* maps z \[B, K, 2\] .* See docs/own_model.md"):
