@@ -1,1 +1,1 @@
-"""Tables, figures and the report of recorded runs. store -> statistics -> curves, stability, probe -> report."""
+"""Tables, figures and the report of recorded runs. store -> statistics -> topics -> report."""

@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.check", description=__doc__, formatter_class=style)
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="default: those of docs, results and the root"
+        "files", nargs="*", type=Path, metavar="FILE", help="default: README.md and those of docs and results"
     )
     parser.add_argument("--fix", action="store_true", help="write the values in place of numbers that differ")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="where studies lie")

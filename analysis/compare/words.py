@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from analysis.compare.numbers import STUDIES, Comparison, more_pairs
 from analysis.store import B, K
-from src.inference import Contrast, Verdict, counted, named, naming
+from src.inference import Contrast, Verdict, aligned, named, naming, plural
 
 SHOWN, FOUND, UNDECIDED = 0, 1, 3  # exit codes
 NO_GUESS = "how many more seeds would decide is not known"
@@ -33,8 +33,7 @@ def table(contrasts: Sequence[Contrast], mean: str, back: Callable[[float], floa
         few = "an interval needs two pairs" if pairs.n < 2 and not each.unpaired else ""
         said = "; ".join(filter(None, [verdict(each), few, each.obstacle, each.unpaired]))
         rows.append((cell_name(each, contrasts), str(pairs.n), middle, sd, interval, said))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def lines(found: Comparison, slower: float | None) -> list[str]:
@@ -64,10 +63,10 @@ def outcome(found: Comparison) -> tuple[int, str]:
         return FOUND, f"regression by more than the margin: {', '.join(worse)}"
     if not (doubtful := names.get(Verdict.UNDECIDED)):
         speed = " and not slower" if found.speed else ""
-        return SHOWN, f"no regression: not worse{speed}, within the margin, in {counted(len(found.quality), 'cell')}"
+        return SHOWN, f"no regression: not worse{speed}, within the margin, in {plural(len(found.quality), 'cell')}"
     more = [more_pairs(each) for each, _ in judged if verdict(each) == Verdict.UNDECIDED]
     known = [number for number in more if number is not None]
     left = f" all but {len(more) - len(known)} of these" if len(known) < len(more) else ""
-    seeds = f"about {counted(max(known), 'more seed')} at this spread would decide{left}" if known else NO_GUESS
+    seeds = f"about {plural(max(known), 'more seed')} at this spread would decide{left}" if known else NO_GUESS
     cells = len({name.rpartition(" (")[0] for name in doubtful})
-    return UNDECIDED, f"undecided in {cells} of {counted(len(found.quality), 'cell')}: {', '.join(doubtful)}; {seeds}"
+    return UNDECIDED, f"undecided in {cells} of {plural(len(found.quality), 'cell')}: {', '.join(doubtful)}; {seeds}"

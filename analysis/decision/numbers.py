@@ -43,10 +43,10 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
     ended = runs[runs[COUNTED] & runs["status"].isin(ENDED)]
     of_runs, design = as_runs(ended, history), design_of(ended, given)
     check(of_runs, design)
-    design = counted(of_runs, design)
+    design = with_comparisons(of_runs, design)
     along = replace(design, metric=schema.TEST_NLL.key)
     matched = {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES}
-    apart = counted(of_runs, replace(design, tune=None)) if design.tune else None
+    apart = with_comparisons(of_runs, replace(design, tune=None)) if design.tune else None
     return Decision(
         inference.contrasts(of_runs, design),
         matched,
@@ -70,7 +70,7 @@ def check(runs: list[Run], design: Design) -> None:
         )
 
 
-def counted(runs: list[Run], design: Design) -> Design:
+def with_comparisons(runs: list[Run], design: Design) -> Design:
     """The design with the number of its comparisons among these runs."""
     return replace(design, comparisons=max(1, len(inference.opponents(runs, design))))
 
@@ -93,7 +93,7 @@ def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
     lengths = runs.get("study.seeds", pd.Series(dtype=object)).dropna().unique()
     fields["n_max"] = int(lengths[0]) if study.get("until") and len(lengths) == 1 else None
     try:
-        return Design(**{"margin": 0.25, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})
+        return Design(**{"margin": schema.MARGIN, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})
     except ValueError as error:
         raise ReportError(str(error)) from error
 

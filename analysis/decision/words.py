@@ -12,7 +12,7 @@ from analysis.display import NONE, Table, decimals, significant
 from analysis.statistics.amounts import SECONDS
 from analysis.store import SEED
 from src import inference
-from src.inference import Answer, Contrast, at_margin, command, counted, table
+from src.inference import Answer, Contrast, at_margin, command, plural, table
 from src.schema import Quantity
 
 ERRORS = (
@@ -132,7 +132,7 @@ def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:
     numbers = {
         "alpha": design.alpha,
         "half": design.alpha / 2,
-        "m": counted(design.comparisons, "comparison"),
+        "m": plural(design.comparisons, "comparison"),
         "looks": looks,
     }
     heads, *rows = table(contrasts)

@@ -64,7 +64,7 @@ def observations(history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         tables.append(table if always else table.dropna(how="all", subset=list(COMPONENTS)))
     table = pd.concat([tables[0], *filter(len, tables[1:])]).sort_values([*POINT, SEED], ignore_index=True)
     table[STEP_MC] = table["var_mc"] * table[SET_SIZE] / table[K]
-    table[SHARE] = [share(*pair) for pair in zip(table[STEP_MC], table["var_data"], strict=True)]
+    table[SHARE] = [components.mc_share(*pair) for pair in zip(table[STEP_MC], table["var_data"], strict=True)]
     return table
 
 
@@ -155,8 +155,8 @@ def ratios(point: Row) -> dict[str, float]:
         best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])
     return {
         STEP_MC: step_mc,
-        SHARE: share(step_mc, var_data),
-        SHARE_SINGLE: share(var_mc, var_data) if single else math.nan,
+        SHARE: components.mc_share(step_mc, var_data),
+        SHARE_SINGLE: components.mc_share(var_mc, var_data) if single else math.nan,
         CEILING: components.ceiling(parts),
         "snr": components.snr(parts, batch, k),
         "noise_scale": components.noise_scale(parts, k),
@@ -164,12 +164,6 @@ def ratios(point: Row) -> dict[str, float]:
         BEST_K: best.continuous,
         BEST_INTEGER: math.nan if best.integer is None else best.integer,
     }
-
-
-def share(var_mc: float, var_data: float) -> float:
-    """var_mc / (var_data + var_mc); nan where a variance is estimated below zero, or both are zero."""
-    known = var_data >= 0 and var_mc >= 0 and var_data + var_mc > 0
-    return var_mc / (var_data + var_mc) if known else math.nan
 
 
 def last_probe(points: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from analysis.probe.numbers import (
 )
 from analysis.store import EPOCH, B, K
 from src import schema
-from src.inference import counted
+from src.inference import plural
 
 PARTS = {"loss": "loss", "encoder": "encoder's gradient", "decoder": "decoder's gradient", "all": "whole gradient"}
 # All parts in the order of a table, layers without their number.
@@ -122,7 +122,7 @@ def noise_sentences(points: pd.DataFrame) -> list[str]:
         what = "K = 1 gradient" if alone or k == 1 else f"gradient from a set of {k} draws"
         cannot = f"no {'K' if alone else 'number of such gradients'} can reduce that variance by more than a factor"
         sentences.append(
-            f"B = {batch_size}, probe at epoch {one[EPOCH]} ({counted(one['n'], 'seed')} trained at K = {k}): of "
+            f"B = {batch_size}, probe at epoch {one[EPOCH]} ({plural(one['n'], 'seed')} trained at K = {k}): of "
             f"the variance of a {what} {NORMS[one[NORM]]}, Monte Carlo noise is {finding(one, cannot)} and "
             f"{finding(other, 'at most a factor')}.{otherwise(one, traces[batch_size])}"
         )
@@ -152,4 +152,4 @@ def left_out(history: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     rows = numbers.probed(history, runs)
     n = rows.loc[rows[list(OBSERVATION)].isna().any(axis=1), "run_id"].nunique()
     key = schema.PROBE_SET_SIZE.key
-    return [f"probes of {counted(n, 'run')}: recorded without {key}, by a version before that metric."] if n else []
+    return [f"probes of {plural(n, 'run')}: recorded without {key}, by a version before that metric."] if n else []

@@ -12,7 +12,7 @@ from analysis.stability.numbers import AT_RISK, AXES, CUT_SHORT, IN_A_ROW, REACH
 from analysis.statistics.intervals import clopper_pearson
 from analysis.store import B, K
 from src import schema
-from src.inference import counted
+from src.inference import plural
 from src.schema import Quantity
 
 SD = f"{schema.FINAL_TEST_NLL.key}_sd"
@@ -86,7 +86,7 @@ def threshold_sentences(cells: pd.DataFrame, kind: str) -> list[str]:
     def arrival(cell: Row) -> str:
         epochs, seconds = (cell[f"{axis.key}_median"] for axis in (TO_EPOCHS, TO_SECONDS))
         late = math.isinf(epochs)
-        time = "not by half" if late else f"after {counted(int(epochs), 'epoch')} and {significant(seconds)} s"
+        time = "not by half" if late else f"after {plural(int(epochs), 'epoch')} and {significant(seconds)} s"
         return f"at K = {cell[K]} {time} ({arrivals(cell, ' runs')})"
 
     return [
@@ -105,6 +105,6 @@ def divergence_sentences(cells: pd.DataFrame) -> list[str]:
     low, high = clopper_pearson(lost, ended)
     where = cells[cells["diverged_n"] > 0].to_dict("records")
     cases = "; ".join(f"K = {cell[K]}, B = {cell[B]}: {diverged(cell)}" for cell in where)
-    rate = f"{lost} of {counted(ended, 'run')} that ended diverged (95 % interval of the rate "
+    rate = f"{lost} of {plural(ended, 'run')} that ended diverged (95 % interval of the rate "
     rate += f"{display.percent(low)} to {display.percent(high)}, over all cells)."
     return [f"{rate} {cases}".strip()]

@@ -6,7 +6,7 @@ from typing import Any
 from src.config.domains import Domain, at_least, one_of, or_null
 from src.config.durations import is_duration, is_interval
 from src.config.factories import REMEDY, is_spelled
-from src.schema import EXPERIMENT
+from src.schema import EXPERIMENT, MARGIN
 
 SIZE = or_null(at_least(1, "null takes every image."))
 RATE = Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001.")
@@ -159,7 +159,7 @@ class StudyConfig:
         identity=False,
     )
     margin: float = setting(
-        0.25,
+        MARGIN,
         "difference that does not matter, in the unit of study.metric",
         Domain("a positive finite number", lambda margin: 0 < margin < float("inf"), "For example 0.25 nats/image."),
         identity=False,

@@ -91,9 +91,9 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
     pairs = pairs[: design.n_max]
     scores = [Pair(a.seed, *scored(a, b, design.metric, axis), (a.name, b.name)) for a, b in pairs]
     a, b = [score.level for score in scores], [score.reference for score in scores]
-    found = paired(a, b, design.diverged)
+    found = paired(a, b)
     unscored, lost = "", [sum(map(math.isinf, side)) for side in (a, b)]
-    if any(lost) and design.diverged is None:
+    if any(lost):
         chance = discordance(found.only_a, found.only_b)
         unscored = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
     elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (found.n or axis):
@@ -140,7 +140,7 @@ def moved_by_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> float:
     """What a fifth of the draws changes of the mean difference of importance-weighted scores; 0 for other scores."""
 
     def mean(key: str) -> float:
-        return paired([a.score(key) for a, _ in pairs], [b.score(key) for _, b in pairs], design.diverged).mean
+        return paired([a.score(key) for a, _ in pairs], [b.score(key) for _, b in pairs]).mean
 
     moved = abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
     return moved if design.metric == schema.FINAL_TEST_NLL.key and math.isfinite(moved) else 0.0

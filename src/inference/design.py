@@ -28,7 +28,6 @@ class Design:
     n0: pairs at the first look; below 4, skewed differences mislead.
     alpha: chance of a false equivalence, and of a false `not worse`; a false direction has alpha / 2 a side.
     comparisons: m, the pairs of cells that are judged together, each at alpha / m.
-    diverged: the score that a diverged run counts as; None where it has none (pairs.differences).
     """
 
     margin: float
@@ -37,7 +36,6 @@ class Design:
     n0: int = 4
     alpha: float = 0.05
     comparisons: int = 1
-    diverged: float | None = None
     factor: str = "mc_samples"
     covarying: tuple[str, ...] = ()
     reference: str = "max"
@@ -53,7 +51,6 @@ class Design:
             ("n0", _count(self.n0, 2), "an integer of at least 2", "Use 4."),
             ("alpha", _number(self.alpha) and 0 < self.alpha < 0.5, "between 0 and 0.5", "Use 0.05."),
             ("comparisons", _count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
-            ("diverged", self.diverged is None or _number(self.diverged), "a finite number or None", "Use None."),
         )
         wrong = [
             f"{key} must be {expected}. Received: {key}={getattr(self, key)!r}. {remedy}"

@@ -40,26 +40,25 @@ def _common(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 
 
 @np.errstate(invalid="ignore")
-def differences(a: ArrayLike, b: ArrayLike, diverged: float | None = None) -> Array:
+def differences(a: ArrayLike, b: ArrayLike) -> Array:
     """d_s = y_s(A) - y_s(B) over the seeds that have both, in the order given.
 
     Args:
-        a, b: scores [S] of the same seeds in the same order: nan where there is no run, inf where it diverged.
-        diverged: the score that a diverged run counts as, in the unit of a and b. None: none, so that its difference
-            and the mean over seeds are not finite and nothing is decided. It never silently leaves its pair.
+        a, b: scores [S] of the same seeds in the same order: nan where there is no run, inf where it diverged. A
+            diverged run stays in its pair: its difference and the mean over seeds are not finite: nothing is decided.
     Returns:
         [n], n <= S, in the unit of a and b. Unbiased for E y(A) - E y(B) where runs are missing by chance.
     Raises:
         ValueError: shapes that are not [S] and [S].
     """
-    first, second = (y if diverged is None else np.where(np.isinf(y), diverged, y) for y in _common(a, b))
+    first, second = _common(a, b)
     return first - second
 
 
 @np.errstate(invalid="ignore", divide="ignore")
-def paired(a: ArrayLike, b: ArrayLike, diverged: float | None = None) -> Paired:
-    """The summary of differences(a, b, diverged), and the discordant divergences."""
-    d, (first, second) = differences(a, b, diverged), _common(a, b)
+def paired(a: ArrayLike, b: ArrayLike) -> Paired:
+    """The summary of differences(a, b), and the discordant divergences."""
+    d, (first, second) = differences(a, b), _common(a, b)
     lost_a, lost_b = np.isinf(first), np.isinf(second)
     finite = len(d) > 0 and bool(np.all(np.isfinite(d)))
     return Paired(

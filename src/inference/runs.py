@@ -129,7 +129,7 @@ def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tu
     return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """A number with its noun, in the plural by an s where it is not 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
@@ -140,4 +140,4 @@ def apart(pairs: Sequence[tuple[Run, Run]]) -> str:
         return ""
     machines = any(a.machine != b.machine for a, b in pairs)
     reason = "processors or threads" if machines else "states at the fork"
-    return f"{counted(len(pairs), 'pair')} left out: different {reason}"
+    return f"{plural(len(pairs), 'pair')} left out: different {reason}"

@@ -4,13 +4,14 @@ import math
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
 from src.inference.intervals import Interval
-from src.inference.runs import counted, naming
+from src.inference.runs import naming, plural
 from src.inference.verdict import LARGEST, Verdict, pairs_of_new_study
 
 SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
@@ -45,6 +46,12 @@ def versus(contrast: Contrast) -> str:
 
 def ends(interval: Interval) -> str:
     return f"{interval.low:.2f} to {interval.high:.2f}" if math.isfinite(interval.low) else "none yet"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows with aligned columns."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def table(contrasts: Sequence[Contrast]) -> list[tuple[str, ...]]:
@@ -110,7 +117,7 @@ def answer(contrasts: Sequence[Contrast], again: Callable[[int], str], workers: 
         again: pairs in all -> the command that runs them.
         workers: runs at a time, for the minutes still needed.
     """
-    return [found(name, group, again, workers) for name, group in by_group(contrasts).items()]
+    return [answer_of(name, group, again, workers) for name, group in by_group(contrasts).items()]
 
 
 def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
@@ -131,7 +138,7 @@ def place(contrast: Contrast, keys: Sequence[str]) -> str:
     return ", ".join(filter(None, [group_name(contrast, keys), *said, f"forked after epoch {fork}" if fork else ""]))
 
 
-def found(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> Answer:
+def answer_of(name: str, group: Sequence[Contrast], again: Callable[[int], str], workers: int) -> Answer:
     """The answer for one group."""
     design = group[0].judgement.design
     within = " ".join(filter(None, [f"{design.margin:g}", UNITS.get(design.metric, design.metric)]))
@@ -207,10 +214,10 @@ def remedy(open_ones: Sequence[Contrast], again: Callable[[int], str], workers: 
     if None in more:  # beyond the last look: new seeds, whose number is fixed beforehand
         sizes = [pairs_of_new_study(each.judgement, each.moved) for each in open_ones]
         pairs = total = max(LARGEST if size is None else size for size in sizes)
-        text = f"A new study of {'more than' if None in sizes else 'about'} {counted(pairs, 'pair')}"
+        text = f"A new study of {'more than' if None in sizes else 'about'} {plural(pairs, 'pair')}"
     else:
         pairs = max(number for number in more if number is not None)
-        total, text = have + pairs, f"About {counted(pairs, 'more pair')}"
+        total, text = have + pairs, f"About {plural(pairs, 'more pair')}"
     once = sum(each.run_seconds[0] for each in open_ones) + open_ones[0].run_seconds[1]
     seconds = once * pairs / workers
     minutes = f", {seconds / 60:.0f} minutes" if math.isfinite(seconds) else ""

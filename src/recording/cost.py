@@ -26,8 +26,8 @@ RECORDED, CALIBRATED, GUESSED = "earlier runs", "calibration", "a guess, without
 # Earlier runs that are looked at, the latest first.
 RECENT = 50
 
-# Measured on two cores, benchmarks/README.md: a run spends this outside of its multiply-adds, and trains at 0.74 to
-# 0.78 of the rate of NumPy's matrix products.
+# Measured on two cores: a run spends this outside of its multiply-adds, and trains at 0.74 to 0.78 of the rate of
+# NumPy's matrix products.
 OVERHEAD_SECONDS = 20.0
 EFFICIENCY = 0.75
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from src import schema
 from src.config import Config, ConfigError, StudyConfig, clock, identifying, refusal
-from src.inference import Contrast, Design, Run, contrasts, counted, opponents, plain
+from src.inference import Contrast, Design, Run, contrasts, opponents, plain, plural
 from src.recording import Ledger, Runs, held
 from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
@@ -57,12 +57,13 @@ def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> bool:
     """
     first = sorted(cell.fingerprint for cell in cells if cell.config.seed == cells[0].config.seed)
     file = folder / f"design-{sha256(''.join(first).encode()).hexdigest()[:12]}.json"
+    text = json.dumps(asdict(design), indent=1)
     with held(folder):
         if new := not file.exists():
-            file.write_text(json.dumps(asdict(design), indent=1))
-        before = Design(**json.loads(file.read_text()))
+            file.write_text(text)
+        before, now = json.loads(file.read_text()), json.loads(text)
     for name, setting in FIXED.items():
-        old, given = getattr(before, name), getattr(design, name)
+        old, given = before[name], now[name]
         if old != given:
             expected = f"{old}, as recorded before the first run of this grid; changed after a look, it errs more often"
             remedy = "Keep it, or ask anew with new seeds, such as seed=100. The report gives the margin that is shown."
@@ -172,7 +173,7 @@ def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
     lacking = max((design.n0 - each.judgement.pairs.n for each in found if each.open), default=0)
     ahead = f"; first verdicts after {design.n0}, {clock(tuning + lacking * a_seed)}" if lacking > 0 else ""
     return (
-        f"study   {counted(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
+        f"study   {plural(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
         f"{with_tuning}{ahead}\n"
         f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
         f"{likely}{now}"

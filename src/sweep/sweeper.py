@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Answer, Contrast, Design, answer, command, counted, table
+from src.inference import Answer, Contrast, Design, aligned, answer, command, plural, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep import factories
 from src.sweep.compose import check, composer, expand
@@ -41,7 +41,7 @@ from src.sweep.ledgers import outcome, representative
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
-from src.sweep.words import aligned, describe, summary, varying
+from src.sweep.words import describe, summary, varying
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class StudySweeper(Sweeper):
         ]
         first = {cell.fingerprint: number for number, cell in reversed(list(enumerate(cells)))}
         if repeated := len(cells) - len(first):
-            log.info("%s of the grid left out, being the same as others", counted(repeated, "cell"))
+            log.info("%s of the grid left out, being the same as others", plural(repeated, "cell"))
         return [cells[number] for number in sorted(first.values())]
 
     def plan(self, cells: list[Cell], runs: Runs, study: StudyConfig) -> Plan:
@@ -221,7 +221,7 @@ def conclude(plan: Plan, ended: list[Outcome], started: float, answers: list[Ans
     )
     unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
     if unfinished:
-        raise UnfinishedError(f"{counted(unfinished, 'cell')} did not finish")
+        raise UnfinishedError(f"{plural(unfinished, 'cell')} did not finish")
     return ended
 
 

@@ -4,11 +4,10 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import zip_longest
 
 from src import schema
 from src.config import clock, flatten
-from src.inference import counted
+from src.inference import aligned, plural
 from src.recording import disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, makespan
 
@@ -43,7 +42,7 @@ def describe(plan: Plan, now: datetime, free_disk_bytes: float, free_memory_byte
         lines += [time_line(plan, now), *supply_lines(plan, free_memory_bytes, free_disk_bytes)]
     tally = ", ".join([f"{len(launched)} to run", *counts(plan.settled)])
     table = [*shortened(aligned(rows), SHOWN + 1), ""] if launched else []
-    return "\n".join([*table, f"{counted(len(labels), 'cell')}: {tally}", *lines])
+    return "\n".join([*table, f"{plural(len(labels), 'cell')}: {tally}", *lines])
 
 
 def summary(plan: Plan, ended: Sequence[Outcome], seconds: float) -> str:
@@ -55,7 +54,7 @@ def summary(plan: Plan, ended: Sequence[Outcome], seconds: float) -> str:
     labels = labelled([each.cell for each in every])
     rows = [(each.status, labels[each.cell.fingerprint], f"run {each.run_id or '-'}", each.note) for each in every]
     done = sum(each.status in (schema.FINISHED, SKIPPED) for each in every)
-    last = f"{done} of {counted(len(every), 'cell')} finished in {clock(seconds)}: {', '.join(counts(every))}"
+    last = f"{done} of {plural(len(every), 'cell')} finished in {clock(seconds)}: {', '.join(counts(every))}"
     return "\n".join([*aligned(rows), last])
 
 
@@ -96,7 +95,7 @@ def time_line(plan: Plan, now: datetime) -> str:
     moment = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%H:%M on %Y-%m-%d}"
     # A study that decides runs only the cells that a comparison still needs.
     most, when = ("at most ", "by") if plan.launch[0].cell.config.study.until else ("", "at")
-    return f"time    {most}{clock(seconds)} with {counted(plan.workers, 'worker')}, ends {when} about {moment}"
+    return f"time    {most}{clock(seconds)} with {plural(plan.workers, 'worker')}, ends {when} about {moment}"
 
 
 def supply_lines(plan: Plan, free_memory: float, free_disk: float) -> list[str]:
@@ -112,12 +111,6 @@ def supply_lines(plan: Plan, free_memory: float, free_disk: float) -> list[str]:
     if disk > free_disk:
         lines.append("WARNING: not enough disk. Free some, or set tracking.runs to a folder elsewhere.")
     return lines
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with aligned columns."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def shortened(lines: list[str], limit: int) -> list[str]:

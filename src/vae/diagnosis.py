@@ -53,7 +53,8 @@ class Part(NamedTuple):
     @property
     def share(self) -> tuple[float, float]:
         """The share of Monte Carlo noise in the variance of a step at K=1, and its standard error."""
-        return self.ratio / self.ceiling, errors.share_error(self.ratio, self.log_sem)
+        found = components.mc_share(self.components.var_mc, self.components.var_data)
+        return found, errors.share_error(self.ratio, self.log_sem)
 
     def left(self, mc_samples: float) -> float:
         """The variance of a step at K, relative to that at K=1."""

@@ -24,7 +24,7 @@ from src.vae import draws, gradients
 from src.vae.model import VAE
 from src.vae.orders import PADDING, epochs_from
 
-# Every run has programs of its own, which TensorFlow takes for one that is traced again and again.
+# A process makes programs for several K, B and models, which TensorFlow takes for one traced again and again.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")

@@ -112,6 +112,12 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.inf
 
 
+def mc_share(var_mc: float, var_data: float) -> float:
+    """var_mc / (var_data + var_mc); nan where a variance is estimated below zero, or both are zero."""
+    known = var_data >= 0 and var_mc >= 0 and var_data + var_mc > 0
+    return var_mc / (var_data + var_mc) if known else math.nan
+
+
 def variance_of_mean(c: VarianceComponents, batch_size: int, mc_samples: int, population: float = math.inf) -> float:
     """Variance of a step's mean over B data x K draws, ((1 - B/N) var_data + var_mc / K) / B.
 

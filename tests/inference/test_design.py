@@ -19,7 +19,6 @@ WRONG = [
     ({"n0": True}, r"Received: n0=True"),
     ({"alpha": 0.5}, r"alpha must be between 0 and 0.5. Received: alpha=0.5. Use 0.05"),
     ({"comparisons": 0}, r"comparisons must be a positive integer. Received: comparisons=0. Count the pairs"),
-    ({"diverged": math.inf}, r"diverged must be a finite number or None. Received: diverged=inf. Use None"),
 ]
 
 

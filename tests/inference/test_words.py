@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, answer, command, contrasts, counted, place, sides, table, versus
+from src.inference import Design, Run, answer, command, contrasts, place, plural, sides, table, versus
 
 NLL = schema.FINAL_TEST_NLL.key
 TIMES = {schema.TRAIN_SECONDS.key: {1: 1.0, 5: 3.0, 25: 13.0}, schema.RUN_SECONDS.key: {1: 30.0, 5: 60.0, 25: 180.0}}
@@ -45,7 +45,7 @@ def test_the_smallest_that_is_not_worse_with_its_evidence_and_price():
 
 
 def test_a_noun_has_a_plural():
-    assert [counted(n, "pair") for n in (0, 1, 2, 1000)] == ["0 pairs", "1 pair", "2 pairs", "1,000 pairs"]
+    assert [plural(n, "pair") for n in (0, 1, 2, 1000)] == ["0 pairs", "1 pair", "2 pairs", "1,000 pairs"]
 
 
 def test_where_runs_differ_by_more_than_the_factor_the_answer_says_so():
@@ -73,7 +73,7 @@ def test_undecided_names_pairs_minutes_and_the_command():
     more = found[0].judgement.pairs_needed
     minutes = more * (30 + 180) / 2 / 60
     assert "undecided against K=25 at a margin of 0.5 nats/image" in first
-    assert f"About {counted(more, 'more pair')} at this spread" in second
+    assert f"About {plural(more, 'more pair')} at this spread" in second
     assert f", {minutes:.0f} minutes: train seed=range(0,{6 + more})" in second
     assert f"Shown so far: within {found[0].judgement.provable_margin:.2f}. " in second
 
