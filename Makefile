@@ -17,7 +17,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: setup study results train test test-all test-cluster lint ui report walkthrough graphs bench clean help
 
 help:
-	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about four minutes on two cores)"
+	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about five minutes on two cores)"
 	@echo "make test      environment, linters, types, contracts and tests      make test-all  the slow ones too"
 	@echo "make train     one grid: make train ARGS='-m mc_samples=1,5 seed=range(0,3)'"
 	@echo "make report    figures, tables and report.html from the store        make ui        browse the runs"
