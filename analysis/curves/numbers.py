@@ -8,10 +8,11 @@ from analysis.statistics.completeness import count
 from analysis.store import CELL, EPOCH, B, K
 from src import schema
 
-NLL, VARIANCE = schema.FINAL_TEST_NLL, schema.TRAIN_LOSS_VARIANCE
+NLL, VARIANCE, ESS = schema.FINAL_TEST_NLL, schema.TRAIN_LOSS_VARIANCE, schema.FINAL_IW_ESS
 AVERAGED = (
-    NLL, schema.FINAL_TEST_NLL_QUADRATURE, schema.FINAL_TEST_NEG_ELBO, schema.FINAL_TEST_KL, schema.FINAL_ACTIVE_UNITS,
-    schema.TRAIN_LOSS, VARIANCE, EPOCH_SECONDS, schema.RUN_SECONDS, schema.RUN_PEAK_RSS_BYTES,
+    NLL, schema.FINAL_TEST_NLL_QUADRATURE, ESS, schema.FINAL_TEST_NEG_ELBO, schema.FINAL_TEST_KL,
+    schema.FINAL_ACTIVE_UNITS, schema.TRAIN_LOSS, VARIANCE, EPOCH_SECONDS, schema.RUN_SECONDS,
+    schema.RUN_PEAK_RSS_BYTES,
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.curves.numbers import NLL, VARIANCE
+from analysis.curves.numbers import ESS, NLL, VARIANCE
 from analysis.display import Row, Table, interval, labelled, number, significant, table, whole
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.store import STATUSES, B, K
@@ -37,6 +37,7 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
         nll.axis: number(f"{NLL.key}_mean"),
         "sd over seeds": number(f"{NLL.key}_sd"),
         "95 % interval": lambda cell: interval(cell, f"{NLL.key}_"),
+        **({ESS.label: number(f"{ESS.key}_mean", significant)} if cells[f"{ESS.key}_n"].any() else {}),
         f"{VARIANCE.axis}, last epoch": number(f"{VARIANCE.key}_mean", significant),
         EPOCH_SECONDS.axis: number(f"{EPOCH_SECONDS.key}_mean", significant),
         DECODER_EVALUATIONS.axis: number(DECODER_EVALUATIONS.key, whole),
