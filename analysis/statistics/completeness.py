@@ -21,6 +21,7 @@ MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
 # The median over a run's epochs: an epoch that another program slowed down does not change it.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
 DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder evaluations")
+SCORE, EXACT = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_QUADRATURE.key
 # The parameter with the settings that may vary with K.
 COVARYING = "study.covarying"
 # The columns that mark() adds to the runs table.
@@ -140,8 +141,18 @@ def count(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def finished(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that numbers are made from: counted and finished."""
-    return runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
+    """The runs that numbers are made from: counted and finished, with scores of one kind."""
+    ended = runs[runs[COUNTED] & (runs["status"] == schema.FINISHED)]
+    return ended.assign(**{SCORE: of_one_kind(ended)}) if SCORE in ended else ended
+
+
+def of_one_kind(runs: pd.DataFrame) -> pd.Series:
+    """Their final test NLL; nan where it is by draws, which may lie nats above, and others of its setting are by
+    quadrature.
+    """
+    score, exact = (runs.reindex(columns=[key])[key].astype(float) for key in (SCORE, EXACT))
+    by_quadrature = exact.notna()
+    return score.where(by_quadrature | ~by_quadrature.groupby(runs[SETTING]).transform("any"))
 
 
 def lost(runs: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +164,10 @@ def lost(runs: pd.DataFrame) -> pd.DataFrame:
     kept = fingerprint.where(runs[COUNTED]).groupby([runs[key] for key in (SETTING, *RUN)]).transform("first")
     under = np.where(kept == fingerprint, "", " under another fingerprint")
     repeat: pd.Series = "repeat set aside: " + runs["status"] + under
-    scored = np.isfinite(runs.reindex(columns=[schema.FINAL_TEST_NLL.key]).to_numpy(dtype=float)).all(axis=1)
-    why = runs["status"].mask(done, "finished without a finite test score").where(~(done & scored))
+    scored = np.isfinite(of_one_kind(runs))
+    by_draws = np.isfinite(runs.reindex(columns=[SCORE])[SCORE].astype(float)) & ~scored
+    unscored = pd.Series("finished without a finite test score", runs.index)
+    unscored = unscored.mask(by_draws, "finished, scored by draws, the others of its setting by quadrature")
+    why = runs["status"].mask(done, unscored).where(~(done & scored))
     stopped = runs.assign(why=why.where(runs[COUNTED], repeat)).dropna(subset=["why"])
     return pd.concat([stopped, missing(runs).assign(why="never started")])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import median
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from src import schema
 from src.inference.design import Design
 from src.inference.pairs import discordance, paired
-from src.inference.runs import Run, choice, opponents, paired_runs, plain, shared
+from src.inference.runs import Run, choice, of_one_kind, opponents, paired_runs, plain, shared
 from src.inference.verdict import Judgement, Verdict, judge
 
 
@@ -88,6 +88,9 @@ def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> l
 def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axis: str | None) -> Contrast:
     """One contrast, from the runs of both values of the factor."""
     pairs, unpaired = paired_runs(level, reference)
+    if axis is None and design.metric == schema.FINAL_TEST_NLL.key:
+        pairs, mixed = of_one_kind(pairs)
+        unpaired = "; ".join(filter(None, [unpaired, mixed]))
     pairs = pairs[: design.n_max]
     scores = [Pair(a.seed, *scored(a, b, design.metric, axis), (a.name, b.name)) for a, b in pairs]
     a, b = [score.level for score in scores], [score.reference for score in scores]
@@ -138,12 +141,15 @@ def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]
 
 def moved_by_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> float:
     """What a fifth of the draws changes of the mean difference of importance-weighted scores; 0 for other scores."""
+    if design.metric != schema.FINAL_TEST_NLL.key:
+        return 0.0
 
-    def mean(key: str) -> float:
-        return paired([a.score(key) for a, _ in pairs], [b.score(key) for _, b in pairs]).mean
+    def move(run: Run) -> float:
+        fifth = run.score(schema.FINAL_TEST_NLL_FIFTH.key)
+        return 0.0 if math.isnan(fifth) else run.score(design.metric) - fifth  # a score by quadrature has no draws
 
-    moved = abs(mean(schema.FINAL_TEST_NLL.key) - mean(schema.FINAL_TEST_NLL_FIFTH.key))
-    return moved if design.metric == schema.FINAL_TEST_NLL.key and math.isfinite(moved) else 0.0
+    moves = [found for a, b in pairs if math.isfinite(found := move(a) - move(b))]
+    return abs(fmean(moves)) if moves else 0.0
 
 
 def typical(runs: Sequence[Run], metric: str) -> float:

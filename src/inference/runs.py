@@ -129,6 +129,20 @@ def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tu
     return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
 
 
+def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]], str]:
+    """The pairs without those of which one run is scored by quadrature, the other, whose quadrature did not converge,
+    by draws, which may lie nats above it; and how many were left out.
+    """
+    key = schema.FINAL_TEST_NLL_QUADRATURE.key
+
+    def mixed(a: Run, b: Run) -> bool:
+        return a.status == b.status == schema.FINISHED and (key in a.metrics) != (key in b.metrics)
+
+    kept = [(a, b) for a, b in pairs if not mixed(a, b)]
+    lost = len(pairs) - len(kept)
+    return kept, f"{plural(lost, 'pair')} left out: scores by quadrature and by draws" if lost else ""
+
+
 def plural(number: int, noun: str) -> str:
     """A number with its noun, in the plural by an s where it is not 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -132,6 +132,21 @@ def test_more_seeds_cannot_decide_where_the_draws_may_undo_every_verdict(mean, m
     assert found.open is not blocked
 
 
+def test_scores_by_quadrature_and_by_draws_are_no_pair():
+    """Of one of six seeds quadrature did not converge in one run. A diverged run has neither, and stays in its pair."""
+    exact = schema.FINAL_TEST_NLL_QUADRATURE.key
+    runs = [
+        run(r.seed, r.score(NLL), metrics={exact: r.score(NLL)}, **dict(r.settings)) for r in cells({1: 0.0, 5: 0.0})
+    ]
+    runs[2] = run(2, runs[2].score(NLL) + 2.5, metrics={FIFTH: runs[2].score(NLL) + 2.6}, **dict(runs[2].settings))
+    (found,) = contrasts(runs, DESIGN)
+    assert (found.judgement.pairs.n, found.moved) == (5, 0.0)
+    assert found.unpaired == "1 pair left out: scores by quadrature and by draws"
+    assert abs(found.judgement.pairs.mean) < 0.1
+    runs[3] = run(3, math.nan, status=schema.DIVERGED, **dict(runs[3].settings))
+    assert "1 and 0 of the runs diverged" in contrasts(runs, DESIGN)[0].obstacle
+
+
 def test_at_another_margin_the_pairs_are_judged_as_if_it_had_been_chosen():
     runs = cells({1: 0.3, 5: 0.0})
     runs = [run(r.seed, r.score(NLL), metrics={FIFTH: r.score(NLL) + 0.05 * (n < 6)}, **dict(r.settings))

@@ -313,7 +313,7 @@ def test_a_threshold_that_is_no_number_is_refused(text, capsys):
     assert f"must be a finite number of nats per image. Received: {text}" in capsys.readouterr().err
 
 
-def test_a_table_says_that_the_score_is_by_quadrature_where_that_of_all_runs_is(tmp_path):
+def test_a_table_of_scores_by_quadrature_says_so_and_has_no_others(tmp_path):
     store = Store(tmp_path / "store")
 
     def add(k: int, nll: float, exact: float | None) -> str:
@@ -328,7 +328,10 @@ def test_a_table_says_that_the_score_is_by_quadrature_where_that_of_all_runs_is(
     assert "The final test BCE pseudo-NLL by quadrature, stability and cost" in text
     summary = pd.read_csv(tmp_path / EXPERIMENT / "summary.csv")
     assert summary["final/test_nll_quadrature_mean"].tolist() == [98.0, 98.5]
-    assert "by quadrature" not in add(5, 99.0, None)  # one run without
+    text = add(5, 99.0, None)  # one run whose quadrature did not converge
+    assert "finished, scored by draws, the others of its setting by quadrature" in text
+    assert pd.read_csv(tmp_path / EXPERIMENT / "summary.csv")["final/test_nll_mean"].tolist() == [98.0, 98.5]
+    assert pd.read_parquet(tmp_path / EXPERIMENT / "runs.parquet")["final/test_nll"].tolist() == [98.0, 98.5, 99.0]
 
 
 def test_a_score_that_stands_beside_that_by_quadrature_is_not_named_after_it(tmp_path):
