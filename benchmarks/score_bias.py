@@ -2,7 +2,7 @@
 
 The NLL by L draws lies above the NLL, by an amount that depends on the model. What is left at L draws is seen from what
 more draws still change, for two models on the same images and draws: of each score, and of the difference, on which a
-comparison rests.
+comparison rests. For two latents the last row is the limit, by quadrature.
 """
 
 import argparse
@@ -29,11 +29,12 @@ class Level(NamedTuple):
     """The scores of two models by L draws, means over images, nats/image.
 
     Attributes:
-        ess: effective sample sizes as shares of the draws.
+        draws: inf for the limit, by quadrature.
+        ess: effective sample sizes as shares of the draws; nan for the limit.
         difference: A - B.
     """
 
-    draws: int
+    draws: float
     nll: tuple[float, float]
     ess: tuple[float, float]
     difference: float
@@ -42,13 +43,13 @@ class Level(NamedTuple):
 class Step(NamedTuple):
     """What the difference A - B changes by from L draws to more, nats/image, with its standard error over images."""
 
-    draws: int
-    more: int
+    draws: float
+    more: float
     change: float
     error: float
 
 
-def levels(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[int]) -> list[Level]:
+def levels(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[float]) -> list[Level]:
     """Of the scores of both models at each number of draws."""
     return [
         Level(number, (each.nll.mean(), other.nll.mean()), (each.ess.mean(), other.ess.mean()),
@@ -57,7 +58,7 @@ def levels(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[int]) -
     ]  # fmt: skip
 
 
-def steps(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[int]) -> list[Step]:
+def steps(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[float]) -> list[Step]:
     """From each number of draws to the next."""
     differences = [each.nll - other.nll for each, other in zip(a, b, strict=True)]
     return [
@@ -69,11 +70,12 @@ def steps(a: "Sequence[Scores]", b: "Sequence[Scores]", draws: Sequence[int]) ->
 def table(found: Sequence[Level], changes: Sequence[Step]) -> str:
     """A row per number of draws."""
     after = [*(f"{each.change:+.4f} +- {each.error:.4f}" for each in changes), ""]
-    rows = [
-        [f"{each.draws:,}", *(f"{nll:.3f}" for nll in each.nll), *(f"{ess:.2%}" for ess in each.ess),
-         f"{each.difference:+.3f}", change]
-        for each, change in zip(found, after, strict=True)
-    ]  # fmt: skip
+    rows = []
+    for each, change in zip(found, after, strict=True):
+        limit = math.isinf(each.draws)
+        ess = ["", ""] if limit else [f"{share:.2%}" for share in each.ess]
+        scores = [*(f"{nll:.3f}" for nll in each.nll), *ess, f"{each.difference:+.3f}"]
+        rows.append(["limit" if limit else f"{each.draws:,}", *scores, change])
     return markdown(["draws", "NLL of A", "of B", "ESS of A", "of B", "A - B", "changes by"], rows)
 
 
@@ -92,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine.prepare()
     draws = sorted(options.draws)
     a, b = ([*scores(model, options.images, draws)] for model in options.models)
-    found, changes = levels(a, b, draws), steps(a, b, draws)
+    numbers = [*draws, math.inf][: len(a)]
+    found, changes = levels(a, b, numbers), steps(a, b, numbers)
     print(table(found, changes))
     content = {"levels": [each._asdict() for each in found], "steps": [each._asdict() for each in changes]}
     write(options.output, {"machine": machine.describe(), "images": options.images, **content})
@@ -100,14 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def scores(model: Path, images: int, draws: Sequence[int]) -> "list[Scores]":
-    """Those of a run's model on so many of its test images, by each number of draws."""
+    """Those of a run's model on so many of its test images, by each number of draws, and for two latents the limit."""
     from src.vae.evaluation import Evaluator
 
     config = configured(of_run(model, []))
     test = np.asarray(data.load(config.data, config.seed).test)
     vae = loaded(model, config, test.shape[1])
     evaluator = Evaluator(vae, data.take(test, images, "final"))
-    return [evaluator.score(number) for number in draws]
+    found = [evaluator.score(number) for number in draws]
+    if vae.latent_dim != 2:
+        return found
+    limit = evaluator.quadrature().per_image
+    return [*found, found[-1]._replace(nll=limit, ess=np.full_like(limit, math.nan))]
 
 
 if __name__ == "__main__":
