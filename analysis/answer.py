@@ -113,8 +113,8 @@ def called(level: float | str) -> str:
 
 
 def difference(each: Contrast) -> str:
-    """The mean difference from the largest, with the interval on which its verdict rests."""
-    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({told(each)})"
+    """The mean difference from the largest, with the interval on which its verdict rests, or why there is none."""
+    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({each.unscored.partition(',')[0] or told(each)})"
 
 
 def at_equal_seconds(timed: Sequence[Contrast]) -> str:

@@ -92,7 +92,7 @@ def lines(group: Sequence[Contrast], timed: Sequence[Contrast]) -> Iterator[Line
     """A line per value, the reference last."""
     for each, at_time in zip(group, timed, strict=True):
         judged, later = each.judgement, at_time.judgement.pairs.mean
-        mean = NONE if np.isnan(judged.pairs.mean) else signed(judged.pairs.mean)
+        mean = signed(judged.pairs.mean)
         pairs = f" (n = {at_time.judgement.pairs.n})" if at_time.judgement.pairs.n != judged.pairs.n else ""
         seconds = NONE if np.isnan(later) else f"{signed(later)}{pairs}: {verdict(at_time)}"
         level, price = inference.sides(each)[0], significant(each.epoch_seconds[0])
@@ -111,8 +111,8 @@ def told(each: Contrast) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference with its sign."""
-    return decimals(value) if value < 0 else f"+{decimals(value)}"
+    """A difference with its sign; a dash for none."""
+    return f"+{decimals(value)}" if value >= 0 else decimals(value)
 
 
 def scope(decision: Decision) -> str:
