@@ -130,17 +130,18 @@ def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tu
 
 
 def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]], str]:
-    """The pairs without those of which one run is scored by quadrature, the other, whose quadrature did not converge,
-    by draws, which may lie nats above it; and how many were left out.
+    """Where runs are scored by quadrature, the pairs without those of which a run is scored by draws, because its
+    quadrature did not converge: such a score may lie nats above. And how many were left out.
     """
     key = schema.FINAL_TEST_NLL_QUADRATURE.key
+    exact = any(key in run.metrics for pair in pairs for run in pair)
 
-    def mixed(a: Run, b: Run) -> bool:
-        return a.status == b.status == schema.FINISHED and (key in a.metrics) != (key in b.metrics)
+    def by_draws(pair: tuple[Run, Run]) -> bool:
+        return exact and any(run.status == schema.FINISHED and key not in run.metrics for run in pair)
 
-    kept = [(a, b) for a, b in pairs if not mixed(a, b)]
+    kept = [pair for pair in pairs if not by_draws(pair)]
     lost = len(pairs) - len(kept)
-    return kept, f"{plural(lost, 'pair')} left out: scores by quadrature and by draws" if lost else ""
+    return kept, f"{plural(lost, 'pair')} left out: a score by draws, not by quadrature" if lost else ""
 
 
 def plural(number: int, noun: str) -> str:

@@ -141,8 +141,10 @@ def test_scores_by_quadrature_and_by_draws_are_no_pair():
     runs[2] = run(2, runs[2].score(NLL) + 2.5, metrics={FIFTH: runs[2].score(NLL) + 2.6}, **dict(runs[2].settings))
     (found,) = contrasts(runs, DESIGN)
     assert (found.judgement.pairs.n, found.moved) == (5, 0.0)
-    assert found.unpaired == "1 pair left out: scores by quadrature and by draws"
+    assert found.unpaired == "1 pair left out: a score by draws, not by quadrature"
     assert abs(found.judgement.pairs.mean) < 0.1
+    runs[8] = run(2, runs[8].score(NLL) + 2.5, metrics={FIFTH: runs[8].score(NLL)}, **dict(runs[8].settings))
+    assert contrasts(runs, DESIGN)[0].judgement.pairs.n == 5  # both are by draws, which the other pairs are not
     runs[3] = run(3, math.nan, status=schema.DIVERGED, **dict(runs[3].settings))
     assert "1 and 0 of the runs diverged" in contrasts(runs, DESIGN)[0].obstacle
 
