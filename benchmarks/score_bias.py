@@ -79,6 +79,21 @@ def table(found: Sequence[Level], changes: Sequence[Step]) -> str:
     return markdown(["draws", "NLL of A", "of B", "ESS of A", "of B", "A - B", "changes by"], rows)
 
 
+def scores(model: Path, images: int, draws: Sequence[int]) -> "list[Scores]":
+    """Those of a run's model on so many of its test images, by each number of draws, and for two latents the limit."""
+    from src.vae.evaluation import Evaluator
+
+    config = configured(of_run(model, []))
+    test = np.asarray(data.load(config.data, config.seed).test)
+    vae = loaded(model, config, test.shape[1])
+    evaluator = Evaluator(vae, data.take(test, images, "final"))
+    found = [evaluator.score(number) for number in draws]
+    if vae.latent_dim != 2:
+        return found
+    limit = evaluator.quadrature().per_image
+    return [*found, found[-1]._replace(nll=limit, ess=np.full_like(limit, math.nan))]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score both models, print the table and write the JSON."""
     parser = argparse.ArgumentParser(
@@ -93,28 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     machine.prepare()
     draws = sorted(options.draws)
-    a, b = ([*scores(model, options.images, draws)] for model in options.models)
+    a, b = (scores(model, options.images, draws) for model in options.models)
     numbers = [*draws, math.inf][: len(a)]
     found, changes = levels(a, b, numbers), steps(a, b, numbers)
     print(table(found, changes))
     content = {"levels": [each._asdict() for each in found], "steps": [each._asdict() for each in changes]}
     write(options.output, {"machine": machine.describe(), "images": options.images, **content})
     return 0
-
-
-def scores(model: Path, images: int, draws: Sequence[int]) -> "list[Scores]":
-    """Those of a run's model on so many of its test images, by each number of draws, and for two latents the limit."""
-    from src.vae.evaluation import Evaluator
-
-    config = configured(of_run(model, []))
-    test = np.asarray(data.load(config.data, config.seed).test)
-    vae = loaded(model, config, test.shape[1])
-    evaluator = Evaluator(vae, data.take(test, images, "final"))
-    found = [evaluator.score(number) for number in draws]
-    if vae.latent_dim != 2:
-        return found
-    limit = evaluator.quadrature().per_image
-    return [*found, found[-1]._replace(nll=limit, ess=np.full_like(limit, math.nan))]
 
 
 if __name__ == "__main__":

@@ -57,13 +57,15 @@ def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> bool:
     """
     first = sorted(cell.fingerprint for cell in cells if cell.config.seed == cells[0].config.seed)
     file = folder / f"design-{sha256(''.join(first).encode()).hexdigest()[:12]}.json"
-    text = json.dumps(asdict(design), indent=1)
+    now = asdict(design)
     with held(folder):
         if new := not file.exists():
-            file.write_text(text)
-        before, now = json.loads(file.read_text()), json.loads(text)
+            file.write_text(json.dumps(now, indent=1))
+        recorded = json.loads(file.read_text())
+    # By an earlier version, it may lack keys, and have some that are gone.
+    before = Design(**{name: value for name, value in recorded.items() if name in now})
     for name, setting in FIXED.items():
-        old, given = before[name], now[name]
+        old, given = getattr(before, name), getattr(design, name)
         if old != given:
             expected = f"{old}, as recorded before the first run of this grid; changed after a look, it errs more often"
             remedy = "Keep it, or ask anew with new seeds, such as seed=100. The report gives the margin that is shown."

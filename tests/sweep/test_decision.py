@@ -268,6 +268,20 @@ def test_a_design_is_kept_and_a_changed_one_refused(tmp_path):
     record_design(design_of(StudyConfig(until="decided", margin=0.5), grid((1, 9))), tmp_path, grid((1, 9)))
 
 
+def test_a_design_that_an_earlier_version_has_recorded_is_read(tmp_path):
+    """It lacks a key, which had the value that is now the default, and has one that is gone."""
+    cells = grid((1, 5))
+    design = design_of(StudyConfig(until="decided", margin=1.0), cells)
+    record_design(design, tmp_path, cells)
+    (file,) = tmp_path.glob("design-*.json")
+    recorded = json.loads(file.read_text())
+    del recorded["tune"]
+    file.write_text(json.dumps({**recorded, "diverged": None}))
+    assert record_design(design, tmp_path, cells) is False
+    with pytest.raises(ConfigError, match=r"study.margin must be 1.0"):
+        record_design(replace(design, margin=0.5), tmp_path, cells)
+
+
 def test_seeds_are_the_studys_own():
     assert seeds_of_study([Config(seed=3, study=STUDY)] * 2) == "range(3,13)"
     with pytest.raises(ConfigError, match=r"seed must be one number .* Received: seed=0,1. Leave seed out"):
