@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from omegaconf import OmegaConf
 
-from src import ROOT, diagnose, schema
-from src.config import Config, DataConfig
+from src import ROOT, diagnose
 from src.vae import VAE
+from tests.vae.models import saved
 
 SMALL = ("data.train_size=300", "data.test_size=10", "probe.images=20")
 
@@ -16,11 +15,7 @@ SMALL = ("data.train_size=300", "data.test_size=10", "probe.images=20")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """The model of a run, with the run's settings beside it."""
-    folder = tmp_path_factory.mktemp("run")
-    VAE(hidden_dims=(8,)).save(folder / schema.MODEL_FILE)
-    run = Config(batch_size=50, optimizer="adam", data=DataConfig(train_size=300, test_size=10, pixels="dynamic"))
-    OmegaConf.save(OmegaConf.structured(run), folder / schema.CONFIG_FILE)
-    return folder / schema.MODEL_FILE
+    return saved(VAE(hidden_dims=(8,)), tmp_path_factory.mktemp("run"))
 
 
 def test_the_model_of_a_run_is_diagnosed_with_the_runs_settings(model):

@@ -1,38 +1,35 @@
-"""What more draws change of two models' scores: means, differences and their errors."""
+"""What more draws, and annealing, change of two models' scores: means, differences and their errors."""
+
+import json
 
 import numpy as np
 import pytest
 
-from benchmarks.score_bias import levels, steps, table
+from benchmarks.score_bias import Score, levels, main, steps
 from src.vae import VAE
-from src.vae.evaluation import Evaluator, Scores
-
-DRAWS = (5, 50, 500)
-
-
-@pytest.fixture(scope="module")
-def both():
-    """The scores of two small models."""
-    images = np.random.default_rng(0).random((40, 12), np.float32)
-    found = []
-    for seed in (0, 1):
-        evaluator = Evaluator(VAE(pixels=12, hidden_dims=(6,), seed=seed), images)
-        found.append([evaluator.score(number) for number in DRAWS])
-    return found
-
-
-def test_a_step_is_what_the_difference_of_means_changes_by(both):
-    found, changes = levels(*both, DRAWS), steps(*both, DRAWS)
-    for each, before, after in zip(changes, found, found[1:], strict=False):
-        assert (each.draws, each.more) == (before.draws, after.draws)
-        assert each.change == pytest.approx(after.difference - before.difference)
-        assert each.error > 0
-    assert table(found, changes).count("\n") == len(DRAWS) + 1
+from tests.vae.models import saved
 
 
 def test_the_error_is_over_images():
     nll = np.array([1.0, 3.0, 5.0, 3.0])
-    one = [Scores(value, value, value, value, value) for value in (nll, nll - [0.0, 1.0, 2.0, 1.0])]
-    still = [Scores(nll, nll, nll, nll, nll)] * 2
-    (step,) = steps(one, still, (10, 100))
-    assert step == (10, 100, -1.0, pytest.approx(np.sqrt(2 / 3) / 2))
+    one = [Score(way, value, nll) for way, value in (("10", nll), ("100", nll - [0.0, 1.0, 2.0, 1.0]))]
+    still = [Score(way, nll, nll) for way in ("10", "100")]
+    (step,) = steps(one, still)
+    assert step == ("10", "100", -1.0, pytest.approx(np.sqrt(2 / 3) / 2))
+    first, second = levels(one, still)
+    assert first.difference == first.error == 0
+    assert (second.difference, second.error) == step[2:]
+
+
+def test_two_models_are_scored_in_every_way(tmp_path, capsys):
+    models = [str(saved(VAE(hidden_dims=(6,), seed=seed), tmp_path / str(seed))) for seed in (0, 1)]
+    output = tmp_path / "found.json"
+    small = ["--draws", "5,50", "--images", "10", "--chains", "2", "--steps", "3", "--output", str(output)]
+    assert main([*models, *small]) == 0
+    found = json.loads(output.read_text())
+    ways = [level["way"] for level in found["levels"]]
+    assert ways == ["5", "50", "2 annealed from q", "2 annealed from the prior", "limit"]
+    for step, before, after in zip(found["steps"], found["levels"], found["levels"][1:], strict=False):
+        assert (step["way"], step["following"]) == (before["way"], after["way"])
+        assert step["change"] == pytest.approx(after["difference"] - before["difference"])
+    assert capsys.readouterr().out.count("\n") == len(ways) + 2

@@ -1,9 +1,13 @@
 """Models that several tests share."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
+from src import schema
+from src.config import Config, DataConfig
 from src.vae.model import VAE, Terms, reparameterize
 from tests.oracles.linear_gaussian import LinearGaussianVAE
 
@@ -29,6 +33,15 @@ def linear_vae() -> tuple[VAE, LinearGaussianVAE, np.ndarray]:
     vae.decoder.get_layer("output").set_weights([W.T, mu])
     vae.log_var.assign(np.log(s2))
     return vae, oracle, (mu + 1.5 * rng.normal(size=(IMAGES, PIXELS))).astype(np.float32)
+
+
+def saved(vae: VAE, folder: Path) -> Path:
+    """The file of a model as a run leaves it: with settings beside it, of a small run."""
+    folder.mkdir(exist_ok=True)
+    vae.save(folder / schema.MODEL_FILE)
+    run = Config(batch_size=50, optimizer="adam", data=DataConfig(train_size=300, test_size=10, pixels="dynamic"))
+    OmegaConf.save(OmegaConf.structured(run), folder / schema.CONFIG_FILE)
+    return folder / schema.MODEL_FILE
 
 
 LINEAR_VAE, ORACLE, X = linear_vae()
