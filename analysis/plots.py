@@ -22,6 +22,7 @@ PANEL_WIDTH = (2.5, 3.6)
 PANEL_HEIGHT = 2.9
 PANELS_PER_ROW = 4
 LABEL_WIDTH, WORD_WIDTH, TITLE_PER_INCH = 40, 12, 9  # characters beside a panel, under a point, above a panel
+AXIS_WIDTH = 40  # characters under the narrowest of panels
 MOST_SEEDS = 12  # that are named on an axis
 MARKERS = "osD^v"
 DASHES: list[Any] = ["", (3, 1.6)]  # as seaborn has them
@@ -112,9 +113,22 @@ def scales(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.xaxis.set_minor_formatter(NullFormatter())
     if picture.sparse:
-        levels = sorted(picture.table[X].unique())
-        ax.set_xticks(levels, [f"{level:g}" for level in levels])
+        levels = np.sort(picture.table[X].unique())
+        names = [f"{level:g}" for level in levels]
+        ax.set_xticks(levels, apart(names, ax.xaxis.get_transform().transform(levels)))
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def apart(names: list[str], places: np.ndarray) -> list[str]:
+    """The names of ticks, empty where one would touch the one before it; places: increasing, along the axis."""
+    character, last = (places[-1] - places[0]) / AXIS_WIDTH, 0
+    kept = names[:1]
+    for number in range(1, len(names)):
+        width = (len(names[last]) + len(names[number])) / 2 + 1
+        free = places[number] - places[last] >= width * character
+        kept.append(names[number] if free else "")
+        last = number if free else last
+    return kept
 
 
 def lines(ax: Axes, picture: Picture, rows: pd.DataFrame) -> None:

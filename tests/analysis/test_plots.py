@@ -1,5 +1,7 @@
 """Whether the axes of a file hold the numbers of the picture's table."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,7 +108,21 @@ def test_epochs_far_apart_are_named_each():
     for ax in plots.draw(picture).axes:
         assert ax.get_xscale() == "symlog"
         assert list(ax.get_xticks()) == [0, 1, 10, 50]
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10", "50"]
         assert ax.get_xlabel() == "epoch"
+
+
+def test_names_of_epochs_do_not_touch():
+    table = pd.concat([samples.lines().table.query("axis == 'epochs'").query("x == 1").assign(x=epoch)
+                       for epoch in (0, 1, 2, 5, 10, 20, 30, 50, 100, 120, 200, 280)])  # fmt: skip
+    figure = plots.draw(samples.lines(table=table, switch="", x="epoch"))
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert len(ax.get_xticks()) == 12
+        shown = [label for label in ax.get_xticklabels() if label.get_text()]
+        assert [label.get_text() for label in shown] == ["0", "1", "2", "5", "10", "20", "50", "100", "280"]
+        boxes = [label.get_window_extent() for label in shown]
+        assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
 
 
 def test_a_short_logarithmic_axis_has_ticks_that_do_not_touch():
