@@ -21,6 +21,7 @@ from benchmarks import machine
 from benchmarks.options import positive, positives
 from benchmarks.report import markdown, write
 from src import data
+from src.config import ConfigError
 from src.diagnose import configured, loaded, of_run
 
 
@@ -114,7 +115,7 @@ def scores(model: Path, options: argparse.Namespace) -> Iterator[Score]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Score both models, print the table and write the JSON."""
+    """Score both models, print the table and write the JSON. Returns 0 on success, 2 where a model cannot be scored."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.score_bias",
         description="Importance-weighted and annealed NLL of two models, and their difference, by number of draws.",
@@ -128,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="file for machine and figures, as JSON")
     options = parser.parse_args(arguments)
     machine.prepare()
-    a, b = (list(scores(model, options)) for model in options.models)
+    try:
+        a, b = (list(scores(model, options)) for model in options.models)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     found, changes = levels(a, b), steps(a, b)
     print(table(found, changes))
     content = {"levels": [each._asdict() for each in found], "steps": [each._asdict() for each in changes]}

@@ -33,3 +33,8 @@ def test_two_models_are_scored_in_every_way(tmp_path, capsys):
         assert (step["way"], step["following"]) == (before["way"], after["way"])
         assert step["change"] == pytest.approx(after["difference"] - before["difference"])
     assert capsys.readouterr().out.count("\n") == len(ways) + 2
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere.keras")] * 2) == 2
+    assert "Received: MODEL.keras=" in capsys.readouterr().err
