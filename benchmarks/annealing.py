@@ -64,8 +64,8 @@ class Annealing:
             tape.watch(eps)
             z = reparameterize(self.start, eps)
             terms = self.vae.terms_at(self.x, self.start, z, eps, self.vae.decode(z), self.vae.log_var)
-            log_weight = terms.log_weights
-        return Chains(eps, log_weight, tape.gradient(log_weight, eps))
+            log_weights = terms.log_weights
+        return Chains(eps, log_weights, tape.gradient(log_weights, eps))
 
     def draws(self, key: Any, counter: Any) -> Any:
         return normal_draws(key, counter, self.x.shape[0], self.chains, self.vae.latent_dim)

@@ -23,6 +23,7 @@ from benchmarks.report import markdown, write
 from src import data
 from src.config import ConfigError
 from src.diagnose import configured, loaded, of_run
+from src.variance import Moments
 
 
 class Score(NamedTuple):
@@ -58,26 +59,22 @@ class Step(NamedTuple):
     error: float
 
 
-def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Over images."""
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
-
-
 def levels(a: Sequence[Score], b: Sequence[Score]) -> list[Level]:
     """Of the scores of both models, way by way."""
     return [
-        Level(one.way, (one.nll.mean(), other.nll.mean()), (one.ess.mean(), other.ess.mean()),
-              *mean_and_error(one.nll - other.nll))
+        Level(one.way, (one.nll.mean(), other.nll.mean()), (one.ess.mean(), other.ess.mean()), over.mean, over.sem)
         for one, other in zip(a, b, strict=True)
-    ]  # fmt: skip
+        for over in [Moments.of(one.nll - other.nll)]
+    ]
 
 
 def steps(a: Sequence[Score], b: Sequence[Score]) -> list[Step]:
     """From each way to the next."""
     differences = [(one.way, one.nll - other.nll) for one, other in zip(a, b, strict=True)]
     return [
-        Step(way, following, *mean_and_error(after - before))
+        Step(way, following, over.mean, over.sem)
         for (way, before), (following, after) in pairwise(differences)
+        for over in [Moments.of(after - before)]
     ]
 
 

@@ -9,7 +9,7 @@ from benchmarks.annealing import ACCEPTED, Annealing
 from src import seeds
 from src.vae.draws import normal_draws
 from src.vae.model import Posterior
-from tests.statistics import Z
+from tests.statistics import log_mean_agrees
 from tests.vae.models import LINEAR_VAE, ORACLE, X, terms
 
 EXACT = -ORACLE.log_prob(X.astype(np.float64))
@@ -21,12 +21,8 @@ PRIOR = Posterior(*map(np.zeros_like, Q))
 def test_the_nll_of_a_linear_gaussian_model_is_exact(start):
     """Within the error that the effective share of the chains gives to a logarithm of a mean."""
     found = Annealing(LINEAR_VAE, X, start, 1000, 100).score()
-
-    def within(wrong: float) -> bool:
-        return bool((abs(found.nll + wrong - EXACT) < Z * np.sqrt((1 / found.ess - 1) / 1000) + 1e-4).all())
-
-    assert within(0.0)
-    assert not within(0.2)  # power: a fifth of a nat off is rejected
+    assert log_mean_agrees(found.nll, EXACT, found.ess, 1000)
+    assert not log_mean_agrees(found.nll + 0.2, EXACT, found.ess, 1000)  # power: a fifth of a nat off is rejected
 
 
 def test_one_step_is_importance_weighting_which_misses_the_evidence():

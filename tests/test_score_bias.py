@@ -32,6 +32,7 @@ def test_two_models_are_scored_in_every_way(tmp_path, capsys):
     for step, before, after in zip(found["steps"], found["levels"], found["levels"][1:], strict=False):
         assert (step["way"], step["following"]) == (before["way"], after["way"])
         assert step["change"] == pytest.approx(after["difference"] - before["difference"])
+        assert step["error"] > 0
     assert capsys.readouterr().out.count("\n") == len(ways) + 2
 
 

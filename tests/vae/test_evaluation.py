@@ -11,7 +11,7 @@ from src.vae import draws, evaluation
 from src.vae.likelihoods import LIKELIHOODS
 from src.vae.model import VAE
 from src.variance.moments import Moments
-from tests.statistics import Z, agrees
+from tests.statistics import agrees, log_mean_agrees
 from tests.vae.models import LINEAR_VAE, ORACLE, X
 
 IMAGES = (np.random.default_rng(3).random((23, 784)) < 0.3).astype(np.float32)
@@ -118,12 +118,8 @@ def test_the_scores_of_a_linear_gaussian_model_are_its_likelihood():
     evaluator, exact = evaluation.Evaluator(LINEAR_VAE, X), -ORACLE.log_prob(X.astype(np.float64))
     np.testing.assert_allclose(evaluator.quadrature().per_image, exact, atol=0.01)
     scores = evaluator.score(5000)
-
-    def within(wrong: float) -> bool:
-        return bool((abs(scores.nll + wrong - exact) < Z * np.sqrt((1 / scores.ess - 1) / 5000) + 1e-4).all())
-
-    assert within(0.0)
-    assert not within(0.5)  # power: half a nat off is rejected
+    assert log_mean_agrees(scores.nll, exact, scores.ess, 5000)
+    assert not log_mean_agrees(scores.nll + 0.5, exact, scores.ess, 5000)  # power: half a nat off is rejected
 
 
 def evidence_samples(scale: float) -> np.ndarray:
