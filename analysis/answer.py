@@ -18,8 +18,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import probe, style
-from analysis.decision import signed, spaced, told
-from analysis.display import NONE, interval, significant
+from analysis.decision import spaced, told
+from analysis.display import interval
 from analysis.report import Findings, Question, compute
 from analysis.report.writing import told_or_refused
 from analysis.statistics import SETTING
@@ -27,6 +27,7 @@ from analysis.statistics.amounts import SECONDS
 from analysis.store import B, K, ReportError
 from src import ROOT, inference, schema
 from src.inference import Contrast, Verdict
+from src.writing import NONE, label, signed, significant
 
 PAGES = ("README.md", "docs/answer.md")
 BLOCK = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTALL)
@@ -109,7 +110,7 @@ def enough(ended: Sequence[Contrast]) -> str:
 
 
 def called(level: float | str) -> str:
-    return inference.named(K, level)
+    return label(K, level)
 
 
 def difference(each: Contrast) -> str:

@@ -142,7 +142,7 @@ def agrees(number: str, value: float) -> bool:
 
 def corrected(number: str, value: float) -> str:
     """A value in the form of a written number."""
-    from analysis.display import decimals  # imported late, as it needs pandas
+    from src.writing import decimals
 
     digits = number.rstrip(" %")
     sign = "+" if number.startswith("+") and value >= 0 else ""

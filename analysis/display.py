@@ -1,6 +1,5 @@
 """How numbers, names and tables are written."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,8 +8,8 @@ import pandas as pd
 from analysis.store import B, K
 from src import schema
 from src.schema import Quantity
+from src.writing import NONE, decimals
 
-NONE = "–"
 Row = Mapping[Any, Any]
 Write = Callable[[float], str]
 Columns = dict[str, Callable[[Row], str]]  # how each column is written of a cell, by its head
@@ -36,38 +35,6 @@ def ends(cells: pd.DataFrame) -> Iterator[tuple[Any, Row, Row]]:
     for batch_size, group in cells.sort_values(K).groupby(B):
         levels = group.to_dict("records")
         yield batch_size, levels[0], levels[-1]
-
-
-def decimals(value: float, digits: int = 2) -> str:
-    """A value with fixed decimals; a dash where there is none."""
-    if pd.isna(value):
-        return NONE
-    text = "∞" if math.isinf(value) else f"{abs(value):,.{digits}f}"
-    return f"−{text}" if value < 0 else text
-
-
-def whole(value: float) -> str:
-    """A value without decimals; a dash where there is none."""
-    return decimals(value, 0)
-
-
-def significant(value: float) -> str:
-    """A value with three significant digits, with an exponent where it is very large or small; a dash for none."""
-    if pd.isna(value) or math.isinf(value) or value == 0:
-        return whole(value)
-    exponent = math.floor(math.log10(abs(value)))
-    if -6 < exponent < 10:
-        return decimals(value, max(0, 2 - exponent))
-    return f"{decimals(value / 10.0**exponent)}e{exponent}".replace("e-", "e−")
-
-
-def percent(share: float) -> str:
-    """A share, not negative, in per cent with two significant digits; a dash where there is none."""
-    value = 100 * share
-    if 0 < value < 0.01:
-        return "< 0.01 %"
-    digits = 2 if 0 < value < 0.995 else 1 if 0 < value < 9.95 else 0
-    return NONE if pd.isna(share) else f"{decimals(value, digits)} %"
 
 
 def interval(row: Row, prefix: str = "", write: Write = decimals) -> str:

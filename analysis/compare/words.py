@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from analysis.compare.numbers import STUDIES, Comparison, more_pairs
 from analysis.store import B, K
-from src.inference import Contrast, Verdict, aligned, named, naming, plural
+from src.inference import Contrast, Verdict, naming
+from src.writing import aligned, label, plural
 
 SHOWN, FOUND, UNDECIDED = 0, 1, 3  # exit codes
 NO_GUESS = "how many more seeds would decide is not known"
@@ -19,7 +20,7 @@ def verdict(each: Contrast) -> Verdict:
 
 def cell_name(each: Contrast, among: Sequence[Contrast]) -> str:
     keys = dict.fromkeys([K, B, *naming([other.group for other in among])])
-    return " ".join(named(key, each.group[key]) for key in keys)
+    return " ".join(label(key, each.group[key]) for key in keys)
 
 
 def table(contrasts: Sequence[Contrast], mean: str, back: Callable[[float], float]) -> list[str]:

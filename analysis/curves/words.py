@@ -3,10 +3,11 @@
 import pandas as pd
 
 from analysis.curves.numbers import ESS, NLL, VARIANCE
-from analysis.display import Row, Table, interval, labelled, number, significant, table, whole
+from analysis.display import Row, Table, interval, labelled, number, table
 from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.store import STATUSES, B, K
 from src import schema
+from src.writing import significant, whole
 
 
 def seeds(cells: pd.DataFrame) -> str:

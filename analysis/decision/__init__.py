@@ -2,4 +2,4 @@
 
 from analysis.decision.numbers import Decision, decide, differences
 from analysis.decision.pictures import pictures, spaced
-from analysis.decision.words import Card, answers, cards, margins, matched_table, scope, signed, told, verdict_table
+from analysis.decision.words import Card, answers, cards, margins, matched_table, scope, told, verdict_table

@@ -12,6 +12,7 @@ from analysis.statistics.amounts import EPOCHS, SECONDS
 from analysis.store import SEED, B, K
 from src import inference
 from src.inference import Contrast, ends, stated, telling
+from src.writing import label
 
 END = (
     "Difference from {} at the end of training, seed by seed; above 0 is worse. Small points are single seeds, bars "
@@ -60,7 +61,7 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
 
 def called(contrast: Contrast, level: float | str) -> str:
     """A value of the factor, as legends have it."""
-    return spaced(inference.named(contrast.judgement.design.factor, level))
+    return spaced(label(contrast.judgement.design.factor, level))
 
 
 def spaced(name: str) -> str:

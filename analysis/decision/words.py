@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.decision.numbers import Decision
-from analysis.display import NONE, Table, decimals, significant
+from analysis.display import Table
 from analysis.statistics.amounts import SECONDS
 from analysis.store import SEED
 from src import inference
-from src.inference import Answer, Contrast, at_margin, command, plural, table
+from src.inference import Answer, Contrast, at_margin, command, table
 from src.schema import Quantity
+from src.writing import NONE, plural, short, signed, significant
 
 ERRORS = (
     "{what}: each value against the reference, seed by seed. A false equivalence has probability at most {alpha:g} "
@@ -110,16 +111,11 @@ def told(each: Contrast) -> str:
     return inference.ends(inference.telling(each)).replace("-", "−")
 
 
-def signed(value: float) -> str:
-    """A difference with its sign; a dash for none."""
-    return f"+{decimals(value)}" if value >= 0 else decimals(value)
-
-
 def scope(decision: Decision) -> str:
     """What the answer holds for, and what may change it."""
     forks = {bool(each.group.get("fork.epochs")) for each in decision.contrasts}
     factor = decision.contrasts[0].judgement.design.factor if decision.contrasts else ""
-    said = [FORKED.format(factor=inference.short(factor))] if True in forks else []
+    said = [FORKED.format(factor=short(factor))] if True in forks else []
     return "".join([*said, *([WHOLE] if False in forks else []), ELSEWHERE])
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.display import Row, Table, Write, decimals, ends, interval, number, percent, significant, table
+from analysis.display import Row, Table, Write, ends, interval, number, table
 from analysis.probe import numbers
 from analysis.probe.numbers import (
     BEST_INTEGER,
@@ -18,7 +18,7 @@ from analysis.probe.numbers import (
 )
 from analysis.store import EPOCH, B, K
 from src import schema
-from src.inference import plural
+from src.writing import decimals, percent, plural, significant
 
 PARTS = {"loss": "loss", "encoder": "encoder's gradient", "decoder": "decoder's gradient", "all": "whole gradient"}
 # All parts in the order of a table, layers without their number.

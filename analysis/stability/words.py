@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pandas as pd
 
 from analysis import display
-from analysis.display import Columns, Row, Table, decimals, labelled, significant, spread, whole
+from analysis.display import Columns, Row, Table, labelled, spread
 from analysis.stability import numbers
 from analysis.stability.numbers import AT_RISK, AXES, CUT_SHORT, IN_A_ROW, REACHED, THRESHOLD, TO_EPOCHS, TO_SECONDS
 from analysis.statistics.intervals import clopper_pearson
 from analysis.store import B, K
 from src import schema
-from src.inference import plural
 from src.schema import Quantity
+from src.writing import decimals, percent, plural, significant, whole
 
 SD = f"{schema.FINAL_TEST_NLL.key}_sd"
 STABILITY = (
@@ -32,7 +32,7 @@ def stability_table(cells: pd.DataFrame, kind: str) -> Table:
         "diverged, of the runs that ended (95 % interval)": diverged,
         numbers.WORST_STEP.axis: spread(numbers.WORST_STEP.key),
         numbers.STEP_TO_STEP.axis: spread(numbers.STEP_TO_STEP.key),
-        numbers.SHARE_WORSE.axis: spread(numbers.SHARE_WORSE.key, display.percent),
+        numbers.SHARE_WORSE.axis: spread(numbers.SHARE_WORSE.key, percent),
         numbers.DRAWDOWN.axis: spread(numbers.DRAWDOWN.key),
         numbers.SPIKES.label: spread(numbers.SPIKES.key, whole),
         "the same per 1,000 judged steps": spread(numbers.SPIKE_RATE.key),
@@ -47,7 +47,7 @@ def diverged(cell: Row) -> str:
     """How many of the runs that ended diverged, with the interval of the rate."""
     if pd.isna(cell["ended_n"]):
         return "0 of 0"
-    return f"{cell['diverged_n']:.0f} of {cell['ended_n']:.0f} ({display.interval(cell, 'diverged_', display.percent)})"
+    return f"{cell['diverged_n']:.0f} of {cell['ended_n']:.0f} ({display.interval(cell, 'diverged_', percent)})"
 
 
 def seed_sd(cell: Row) -> str:
@@ -106,5 +106,5 @@ def divergence_sentences(cells: pd.DataFrame) -> list[str]:
     where = cells[cells["diverged_n"] > 0].to_dict("records")
     cases = "; ".join(f"K = {cell[K]}, B = {cell[B]}: {diverged(cell)}" for cell in where)
     rate = f"{lost} of {plural(ended, 'run')} that ended diverged (95 % interval of the rate "
-    rate += f"{display.percent(low)} to {display.percent(high)}, over all cells)."
+    rate += f"{percent(low)} to {percent(high)}, over all cells)."
     return [f"{rate} {cases}".strip()]

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from src.config.domains import refusal
 from src.config.leaves import flatten
 from src.config.settings import Config, ModelConfig
+from src.refusal import refusal
 
 
 class Contradiction(NamedTuple):

@@ -4,21 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be run. The message says what was wrong, expected and received, and the remedy."""
-
-
 class Domain(NamedTuple):
     """The values that a key admits: in words that follow "KEY must be", as a test, and what to do about any other."""
 
     expected: str
     admits: Callable[[Any], bool]
     remedy: str
-
-
-def refusal(key: str, expected: str, received: Any, remedy: str) -> str:
-    """The message for a value that a key cannot have. `expected` gives the reason too, where it is not obvious."""
-    return f"{key} must be {expected}. Received: {key}={'null' if received is None else received}. {remedy}"
 
 
 def at_least(minimum: int, remedy: str) -> Domain:

@@ -22,12 +22,3 @@ def duration(text: object) -> float:
     if match is None:
         raise ValueError(f"Expected a positive duration such as 90s, 30m or 2h. Received: {text}.")
     return float(match[1]) * UNIT_SECONDS[match[2]]
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 42s, 3m05s or 2h10m."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -11,7 +11,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from src.config.domains import ConfigError, refusal
+from src.refusal import ConfigError, refusal
 
 KEY = "model.factory"
 SPELLING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")

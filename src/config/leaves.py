@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
-from src.config.domains import Domain, refusal
+from src.config.domains import Domain
 from src.config.settings import Config
+from src.refusal import refusal
 
 
 class Setting(NamedTuple):

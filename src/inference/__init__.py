@@ -5,21 +5,18 @@ from src.inference.contrasts import Contrast, at_margin, contrasts, judged_by
 from src.inference.design import Design
 from src.inference.intervals import Interval, t_interval, t_sequence
 from src.inference.pairs import Paired, differences, discordance, paired
-from src.inference.runs import Run, naming, opponents, paired_runs, plain, plural
+from src.inference.runs import Run, naming, opponents, paired_runs, plain
 from src.inference.verdict import Judgement, Verdict, judge, pairs_of_new_study
 from src.inference.words import (
     UNITS,
     Answer,
-    aligned,
     answer,
     by_group,
     command,
     ends,
     epoch_seconds,
-    named,
     place,
     proves,
-    short,
     sides,
     stated,
     table,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from src import schema
 from src.inference.design import Design
+from src.writing import plural
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,6 @@ def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]]
     kept = [pair for pair in pairs if not by_draws(pair)]
     lost = len(pairs) - len(kept)
     return kept, f"{plural(lost, 'pair')} left out: a score by draws, not by quadrature" if lost else ""
-
-
-def plural(number: int, noun: str) -> str:
-    """A number with its noun, in the plural by an s where it is not 1."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def apart(pairs: Sequence[tuple[Run, Run]]) -> str:

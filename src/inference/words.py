@@ -4,39 +4,29 @@ import math
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import NamedTuple
 
 from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
 from src.inference.intervals import Interval
-from src.inference.runs import naming, plural
+from src.inference.runs import naming
 from src.inference.verdict import LARGEST, Verdict, pairs_of_new_study
+from src.writing import label, plural, short
 
-SHORT = {schema.MC_SAMPLES.key: "K", schema.BATCH_SIZE.key: "B"}
 UNITS = {schema.FINAL_TEST_NLL.key: schema.FINAL_TEST_NLL.unit}
-
-
-def short(key: str) -> str:
-    """A setting as sentences name it."""
-    return SHORT.get(key, key)
-
-
-def named(key: str, value: object) -> str:
-    return f"{short(key)}={value}"
 
 
 def group_name(contrast: Contrast, keys: Sequence[str]) -> str:
     """What distinguishes the runs of a contrast from those of the others; keys: naming() of all."""
-    return " ".join(named(key, contrast.group[key]) for key in keys if key in contrast.group)
+    return " ".join(label(key, contrast.group[key]) for key in keys if key in contrast.group)
 
 
 def sides(contrast: Contrast) -> list[str]:
     """The level and the reference, each with the value that was chosen for it where a setting is tuned."""
     design, both = contrast.judgement.design, (contrast.level, contrast.reference)
-    chosen = ["" if value is None else f" ({named(str(design.tune), value)})" for value in contrast.tuned]
-    return [named(design.factor, value) + own for value, own in zip(both, chosen, strict=True)]
+    chosen = ["" if value is None else f" ({label(str(design.tune), value)})" for value in contrast.tuned]
+    return [label(design.factor, value) + own for value, own in zip(both, chosen, strict=True)]
 
 
 def versus(contrast: Contrast) -> str:
@@ -46,12 +36,6 @@ def versus(contrast: Contrast) -> str:
 
 def ends(interval: Interval) -> str:
     return f"{interval.low:.2f} to {interval.high:.2f}" if math.isfinite(interval.low) else "none yet"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with aligned columns."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def table(contrasts: Sequence[Contrast]) -> list[tuple[str, ...]]:
@@ -142,10 +126,10 @@ def answer_of(name: str, group: Sequence[Contrast], again: Callable[[int], str],
     """The answer for one group."""
     design = group[0].judgement.design
     within = " ".join(filter(None, [f"{design.margin:g}", UNITS.get(design.metric, design.metric)]))
-    reference = named(design.factor, group[0].reference)
+    reference = label(design.factor, group[0].reference)
     enough = [each for each in group if proves(each, Verdict.NOT_WORSE)]
     doubtful = [each for each in (group[: group.index(enough[0])] if enough else group) if each.undecided]
-    levels = [named(design.factor, each.level) for each in enough]
+    levels = [label(design.factor, each.level) for each in enough]
     if enough and design.reference == "max":
         text = f"{levels[0]} is the smallest that is not worse than {reference} by {within}"
     elif enough:
@@ -196,7 +180,7 @@ def epoch_seconds(group: Sequence[Contrast]) -> dict[float | str, float]:
 def price(group: Sequence[Contrast]) -> str:
     """Seconds of an epoch, in words."""
     factor = group[0].judgement.design.factor
-    told = [f"{seconds:.2g} at {named(factor, k)}" for k, seconds in epoch_seconds(group).items() if seconds > 0]
+    told = [f"{seconds:.2g} at {label(factor, k)}" for k, seconds in epoch_seconds(group).items() if seconds > 0]
     return ", ".join(told) or "unknown"
 
 

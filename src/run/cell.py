@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from src import data, recording, schema
-from src.config import Config, clock, flatten, source_digest
+from src.config import Config, flatten, source_digest
 from src.data import Dataset
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study, titled
 from src.run.artifacts import save_artifacts, save_history, save_settings
@@ -17,6 +17,7 @@ from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar, numbered
 from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs_for, train
+from src.writing import clock
 
 log = logging.getLogger(__name__)
 

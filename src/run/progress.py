@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from tqdm import tqdm
 
 from src import schema
-from src.config import Config, clock
+from src.config import Config
 from src.recording import Study, titled
+from src.writing import clock
 
 # Beside other workers; None: where the output is not a terminal.
 HIDDEN = True if os.environ.get("TQDM_DISABLE") == "1" else None

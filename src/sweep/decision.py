@@ -10,11 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from src import schema
-from src.config import Config, ConfigError, StudyConfig, clock, identifying, refusal
-from src.inference import Contrast, Design, Run, contrasts, opponents, plain, plural
+from src.config import Config, ConfigError, StudyConfig, identifying, refusal
+from src.inference import Contrast, Design, Run, contrasts, opponents, plain
 from src.recording import Ledger, Runs, held
 from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
+from src.writing import clock, plural
 
 # The keys of study.* that a design fixes.
 FIXED = {"margin": "margin", "metric": "metric", "n_max": "seeds", "factor": "factor", "covarying": "covarying",

@@ -19,9 +19,9 @@ from multiprocessing.connection import Connection, Pipe
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from src.config import clock
 from src.process import EXIT_SECONDS, closed_on_exit
 from src.sweep.worker import describe
+from src.writing import clock
 
 # A worker that is asked to end closes its run first. So long it may take where its cell is over its time limit, and
 # where the program itself is being ended.

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import data, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Answer, Contrast, Design, aligned, answer, command, plural, table
+from src.inference import Answer, Contrast, Design, answer, command, table
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep import factories
 from src.sweep.compose import check, composer, expand
@@ -42,6 +42,7 @@ from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.usage import explain
 from src.sweep.words import describe, summary, varying
+from src.writing import aligned, plural
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from src import schema
-from src.config import clock, flatten
-from src.inference import aligned, plural
+from src.config import flatten
 from src.recording import disk_bytes
 from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, makespan
+from src.writing import aligned, clock, plural
 
 # The order of the statuses in a list, with their words in a count.
 STATUSES = {

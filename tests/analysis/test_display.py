@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from analysis.display import labelled, percent, significant
+from analysis.display import labelled
 from src import schema
+from src.writing import percent, significant
 
 INF = math.inf
 

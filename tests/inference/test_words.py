@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, answer, command, contrasts, place, plural, sides, table, versus
+from src.inference import Design, Run, answer, command, contrasts, place, sides, table, versus
+from src.writing import plural
 
 NLL = schema.FINAL_TEST_NLL.key
 TIMES = {schema.TRAIN_SECONDS.key: {1: 1.0, 5: 3.0, 25: 13.0}, schema.RUN_SECONDS.key: {1: 30.0, 5: 60.0, 25: 180.0}}
