@@ -24,8 +24,8 @@ PRICE = (
     "the cells that no cheaper one beats."
 )
 COST = (
-    "Median seconds of an epoch against K, with a line by least squares, without compilation, tests and probes. Runs "
-    "that shared a machine slowed each other down."
+    "Median seconds of an epoch against K, with a line by relative least squares, without compilation, tests and "
+    "probes. Runs that shared a machine slowed each other down."
 )
 PATHS = (
     "The {test} after each epoch, which takes few draws, against the training up to there, from the fork on where "

@@ -113,7 +113,8 @@ def seed_errors(group: pd.DataFrame) -> LogErrors:
 
 def uncertainty(point: Row) -> dict[str, float]:
     """Of UNCERTAIN, by the delta method on logarithms: at one seed NAME_sem, else the t-interval NAME_ci_low,
-    NAME_ci_high. The errors of ratios() are these of log(var_mc / var_data), but for that of the SNR.
+    NAME_ci_high. The errors of ratios() are these of log(var_mc / var_data), but for that of the SNR; K* has that of
+    its costs too.
     """
     error, sets, n = point["mc_ratio_log_sem"], point[K] / point[SET_SIZE], point["n"]
     found, quantile = {}, t_quantile(n)
@@ -125,10 +126,12 @@ def uncertainty(point: Row) -> dict[str, float]:
             CEILING: errors.ceiling_log_error(ratio, error),
             "snr": point["snr_log_sem"],
             "b_eq": errors.b_eq_log_error(ratio, sets, error),
-            BEST_K: errors.best_samples_log_error(error),
+            BEST_K: errors.best_samples_log_error(error, point["cost_log_sem"]),
         }
+        halves = {name: quantile * log_error for name, log_error in of_logs.items()}
+        halves[BEST_K] = errors.best_samples_log_error(quantile * error, point["cost_log_half_width"])
         for name, log_error in of_logs.items():
-            half, highest = quantile * log_error, 1.0 if name in (SHARE, SHARE_SINGLE) else math.inf
+            half, highest = halves[name], 1.0 if name in (SHARE, SHARE_SINGLE) else math.inf
             found[f"{name}_sem"] = point[name] * log_error if n == 1 else math.nan
             found[f"{name}_ci_low"] = point[name] * np.exp(-half)
             found[f"{name}_ci_high"] = np.minimum(point[name] * np.exp(half), highest)
@@ -143,7 +146,7 @@ def ratios(point: Row) -> dict[str, float]:
     Returns:
         RATIOS; nan where an estimate below zero or a set leaves it undefined. step_mc, mc_share, snr, noise_scale and
         b_eq are for the run's own K. ceiling is against one observation. mc_share_single and K* are of single draws:
-        nan where the draws of an observation depend on each other. K* takes its costs from cost_lines().
+        nan where the draws of an observation depend on each other. K* has the costs of cost_lines().
     """
     single = bool(point[INDEPENDENT])
     size, k, batch = int(point[SET_SIZE]), int(point[K]), int(point[B])
@@ -151,7 +154,7 @@ def ratios(point: Row) -> dict[str, float]:
     # No ratio depends on the numbers of data and draws, given as 0.
     parts = VarianceComponents(var_data, var_mc, square, 0, 0, size)
     best, step_mc = OptimalSamples(math.nan, None), var_mc * size / k
-    if single and point["seconds_fixed"] >= 0 and point["seconds_per_draw"] > 0:
+    if single:
         best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])
     return {
         STEP_MC: step_mc,

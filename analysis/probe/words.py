@@ -18,6 +18,7 @@ from analysis.probe.numbers import (
 )
 from analysis.store import EPOCH, B, K
 from src import schema
+from src.variance.cost import LEAST_LEVELS
 from src.writing import decimals, percent, plural, significant
 
 PARTS = {"loss": "loss", "encoder": "encoder's gradient", "decoder": "decoder's gradient", "all": "whole gradient"}
@@ -34,8 +35,8 @@ TABLE = (
     f"{NORMS[SCALED]}, as the optimizer divides by its root, and once {NORMS[TRACE]}: the two shares differ. "
 )
 NO_BATCH = "B_eq and K* are left out: the variance of a single draw was not measured."
-NO_COST = "K* needs seconds per epoch at three K or more of one B."
-COST = "K* takes the seconds per epoch as a line in K, by least squares: {}."
+NO_COST = f"K* needs seconds per epoch at {LEAST_LEVELS} K or more of one B."
+COST = "K* takes the seconds per epoch as a line in K, by relative least squares; its interval has their error: {}."
 
 
 def single(points: pd.DataFrame) -> bool:

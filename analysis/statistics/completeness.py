@@ -11,6 +11,7 @@ from analysis.statistics.amounts import EVALUATIONS, SECONDS, taken
 from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
 from src import schema
 from src.schema import Quantity
+from src.variance import cost
 
 SETTING, COUNTED = "setting", "counted"
 # The columns of a cell in a table of several settings.
@@ -24,6 +25,8 @@ DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder 
 SCORE, EXACT = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_QUADRATURE.key
 # The parameter with the settings that may vary with K.
 COVARYING = "study.covarying"
+# The columns that cost_lines() adds to those of a setting and B.
+COST = ("seconds_fixed", "seconds_per_draw", "cost_log_sem", "cost_log_half_width")
 # The columns that mark() adds to the runs table.
 MARKS = [SETTING, COUNTED, EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]
 
@@ -68,17 +71,17 @@ def epoch_costs(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost_lines(runs: pd.DataFrame) -> pd.DataFrame:
-    """Training time as a line in K, by least squares over the finished runs of a setting and B with three K or more.
+    """src.variance.cost.fit() of the finished runs of each setting and B that have enough values of K.
 
-    seconds per epoch = seconds_fixed + seconds_per_draw K
+    Returns:
+        setting, batch_size, seconds_fixed and seconds_per_draw of an epoch, cost_log_sem and cost_log_half_width.
     """
     usable = finished(runs).dropna(subset=[EPOCH_SECONDS.key])
-    rows = [
-        [*cell, *np.polyfit(group[K].to_numpy(float), group[EPOCH_SECONDS.key].to_numpy(float), 1)[::-1]]
-        for cell, group in usable.groupby([SETTING, B])
-        if group[K].nunique() >= 3
-    ]
-    table = pd.DataFrame(rows, columns=[SETTING, B, "seconds_fixed", "seconds_per_draw"])
+    rows = []
+    for cell, group in usable.groupby([SETTING, B]):
+        line = cost.fit(group[K], group[EPOCH_SECONDS.key])
+        rows.append([*cell, line.fixed, line.per_draw, line.log_error, line.log_half_width])
+    table = pd.DataFrame(rows, columns=[SETTING, B, *COST]).dropna(subset="seconds_fixed")
     return table.astype({SETTING: "int64", B: "int64"})
 
 

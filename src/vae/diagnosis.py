@@ -18,13 +18,13 @@ from src.vae.model import VAE
 from src.vae.orders import epochs_from, untuned
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer, Inputs, make_trainer
-from src.variance import VarianceComponents, components, errors
+from src.variance import Cost, VarianceComponents, components, cost, errors
 
 PARTS = schema.PROBE_PARTS[1:]
 MC_SAMPLES = (1, 5, 25)  # the K whose steps are timed
 MEANING = (
-    "K* is the K of least variance x time, at the times above, whose error is not in its interval. At equal epochs a "
-    "larger K never has more noise."
+    "K* is the K of least variance x time. Its interval has the errors of the variances and of the times. At equal "
+    "epochs a larger K never has more noise."
 )
 TURN_SECONDS, TURNS = 0.1, 3  # of a timing: the least length of a turn, which takes as many steps, and turns per K
 
@@ -67,37 +67,38 @@ class Diagnosis(NamedTuple):
     Attributes:
         batch_size: images of a step.
         parts: the noise in encoder, decoder and all.
-        seconds: of a step in training, by K.
+        turns: seconds of a step in training, in each turn of the timing, by K.
     """
 
     batch_size: int
     parts: dict[str, Part]
-    seconds: dict[int, float]
+    turns: dict[int, list[float]]
 
     @property
-    def cost(self) -> tuple[float, float]:
-        """(c_i, c_d) of seconds per step = c_i + K c_d, by least squares of the relative errors."""
-        levels, seconds = (np.array(list(values), float) for values in (self.seconds, self.seconds.values()))
-        per_draw, fixed = np.polyfit(levels, seconds, 1, w=1 / seconds)
-        return max(float(fixed), 0.0), float(per_draw)
+    def seconds(self) -> dict[int, float]:
+        """Seconds of a step in training, by K."""
+        return {k: median(turns) for k, turns in self.turns.items()}
+
+    @property
+    def cost(self) -> Cost:
+        """Seconds per step = c_i + K c_d."""
+        timed = [(k, seconds) for k, turns in self.turns.items() for seconds in turns]
+        return cost.fit(*zip(*timed, strict=True))
 
     @property
     def best(self) -> components.OptimalSamples:
         """The K of least variance x time, of the whole gradient; infinite where draws took no measurable time."""
-        fixed, per_draw = self.cost
-        if per_draw <= 0:
-            return components.OptimalSamples(math.inf, None)
-        return components.optimal_mc_samples(self.parts["all"].components, fixed, per_draw)
+        return components.optimal_mc_samples(self.parts["all"].components, self.cost.fixed, self.cost.per_draw)
 
     @property
     def best_interval(self) -> tuple[float, float]:
-        """The 95 % interval of `best`, over images and draws; the time is taken as it was measured."""
-        half = 1.96 * errors.best_samples_log_error(self.parts["all"].log_sem)
+        """The 95 % interval of `best`, over images, draws and times; nan where no time is left at K=0."""
+        half = errors.best_samples_log_error(1.96 * self.parts["all"].log_sem, self.cost.log_half_width)
         return self.best.continuous * math.exp(-half), self.best.continuous * math.exp(half)
 
     def price(self, mc_samples: float) -> float:
         """Variance x time at K, relative to K=1, of the whole gradient."""
-        fixed, per_draw = self.cost
+        fixed, per_draw = self.cost.fixed, self.cost.per_draw
         return self.parts["all"].left(mc_samples) * (fixed + per_draw * mc_samples) / (fixed + per_draw)
 
     def answer(self) -> str:
@@ -108,7 +109,9 @@ class Diagnosis(NamedTuple):
         if best is None:
             return f"Draws took no measurable time: use K={max(self.seconds)}."
         low, high = self.best_interval
-        interval = f"K* = {self.best.continuous:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        interval = f"K* = {self.best.continuous:.2f}"
+        if math.isfinite(high):
+            interval += f", 95 % interval {low:.2f} to {high:.2f}"
         if best == 1:
             return (
                 f"Keep K=1 ({interval}): {whole.share[0]:.0%} of the noise of a step is Monte Carlo, so no K divides "
@@ -189,15 +192,15 @@ def part(probed: dict[str, float], name: str) -> Part:
     return Part(VarianceComponents(var_data, var_mc, square_mean, data=0, draws=0), log_sem)
 
 
-def step_seconds(vae: VAE, dataset: Dataset, config: Config) -> dict[int, float]:
-    """Seconds of a training step by K, the median of turns that alternate between the K. The weights are put back."""
+def step_seconds(vae: VAE, dataset: Dataset, config: Config) -> dict[int, list[float]]:
+    """Seconds of a training step by K, in turns that alternate between the K. The weights are put back."""
     kept, inputs = [np.array(variable) for variable in vae.variables], Inputs(dataset, config.seed)
     trainers = {k: make_trainer(vae, dataset, replace(config, mc_samples=k), inputs=inputs) for k in MC_SAMPLES}
     steps = {k: enough_steps(trainer, config) for k, trainer in trainers.items()}
     turns = [{k: seconds_of(steps[k], trainers[k], config) for k in trainers} for _ in range(TURNS)]
     for variable, value in zip(vae.variables, kept, strict=True):
         variable.assign(value)
-    return {k: median(turn[k] for turn in turns) / steps[k] for k in trainers}
+    return {k: [turn[k] / steps[k] for turn in turns] for k in trainers}
 
 
 def enough_steps(trainer: EpochTrainer, config: Config) -> int:

@@ -1,7 +1,18 @@
-"""Moments of minibatch losses, variance components, their errors, and what follows for K and B. NumPy only."""
+"""Moments of minibatch losses, variance components, the cost of draws, errors, and what follows for K and B."""
 
-from src.variance import components, errors, moments
+from src.variance import components, cost, errors, moments
 from src.variance.components import DatumSquares, OptimalSamples, VarianceComponents
+from src.variance.cost import Cost
 from src.variance.moments import Moments
 
-__all__ = ["DatumSquares", "Moments", "OptimalSamples", "VarianceComponents", "components", "errors", "moments"]
+__all__ = [
+    "Cost",
+    "DatumSquares",
+    "Moments",
+    "OptimalSamples",
+    "VarianceComponents",
+    "components",
+    "cost",
+    "errors",
+    "moments",
+]

@@ -177,22 +177,14 @@ def optimal_mc_samples(c: VarianceComponents, image_cost: float, draw_cost: floa
         integer: the least K with K (K+1) >= K*^2, from which on K+1 is not better than K
 
     With set_size s > 1 the number of sets is chosen, and K is s times that. A biased ratio; nan or inf, and None, where
-    var_data is not positive.
+    var_data or draw_cost is not positive, or where a cost is unknown.
 
     Args:
-        image_cost: c_i, cost of an image whatever K is, in any unit, for instance seconds. It includes the share of the
-            fixed cost of a step.
-        draw_cost: c_d, cost of an image for each draw, in the same unit.
-    Raises:
-        ValueError: draw_cost is not positive, or image_cost is negative.
+        image_cost: c_i, cost of an image, or of a step or an epoch, whatever K is, in any unit.
+        draw_cost: c_d, cost that each draw adds, in the same unit.
     Source: two-stage sampling, Cochran (1977), Sampling Techniques, chapter 10.
     """
-    if draw_cost <= 0 or image_cost < 0:
-        raise ValueError(
-            "draw_cost must be positive and image_cost non-negative. Received: "
-            f"{image_cost=}, {draw_cost=}. Fit seconds per image = c_i + K c_d."
-        )
-    square = _ratio(c.var_mc, c.var_data) * image_cost / (c.set_size * draw_cost)
+    square = _ratio(c.var_mc, c.var_data) * _ratio(image_cost, draw_cost) / c.set_size
     if not math.isfinite(square):
         return OptimalSamples(square, None)
     sets = max(1, math.ceil((math.sqrt(1 + 4 * square) - 1) / 2))

@@ -93,6 +93,9 @@ def b_eq_log_error(ratio: Any, mc_samples: Any, log_error: Any) -> Any:
     return ceiling_log_error(ratio, log_error) - ceiling_log_error(ratio / mc_samples, log_error)
 
 
-def best_samples_log_error(log_error: Any) -> Any:
-    """Of the logarithm of K*, which is proportional to the root of r."""
-    return log_error / 2
+def best_samples_log_error(log_error: Any, cost_log_error: Any) -> Any:
+    """Of the logarithm of K*, the root of r c_i / c_d, from the independent errors of log r and of log(c_i / c_d).
+
+    Half-widths of intervals combine alike.
+    """
+    return np.hypot(log_error, cost_log_error) / 2

@@ -19,7 +19,8 @@ def part(var_data: float, var_mc: float) -> Part:
 
 
 def found(var_data: float, var_mc: float, seconds: dict[int, float]) -> Diagnosis:
-    return Diagnosis(100, dict.fromkeys(PARTS, part(var_data, var_mc)), seconds)
+    turns = {k: [taken] for k, taken in seconds.items()}
+    return Diagnosis(100, dict.fromkeys(PARTS, part(var_data, var_mc)), turns)
 
 
 def test_shares_and_what_each_k_leaves():
@@ -31,7 +32,7 @@ def test_shares_and_what_each_k_leaves():
 
 def test_the_best_k_is_that_of_least_variance_times_time():
     diagnosis = found(1.0, 9.0, {k: 4.0 + k for k in MC_SAMPLES})
-    assert diagnosis.cost == pytest.approx((4.0, 1.0))
+    assert (diagnosis.cost.fixed, diagnosis.cost.per_draw) == pytest.approx((4.0, 1.0))
     assert diagnosis.best.continuous == pytest.approx(6.0)
     assert diagnosis.best.integer == min(range(1, 50), key=diagnosis.price) == 6
     assert diagnosis.best_interval == pytest.approx((6 * math.exp(-0.098), 6 * math.exp(0.098)))

@@ -86,7 +86,7 @@ def test_errors_by_the_delta_method_are_about_the_jackknife_taken_directly():
             b_eq_log_error(ratio, MC_SAMPLES, error),
             lambda c: math.log(components.equivalent_batch_size(c, 100, MC_SAMPLES)),
         ),
-        (best_samples_log_error(error), lambda c: math.log(components.optimal_mc_samples(c, 1.0, 1.0).continuous)),
+        (best_samples_log_error(error, 0.0), lambda c: math.log(components.optimal_mc_samples(c, 1.0, 1.0).continuous)),
     ):
         expected = direct(values, function)
         assert found == pytest.approx(expected, rel=0.02)
