@@ -7,12 +7,12 @@ which is written by hand. With --store results/NAME everything is rebuilt from t
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
+from omegaconf import DictConfig, OmegaConf
 
 from analysis.report import Findings, Question, compute, draw, read
 from analysis.report.completeness import totals
@@ -21,39 +21,34 @@ from analysis.report.writing import add_store, clear, told_or_refused, write_tab
 from analysis.statistics import COUNTED
 from analysis.store import TAG_PREFIX, K, ReportError, shareable
 from src import ROOT, schema
+from src.refusal import refusal
 
 # Of these packages the versions are told.
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
 # The figures that a page shows: the answer, its price, and where the noise comes from.
 FIGURES = ("difference", "difference_path", "price", "stability", "probe_share")
-HEADER = re.compile(
-    r"(?P<question>.*?\?) +python.*?sweep=\w+ (?P<design>.*) Not in it: (?P<limits>.*) Predicted for two"
-)
 
 
-class Header(NamedTuple):
-    """What the first comment of a study's file says.
-
-    question: one sentence. design: what is trained. limits: what it does not say.
-    """
+class About(NamedTuple):
+    """What a study's file says of it: its question, its design, what it does not tell, and its time on two cores."""
 
     question: str
     design: str
     limits: str
+    predicted: str
 
 
-def header(file: Path) -> Header:
-    """The comment at the top of a study's file. Raises ReportError where there is none of the expected form."""
+def about(file: Path) -> About:
+    """What a study's file says of it. Raises ReportError where there is no such file, or it does not say this."""
     if not file.is_file():
         known = ", ".join(sorted(each.stem for each in file.parent.glob("*.yaml")))
-        raise ReportError(f"There is no study {file.stem!r}. Expected one of: {known}. Received: {file}.")
-    text = file.read_text(encoding="utf-8")
-    lines = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-    found = HEADER.match(" ".join(lines))
-    if found is None:
-        form = "a comment of a question?, its command, the design, 'Not in it: ...', 'Predicted for two cores: ...'"
-        raise ReportError(f"{file} does not say what the study is. Expected {form}. Received: {lines[:1]}.")
-    return Header(**found.groupdict())
+        raise ReportError(refusal("NAME", f"a study of sweeps/: {known}", file.stem, "Mend the name."))
+    said = cast(DictConfig, OmegaConf.load(file)).get("about")
+    try:
+        return About(**(said or {}))
+    except TypeError as error:
+        expected, remedy = f"the texts {', '.join(About._fields)}", "sweeps/quick.yaml is an example."
+        raise ReportError(refusal(f"about of {file}", expected, said, remedy)) from error
 
 
 def made(runs: pd.DataFrame) -> list[str]:
@@ -92,7 +87,7 @@ def rebuild(name: str, question: Question, results: Path) -> Path:
         ReportError: there is no such study, or nothing to report.
         OSError: the folder cannot be written to.
     """
-    about, folder = header(ROOT / "sweeps" / f"{name}.yaml"), results / name
+    header, folder = about(ROOT / "sweeps" / f"{name}.yaml"), results / name
     # Without places: the page is that of the tables which are kept.
     findings = compute(question, shareable(read(question)))
     shown = draw(findings, answering(findings))
@@ -102,7 +97,7 @@ def rebuild(name: str, question: Question, results: Path) -> Path:
     for stem, drawing in drawings:
         (folder / "figures" / f"{stem}.png").write_bytes(drawing.files["png"])
     notes = folder / "notes.md"
-    own = {"name": name, "header": about, "drawings": drawings, "made": made(findings.runs)}
+    own = {"name": name, "about": header, "drawings": drawings, "made": made(findings.runs)}
     own["notes"] = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
     said = {**words(findings, shown), **own, "totals": totals(findings.runs)}
     (folder / "README.md").write_text(markdown(said, "study.md.j2"), encoding="utf-8")

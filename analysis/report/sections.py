@@ -4,6 +4,7 @@ import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -60,12 +61,20 @@ class Findings:
         ]
 
 
-class Drawing(NamedTuple):
-    """A picture drawn: its files by suffix, and its chart as data, None where the page shows a file."""
+@dataclass(frozen=True)
+class Drawing:
+    """A picture, which is drawn when its files, by suffix, or its chart as data are asked for."""
 
     picture: Picture
-    files: dict[str, bytes]
-    specification: dict[str, Any] | None
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        return files(self.picture)
+
+    @cached_property
+    def specification(self) -> dict[str, Any] | None:
+        """None where the page shows a file."""
+        return charts.specification(self.picture) if self.picture.kind != IMAGES else None
 
 
 class Topic(NamedTuple):
@@ -160,16 +169,12 @@ def section(found: Findings) -> Section:
 
 
 def drawn(pictures: list[Picture]) -> list[Drawing]:
-    """The pictures that have something to show. The same runs give the same bytes."""
-    return [
-        Drawing(picture, files(picture), charts.specification(picture) if picture.kind != IMAGES else None)
-        for picture in pictures
-        if len(picture.table)
-    ]
+    """The pictures that have something to show."""
+    return [Drawing(picture) for picture in pictures if len(picture.table)]
 
 
 def files(picture: Picture) -> dict[str, bytes]:
-    """A picture drawn, by suffix."""
+    """A picture drawn, by suffix. The same runs give the same bytes."""
     png, svg = io.BytesIO(), io.BytesIO()
     with style.applied():
         figure = plots.draw(picture)

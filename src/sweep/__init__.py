@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
+from typing import cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.plugin import Plugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from src import ROOT
 from src.config import Config, ConfigError, TrackingConfig
@@ -65,4 +66,6 @@ def register() -> None:
         },
     )
     for study in sorted((ROOT / "sweeps").glob("*.yaml")):
-        store.store(group="sweep", name=study.stem, node=OmegaConf.load(study), package="_global_")
+        node = cast(DictConfig, OmegaConf.load(study))
+        node.pop("about", None)  # the study's page says it
+        store.store(group="sweep", name=study.stem, node=node, package="_global_")

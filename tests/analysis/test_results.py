@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import Question, compute
-from analysis.results import answering, header, made, main, rebuild
+from analysis.results import about, answering, made, main, rebuild
 from analysis.store import ReportError
 from src import ROOT, schema
 
@@ -26,10 +26,11 @@ def test_the_time_of_a_study_is_that_of_its_attempts_not_what_lies_between_them(
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_studys_file_says_what_its_page_needs(name):
-    about = header(ROOT / "sweeps" / f"{name}.yaml")
-    assert about.question.endswith("?")
-    assert re.search(r"\d+ cells of \d+", about.design)
-    assert about.limits.endswith(".")
+    said = about(ROOT / "sweeps" / f"{name}.yaml")
+    assert said.question.endswith("?")
+    assert re.search(r"\d+ cells of \d+", said.design)
+    assert said.limits.endswith(".")
+    assert said.predicted
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -61,13 +62,13 @@ def test_a_page_has_the_figures_of_the_settings_in_which_k_is_compared():
 def test_a_study_without_its_text_is_refused_with_the_form(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text("# Only a title\nepochs: 1\n")
-    with pytest.raises(ReportError, match=r"Expected a comment of a question\?"):
-        header(file)
+    with pytest.raises(ReportError, match="must be the texts question, design"):
+        about(file)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nope"], f"no study 'nope'. Expected one of: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "no runs in")],
+    [(["nope"], f"must be a study of sweeps/: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "no runs in")],
 )
 def test_what_cannot_be_rebuilt_is_refused(arguments, said, tmp_path, capsys):
     assert main([*arguments, "--results", str(tmp_path)]) == 2

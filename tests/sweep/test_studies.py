@@ -41,13 +41,11 @@ def cells(place):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_named_study_states_its_question_and_cost_and_can_be_planned(tmp_path, name):
-    text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
-    question, command, *_ = text.splitlines()
-    assert question.startswith("# ")
-    assert question.endswith("?")
-    assert command == f"#   python -m src.train +sweep={name}"
-    assert f" {CELLS[name]} cells of" in text
-    assert "Predicted for two cores: " in text
+    about = OmegaConf.load(ROOT / "sweeps" / f"{name}.yaml").about
+    assert about.question.endswith("?")
+    assert f"{CELLS[name]} cells of" in about.design
+    assert about.limits
+    assert about.predicted
     given = "study.plan_only=true", "evaluation.final_images=null", *HERE.get(name, [])
     done = Workplace(tmp_path).train(f"+sweep={name}", *given)
     assert done.returncode == 0, done.stderr
