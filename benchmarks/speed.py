@@ -23,7 +23,7 @@ from benchmarks.summary import HEADER, Cell, Results, ceilings, summarize, versi
 from benchmarks.trial import Trial, TrialFailed, measure_apart
 from src import data
 from src.config import Config, DataConfig
-from src.sweep.compose import problems
+from src.sweep.compose import refusals
 
 # What `fit` is given lies in memory three times: as NumPy's array, as TensorFlow's, and in its input pipeline.
 COPIES = 3
@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="file for settings, machine and every measurement, as JSON")
     options = parser.parse_args(arguments)
     largest = Config(batch_size=max(options.batch_sizes), data=DataConfig(train_size=options.images))
-    if found := problems(largest):
+    if found := refusals(largest):
         parser.error("\n".join(found))
     return options
 

@@ -43,7 +43,7 @@ def test_what_is_typed_comes_after_what_the_run_says(model):
         (["nowhere.keras"], ["MODEL.keras must be a model", "Received: MODEL.keras=nowhere.keras"]),
         (["MODEL", "epochs=3"], ["epochs=3 has no effect", "Expected keys of: data, batch_size"]),
         (["MODEL", "batch_size=0"], ["batch_size must be a positive integer", "Received: batch_size=0"]),
-        (["MODEL", "data=mnits"], ["data has no option mnits"]),
+        (["MODEL", "data=mnits"], ["Received: data=mnits"]),
         (["MODEL", "data=linear_gaussian"], ["784 pixels", "linear_gaussian of 16"]),
         (["TEXT"], ["MODEL.keras must be a model that Keras can load"]),
         (["OTHER", *SMALL], ["MODEL.keras must be a VAE of this project", "Sequential"]),

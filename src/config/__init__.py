@@ -1,10 +1,9 @@
 """The configuration: settings, the values they admit, refusals and durations. Imports no TensorFlow."""
 
 from src.config.contradictions import contradictions
-from src.config.domains import Domain
 from src.config.durations import duration, is_duration
 from src.config.factories import factory_problems, source_digest, source_file
-from src.config.leaves import fingerprinted, flatten, identifying, machinery_keys, problems, settings
+from src.config.listing import entries, fingerprinted, flatten, identifying, machinery_keys, refusals
 from src.config.settings import (
     Config,
     DataConfig,
@@ -17,4 +16,4 @@ from src.config.settings import (
     by_quadrature,
     title,
 )
-from src.refusal import ConfigError, refusal
+from src.refusal import ConfigError, Domain, refusal

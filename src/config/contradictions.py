@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from src.config.leaves import flatten
+from src.config.listing import flatten
 from src.config.settings import Config, ModelConfig
 from src.refusal import refusal
 

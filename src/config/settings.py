@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from src.config.domains import Domain, at_least, one_of, or_null
 from src.config.durations import is_duration, is_interval
 from src.config.factories import REMEDY, is_spelled
+from src.refusal import Domain, at_least, is_count, one_of, or_null, positive
 from src.schema import EXPERIMENT, MARGIN
 
 SIZE = or_null(at_least(1, "null takes every image."))
-RATE = Domain("a positive finite number", lambda rate: 0 < rate < float("inf"), "The default is learning_rate=0.001.")
+RATE = positive("The default is learning_rate=0.001.")
 
 
 def setting(
@@ -21,10 +21,10 @@ def setting(
         default: its default.
         meaning: its line in --help.
         domain: the values that it admits; None: any value of the type.
-        identity: whether it is part of a run's identity. Not, where it changes no recorded number: where things are,
-            what they are called, how a grid is executed.
-        added: whether there are runs from before the key. Null, its default, is what these did, and is left out of the
-            fingerprint, so that theirs stays what it is.
+        identity: whether it is part of a run's identity. A key that changes no recorded number is not: a place, a
+            name, how a grid is executed.
+        added: whether some runs are older than the key. These did what null, its default, does; null is left out of
+            the fingerprint, so older runs keep their fingerprint.
     """
     metadata = {"meaning": meaning, "domain": domain, "identity": identity, "added": added}
     if isinstance(default, list):
@@ -69,7 +69,7 @@ class ModelConfig:
     hidden_dims: list[int] = setting(
         [256],
         "units of the encoder's hidden layers",
-        Domain("a list of positive integers", lambda dims: all(d >= 1 for d in dims), "For example [256]."),
+        Domain("a list of positive integers", lambda dims: all(map(is_count, dims)), "For example [256]."),
     )
     latent_dim: int = setting(2, "latent dimensions D", at_least(1, "Use model.latent_dim=2 for the post's model."))
     activation: str = setting(
@@ -99,7 +99,7 @@ class ProbeConfig:
     epochs: list[int] = setting(
         [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
         "epochs after which to probe, 0: before training; the last epoch is added; [] for never",
-        Domain("a list of non-negative integers", lambda epochs: all(e >= 0 for e in epochs), "For example [0,1,5]."),
+        Domain("a list of non-negative integers", lambda epochs: all(is_count(e, 0) for e in epochs), "As in [0,1,5]."),
     )
     images: int = setting(256, "training images to probe with, at most", at_least(3, "The default is 256."))
     draws: int = setting(
@@ -161,7 +161,7 @@ class StudyConfig:
     margin: float = setting(
         MARGIN,
         "difference that does not matter, in the unit of study.metric",
-        Domain("a positive finite number", lambda margin: 0 < margin < float("inf"), "For example 0.25 nats/image."),
+        positive("For example 0.25 nats/image."),
         identity=False,
     )
     seeds: int = setting(10, "seeds at most, with study.until=decided", at_least(4, "Use 10."), identity=False)

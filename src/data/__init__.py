@@ -1,5 +1,6 @@
 """Data sets as arrays: found, verified, cut to size, binarised."""
 
+from src.data.checks import refusals
 from src.data.dataset import (
     Dataset,
     available,
@@ -14,4 +15,3 @@ from src.data.dataset import (
     take,
 )
 from src.data.idx import DataError
-from src.data.problems import problems

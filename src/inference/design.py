@@ -2,18 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from src.inference.calibrate import critical_values
 from src.inference.intervals import t_sequence
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+from src.refusal import is_count, is_number, refusal
 
 
 @dataclass(frozen=True)
@@ -43,19 +35,17 @@ class Design:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "covarying", tuple(self.covarying))  # JSON makes it a list
-        last = self.n_max is None or _count(self.n_max, self.n0 if _count(self.n0, 2) else 2)
+        last = self.n_max is None or is_count(self.n_max, self.n0 if is_count(self.n0, 2) else 2)
         checks = (
-            ("margin", _number(self.margin) and self.margin > 0, "a positive number", "Use 0.5 nats/image."),
+            ("margin", is_number(self.margin) and self.margin > 0, "a positive number", "Use 0.5 nats/image."),
             ("metric", isinstance(self.metric, str) and self.metric != "", "a name", "Use 'final/test_nll'."),
             ("n_max", last, "an integer of at least n0, or None", "Use 10, or None for no last look."),
-            ("n0", _count(self.n0, 2), "an integer of at least 2", "Use 4."),
-            ("alpha", _number(self.alpha) and 0 < self.alpha < 0.5, "between 0 and 0.5", "Use 0.05."),
-            ("comparisons", _count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
+            ("n0", is_count(self.n0, 2), "an integer of at least 2", "Use 4."),
+            ("alpha", is_number(self.alpha) and 0 < self.alpha < 0.5, "between 0 and 0.5", "Use 0.05."),
+            ("comparisons", is_count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
         )
         wrong = [
-            f"{key} must be {expected}. Received: {key}={getattr(self, key)!r}. {remedy}"
-            for key, right, expected, remedy in checks
-            if not right
+            refusal(key, expected, repr(getattr(self, key)), remedy) for key, right, expected, remedy in checks if not right
         ]
         if wrong:
             raise ValueError("\n".join(wrong))

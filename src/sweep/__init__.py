@@ -15,9 +15,9 @@ from src import ROOT
 from src.config import Config, ConfigError, TrackingConfig
 from src.recording import Runs
 from src.sweep.compose import check_single, typed
+from src.sweep.help import USAGE_ERROR, explain, help_text
 from src.sweep.launcher import PoolLauncher
 from src.sweep.sweeper import StudySweeper
-from src.sweep.usage import USAGE_ERROR, explain, help_text
 
 
 def register_plugins() -> None:

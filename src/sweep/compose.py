@@ -16,7 +16,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from src import config, data
 from src.config import Config, ConfigError, contradictions, factory_problems, refusal
 from src.sweep import factories
-from src.sweep.usage import GROUPS, explain, unknown_key, wrong_type
+from src.sweep.help import GROUPS, explain, unknown_key, wrong_type
 
 
 def structured(cfg: DictConfig) -> DictConfig:
@@ -76,9 +76,9 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
     return compose
 
 
-def problems(cell: Config) -> list[str]:
+def refusals(cell: Config) -> list[str]:
     """All that is wrong with a cell: its settings one by one, then with its data set, then with each other."""
-    return config.problems(cell) or factory_problems(cell.model.factory) or data.problems(cell) or contradictions(cell)
+    return config.refusals(cell) or factory_problems(cell.model.factory) or data.refusals(cell) or contradictions(cell)
 
 
 def expand(overrides: Sequence[Override]) -> list[list[str]]:
@@ -106,7 +106,7 @@ def check(compose: Callable[[Sequence[str]], Config], grid: Sequence[list[str]])
     for cell in grid:
         try:
             config = compose(cell)
-            refused.update(problems(config))
+            refused.update(refusals(config))
             configs.append(config)
         except (ConfigError, HydraException) as error:
             refused[explain(error, cell)] += 1
@@ -118,8 +118,8 @@ def check(compose: Callable[[Sequence[str]], Config], grid: Sequence[list[str]])
 
 def check_single(run: Config) -> None:
     """Refuse a single run that cannot be run, before anything is made for it. Raises ConfigError."""
-    if found := problems(run):
-        raise ConfigError("\n".join(found))
+    if wrong := refusals(run):
+        raise ConfigError("\n".join(wrong))
     if run.study.plan_only or run.study.budget or run.study.until:
         raise ConfigError(
             "study.plan_only, budget and until are for grids. Expected -m or +sweep=NAME. Received neither. "

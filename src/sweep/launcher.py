@@ -1,13 +1,15 @@
 """`hydra/launcher=pool`: Hydra's view of the pool of worker processes."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from src.config import Config, ConfigError, Domain, duration, is_duration, refusal
+from src.config import Config, ConfigError, duration, is_duration
+from src.refusal import Domain, at_least, or_null, positive
 from src.sweep.compose import composer
 from src.sweep.pool import Pool, usable_cores
 
@@ -15,19 +17,11 @@ from src.sweep.pool import Pool, usable_cores
 TARGET = "src.run:run"
 
 
-def is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 DOMAINS = {
-    "workers": Domain("a positive integer or null", lambda n: n is None or is_count(n), "null takes all usable cores."),
-    "threads": Domain("a positive integer", is_count, "The default is 1."),
-    "time_limit": Domain(
-        "a duration such as 90s, 30m or 2h, or null", lambda t: t is None or is_duration(t), "null sets no limit."
-    ),
-    "recycle_gb": Domain(
-        "a positive number", lambda gb: isinstance(gb, int | float) and gb > 0, "The default is 2.0, in GiB."
-    ),
+    "workers": or_null(at_least(1, "null takes all usable cores.")),
+    "threads": at_least(1, "The default is 1."),
+    "time_limit": or_null(Domain("a duration such as 90s, 30m or 2h", is_duration, "null sets no limit.")),
+    "recycle_gb": positive("The default is 2.0, in GiB."),
 }
 
 
@@ -49,13 +43,9 @@ class PoolLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what the cells share. Raises ConfigError for wrong arguments: Hydra wraps what a constructor raises."""
-        wrong = [
-            refusal(f"hydra.launcher.{key}", domain.expected, getattr(self, key), domain.remedy)
-            for key, domain in DOMAINS.items()
-            if not domain.admits(getattr(self, key))
-        ]
-        if wrong:
-            raise ConfigError("\n".join(wrong))
+        wrong = [domain.refusals(f"hydra.launcher.{key}", getattr(self, key)) for key, domain in DOMAINS.items()]
+        if any(wrong):
+            raise ConfigError("\n".join(chain(*wrong)))
         self.compose: Callable[[Sequence[str]], Config] = composer(hydra_context.config_loader, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:

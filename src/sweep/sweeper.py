@@ -37,10 +37,10 @@ from src.sweep.decision import (
     record_design,
     seeds_of_study,
 )
+from src.sweep.help import explain
 from src.sweep.ledgers import outcome, representative
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
-from src.sweep.usage import explain
 from src.sweep.words import describe, summary, varying
 from src.writing import aligned, plural
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from src import schema
-from src.config import Config, problems
+from src.config import Config, refusals
 from src.data import Dataset
 from src.vae.factories import networks_of
 from src.vae.model import VAE
@@ -163,8 +163,8 @@ def diagnose(
             "images must be [n, pixels], with n of at least batch_size. Received: shape "
             f"{list(images.shape)}, {batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
         )
-    if found := problems(config):
-        raise ValueError("\n".join(found))
+    if wrong := refusals(config):
+        raise ValueError("\n".join(wrong))
     low, high = float(images.min()), float(images.max())
     if images.dtype != np.uint8 and likelihood != "gaussian" and not 0 <= low <= high <= 1:
         raise ValueError(

@@ -10,10 +10,10 @@ from keras import ops
 from src import seeds
 from src.config import Config, ConfigError, refusal
 from src.vae import perceptron
-from src.vae.arguments import check_loss, images_of
 from src.vae.bounds import elbo
 from src.vae.densities import gaussian_kl, gaussian_log_ratio
 from src.vae.factories import Networks, networks
+from src.vae.keras_arguments import check_loss, images_of
 from src.vae.likelihoods import LIKELIHOODS
 
 

@@ -30,18 +30,18 @@ from src.sweep.compose import typed
     ],
 )
 def test_a_wrong_value_names_key_expectation_and_value(key, value, expected):
-    (problem,) = config.problems(Config(**{key: value}))
+    (problem,) = config.refusals(Config(**{key: value}))
     assert problem.startswith(f"{key} must be {expected}. Received: {key}={value}. ")
 
 
 def test_nested_keys_are_named_in_full():
     wrong = Config(data=DataConfig(pixels="grey", train_size=0), model=ModelConfig(hidden_dims=[200, 0]))
-    keys = [problem.split()[0] for problem in config.problems(wrong)]
+    keys = [problem.split()[0] for problem in config.refusals(wrong)]
     assert keys == ["data.pixels", "data.train_size", "model.hidden_dims"]
 
 
 def test_the_defaults_are_the_posts_and_sound():
-    assert config.problems(Config()) == []
+    assert config.refusals(Config()) == []
     flat = config.flatten(Config())
     assert (flat["mc_samples"], flat["batch_size"], flat["seed"], flat["epochs"]) == (1, 100, 0, 10)
     assert (flat["optimizer"], flat["model.hidden_dims"], flat["model.latent_dim"]) == ("rmsprop", [256], 2)

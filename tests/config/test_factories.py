@@ -19,7 +19,7 @@ def modules(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("factory", ["mymodel", "mymodel.build", "mymodel:", ":build", "my-model:build", "a:b:c"])
 def test_a_factory_is_spelled_package_module_function(factory):
-    (problem,) = config.problems(Config(model=ModelConfig(factory=factory)))
+    (problem,) = config.refusals(Config(model=ModelConfig(factory=factory)))
     assert problem.startswith(
         f"model.factory must be package.module:function or null. Received: model.factory={factory}. "
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from src import ROOT, data, seeds
-from src.config import Config, DataConfig, settings
-from src.data import problems, synthetic
+from src.config import Config, DataConfig, entries
+from src.data import refusals, synthetic
 from src.data.dataset import take
 from src.data.idx import FILES
 from src.data.sources import SOURCES
@@ -152,9 +152,9 @@ def test_without_held_out_images_the_arrays_are_what_they_were():
 def test_what_is_held_out_leaves_a_batch_and_no_more_is_scored_than_there_is():
     config = small()
     config.data.validation_size, config.evaluation.final_images = 150, 120
-    assert problems(config) == []
+    assert refusals(config) == []
     config.data.validation_size, config.evaluation.final_images = 151, 121
-    held_out, scored = problems(config)
+    held_out, scored = refusals(config)
     assert held_out == (
         "data.validation_size must be at most the number of training images beyond one batch, 150. "
         "Received: data.validation_size=151. Lower it or raise data.train_size."
@@ -163,13 +163,13 @@ def test_what_is_held_out_leaves_a_batch_and_no_more_is_scored_than_there_is():
 
 
 def test_problems_are_found_from_headers_alone():
-    assert problems(small()) == []
-    (problem,) = problems(Config(batch_size=60_001))
+    assert refusals(small()) == []
+    (problem,) = refusals(Config(batch_size=60_001))
     assert problem == (
         "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
         "Lower batch_size or raise data.train_size."
     )
-    (problem,) = problems(Config(data=DataConfig(test_size=10_001)))
+    (problem,) = refusals(Config(data=DataConfig(test_size=10_001)))
     assert problem.startswith("data.test_size must be at most the number of test images, 10000")
 
 
@@ -186,14 +186,14 @@ def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
     np.testing.assert_allclose(loaded.test.reshape(TEST.shape), TEST / 255, rtol=1e-6)
     np.testing.assert_array_equal(loaded.test_labels, LABELS)
     assert loaded.image_shape == (6, 9)
-    assert problems(Config(data=config)) == []
-    (problem,) = problems(Config(data=replace(config, train_size=301)))
+    assert refusals(Config(data=config)) == []
+    (problem,) = refusals(Config(data=replace(config, train_size=301)))
     assert problem.startswith("data.train_size must be at most the number of training images, 300")
 
 
 def test_labels_of_ones_own_folder_may_be_left_out(tmp_path):
     config = DataConfig(name="idx", path=str(write_folder(tmp_path, labels=False)))
-    assert problems(Config(data=config)) == []
+    assert refusals(Config(data=config)) == []
     assert data.load(config, seed=0).test_labels is None
 
 
@@ -201,7 +201,7 @@ def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
     config = Config(data=DataConfig(name="idx", path=str(write_folder(tmp_path))))
     write_idx(tmp_path, "test_images", TEST[:100, :5])
     write_idx(tmp_path, "test_labels", LABELS[:90])
-    shapes, labels = problems(config)
+    shapes, labels = refusals(config)
     assert shapes.startswith(
         "data.path must be a folder whose test images have the shape of its training images, [6, 9], not [5, 9]. "
         f"Received: data.path={tmp_path}. Set data.path"
@@ -210,7 +210,7 @@ def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
 
 
 def test_idx_without_a_folder_is_refused_with_the_remedy():
-    (problem,) = problems(Config(data=DataConfig(name="idx")))
+    (problem,) = refusals(Config(data=DataConfig(name="idx")))
     assert problem == (
         "data.path must be a folder, as this data set has none of its own. Received: data.path=null. "
         "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
@@ -233,7 +233,7 @@ def test_linear_gaussian_data_are_real_vectors():
     np.testing.assert_array_equal(loaded.test, synthetic.draw("test_images"))
     assert loaded.test_labels is None
     assert loaded.image_shape is None
-    assert problems(Config(data=config)) == []
+    assert refusals(Config(data=config)) == []
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,12 @@ def test_linear_gaussian_data_are_real_vectors():
     ],
 )
 def test_settings_of_another_kind_of_data_are_refused(config, message):
-    (problem,) = problems(Config(data=config))
+    (problem,) = refusals(Config(data=config))
     assert message in problem
 
 
 def test_the_configuration_and_the_presets_name_the_sources_of_the_table():
-    domains = {leaf.key: leaf.domain for leaf in settings(Config())}
+    domains = {entry.key: entry.domain for entry in entries(Config())}
     assert domains["data.name"].expected == f"one of {', '.join(SOURCES)}"
     assert {path.stem for path in (ROOT / "conf" / "data").iterdir()} == set(SOURCES)
     pixels = dict.fromkeys(name for source in SOURCES.values() for name in source.pixels)

@@ -15,7 +15,7 @@ import pytest
 
 from src import ROOT, data
 from src.config import Config, DataConfig
-from src.data import idx, problems
+from src.data import idx, refusals
 from src.data.sources import SOURCES
 from tests.idx_files import LABELS, TEST, TRAIN, idx_bytes, write_folder
 
@@ -85,8 +85,8 @@ def test_missing_files_are_downloaded_once(cache, server):
 
 
 def test_the_check_of_a_grid_downloads_nothing(cache, server):
-    assert problems(Config(data=FASHION)) == []
-    (problem,) = problems(Config(data=replace(FASHION, train_size=60_001)))
+    assert refusals(Config(data=FASHION)) == []
+    (problem,) = refusals(Config(data=replace(FASHION, train_size=60_001)))
     assert problem.startswith("data.train_size must be at most the number of training images, 60000")
     assert not cache.exists()
     assert server.requests == []
@@ -110,7 +110,7 @@ def test_debians_folder_is_used_before_any_download(cache, server):
 def test_a_folder_that_is_named_is_the_only_one(cache, server, tmp_path):
     config = replace(FASHION, path=str(write_folder(tmp_path / "own", ".xz")))
     assert data.load(config, seed=0).image_shape == (6, 9)
-    (problem,) = problems(Config(data=replace(FASHION, path="nowhere")))
+    (problem,) = refusals(Config(data=replace(FASHION, path="nowhere")))
     assert "train-images-idx3-ubyte is missing" in problem
     assert all(remedy in problem for remedy in REMEDIES)
     assert server.requests == []

@@ -9,11 +9,11 @@ import pytest
 
 from src import data, schema
 from src.config import Config, DataConfig
-from src.data import problems
+from src.data import refusals
 from src.data.dataset import picture_shape
 from src.recording import cost, provenance
 from src.run import artifacts
-from src.sweep.usage import USAGE_ERROR
+from src.sweep.help import USAGE_ERROR
 from src.vae.model import VAE
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer
@@ -41,7 +41,7 @@ def config(path: Path, **changes: object) -> DataConfig:
 def test_bytes_stay_bytes_and_are_images_of_their_shape(tmp_path, save):
     settings = config(write(tmp_path, save))
     loaded = data.load(settings, seed=0)
-    assert problems(Config(data=settings)) == []
+    assert refusals(Config(data=settings)) == []
     assert loaded.train.dtype == np.uint8
     np.testing.assert_array_equal(loaded.train.reshape(TRAIN.shape), TRAIN)
     np.testing.assert_array_equal(loaded.test, TEST.reshape(150, 54).astype(np.float32) / np.float32(255))
@@ -170,7 +170,7 @@ FLAWS = {
 def test_a_file_that_cannot_be_trained_on_is_refused_with_the_remedy(tmp_path, name):
     changed, expected, received = FLAWS[name]
     path = write(tmp_path, **changed)
-    (problem,) = problems(Config(data=config(path)))
+    (problem,) = refusals(Config(data=config(path)))
     assert problem.startswith("data.path must be a file w")
     assert expected in problem
     assert f"Received: data.path={path} (" in problem
@@ -180,18 +180,18 @@ def test_a_file_that_cannot_be_trained_on_is_refused_with_the_remedy(tmp_path, n
 
 
 def test_sizes_beyond_the_file_are_refused_like_any_others(tmp_path):
-    (problem,) = problems(Config(batch_size=301, data=config(write(tmp_path))))
+    (problem,) = refusals(Config(batch_size=301, data=config(write(tmp_path))))
     assert problem.startswith("batch_size must be at most the number of training images, 300.")
 
 
 def test_a_missing_path_or_file_is_refused_with_the_remedy(tmp_path):
-    (problem,) = problems(Config(data=DataConfig(name="npz")))
+    (problem,) = refusals(Config(data=DataConfig(name="npz")))
     assert problem == (
         "data.path must be an .npz file, as this data set has none of its own. Received: data.path=null. "
         "Set data.path to an .npz file with x_train and x_test (and y_test, to colour a picture)."
     )
     for missing in (tmp_path / "none.npz", tmp_path):
-        (problem,) = problems(Config(data=config(missing)))
+        (problem,) = refusals(Config(data=config(missing)))
         assert problem.startswith(f"{missing} is missing. Expected an .npz file. Received: no such file. Set data.path")
 
 
@@ -209,7 +209,7 @@ def damaged(content: bytes) -> list[bytes]:
 def test_a_damaged_file_is_refused(tmp_path, save, kind):
     path = write(tmp_path, save)
     path.write_bytes(damaged(path.read_bytes())[kind])
-    (problem,) = problems(Config(data=config(path)))
+    (problem,) = refusals(Config(data=config(path)))
     assert problem.startswith(
         f"{path} cannot be read. Expected an intact .npz file, as numpy.savez writes it. Received:"
     )

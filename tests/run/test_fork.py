@@ -269,7 +269,7 @@ def test_a_fork_before_the_last_epoch_is_no_contradiction():
 
 
 def test_a_trunks_batch_is_at_most_the_images():
-    (found,) = data.problems(small(fork=ForkConfig(epochs=1, batch_size=251)))
+    (found,) = data.refusals(small(fork=ForkConfig(epochs=1, batch_size=251)))
     assert "fork.batch_size must be at most the number of training images, 250. Received: fork.batch_size=251" in found
 
 

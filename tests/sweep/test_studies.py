@@ -171,10 +171,10 @@ def test_a_budget_leaves_whole_seeds_out_and_says_so(grid):
         (["-m", "study.budget=1s"], ["study.budget must have room for one seed", "Received: 1 s", "Raise it"]),
         (["-m", "study.rerun=some"], ["study.rerun must be one of failed, all, none"]),
         (["-m", "checkpoint.every=0"], ["checkpoint.every must be a positive number of epochs or a duration"]),
-        (["-m", "hydra/launcher=ray"], ["This launcher is not installed", "requirements-cluster.lock"]),
-        (["-m", "hydra/launcher=pol"], ["hydra/launcher has no option pol", "basic, pool"]),
+        (["-m", "hydra/launcher=ray"], ["hydra/launcher must be", "requirements-cluster.lock"]),
+        (["-m", "hydra/launcher=pol"], ["hydra/launcher=pol", "basic, pool"]),
         (["-m", "hydra/launcher=pool", "hydra.launcher.workers=0"], ["hydra.launcher.workers must be a positive"]),
-        (["+sweep=nope"], ["sweep has no option nope", "bounds, burda, burda_gap, burda_k, conv, equal_time"]),
+        (["+sweep=nope"], ["sweep=nope", "bounds, burda, burda_gap, burda_k, conv, equal_time"]),
         (
             ["-m", "mc_samples=1,2", "epochs='${by:${mc_samples},{1:2}}'"],
             ["of: 1. Received: 2. Or give it: epochs="],

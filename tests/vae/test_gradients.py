@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.config import Config, DataConfig, ForkConfig, ModelConfig, contradictions, settings
+from src.config import Config, DataConfig, ForkConfig, ModelConfig, contradictions, entries
 from src.config.contradictions import CONTRADICTIONS
 from src.vae import draws, gradients
 from src.vae.draws import SAMPLERS
@@ -136,7 +136,7 @@ TABLES = {"noise": SAMPLERS, "likelihood": LIKELIHOODS, "objective": OBJECTIVES,
 
 @pytest.mark.parametrize("key", TABLES)
 def test_the_variants_are_those_that_the_settings_admit(key):
-    (domain,) = (leaf.domain for leaf in settings(Config()) if leaf.key == key)
+    (domain,) = (entry.domain for entry in entries(Config()) if entry.key == key)
     assert domain.expected == f"one of {', '.join(TABLES[key])}"
     assert all(domain.admits(name) for name in TABLES[key])
 

@@ -6,18 +6,18 @@ from src.data.idx import DataError
 from src.data.sources import SOURCES
 
 
-def problems(config: Config) -> list[str]:
+def refusals(config: Config) -> list[str]:
     """Every reason why a configuration cannot be run on its data; empty where there is none."""
-    found = pixel_problems(config.data)
+    found = pixel_refusals(config.data)
     try:
         with source(config.data) as bound:
             found += bound.problems(config.data.path)
-        return found or size_problems(config)
+        return found or size_refusals(config)
     except DataError as error:
         return [*found, str(error)]
 
 
-def pixel_problems(data: DataConfig) -> list[str]:
+def pixel_refusals(data: DataConfig) -> list[str]:
     """A reading of pixels that does not fit the source."""
     fitting = SOURCES[data.name].pixels
     others = " or ".join(f"data={name}" for name, source in SOURCES.items() if data.pixels in source.pixels)
@@ -26,7 +26,7 @@ def pixel_problems(data: DataConfig) -> list[str]:
     return [] if data.pixels in fitting else [refusal("data.pixels", expected, data.pixels, remedy)]
 
 
-def size_problems(config: Config) -> list[str]:
+def size_refusals(config: Config) -> list[str]:
     """Sizes beyond what the data set holds."""
     train, test = (available(config.data, part) for part in ("train_images", "test_images"))
     images, scored = min(config.data.train_size or train, train), min(config.data.test_size or test, test)
