@@ -45,7 +45,9 @@ class Design:
             ("comparisons", is_count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
         )
         wrong = [
-            refusal(key, expected, repr(getattr(self, key)), remedy) for key, right, expected, remedy in checks if not right
+            refusal(key, expected, repr(getattr(self, key)), remedy)
+            for key, right, expected, remedy in checks
+            if not right
         ]
         if wrong:
             raise ValueError("\n".join(wrong))
