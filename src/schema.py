@@ -156,6 +156,9 @@ PSEUDO_NLL = "BCE pseudo-NLL"
 DENSITY_NLL = "negative log-density"
 TRUE_NLL = "NLL"
 
+# Derived parameter: which values the data have, whatever their file is called. Runs of two digests are never compared.
+DATA_DIGEST = "data.digest"
+
 # Derived parameter of runs with a model.factory: the SHA-256 of the file of its module.
 FACTORY_CODE = "model.factory_code"
 

@@ -49,7 +49,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
         ReportError: no two runs to compare.
     """
     marked = [completeness.mark(tables).assign(**{STUDY: name}) for name, tables in zip(STUDIES, studies, strict=True)]
-    runs = pd.concat([each[each[COUNTED]] for each in marked], ignore_index=True).copy()
+    runs = completeness.with_known_data(pd.concat([each[each[COUNTED]] for each in marked], ignore_index=True))
     runs[LOG_SECONDS] = np.log(runs[EPOCH_SECONDS.key].astype(float))
     runs["numerics"] = runs.get(completeness.NUMERICS_TAG)
     ended = runs[runs["status"].isin(ENDED)]

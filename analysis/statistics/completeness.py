@@ -53,7 +53,7 @@ def mark(tables: Tables) -> pd.DataFrame:
     Each (setting, K, B, seed) counts once: by its latest finished run, else by its latest run. Repeats are no
     further seeds; they are set aside.
     """
-    runs = tables.runs.drop(columns=MARKS, errors="ignore")
+    runs = with_known_data(tables.runs.drop(columns=MARKS, errors="ignore"))
     differing = varying(runs)
     number = runs.groupby(differing, dropna=False, sort=True).ngroup() + 1 if differing else 1
     runs = runs.assign(**{SETTING: number, "finished": runs["status"] == schema.FINISHED})
@@ -61,6 +61,19 @@ def mark(tables: Tables) -> pd.DataFrame:
     runs = runs.drop(columns="finished").assign(**{COUNTED: ~repeated})
     runs = runs.sort_values([SETTING, *RUN, "start_time", "run_id"], ignore_index=True)
     return runs.merge(epoch_costs(tables.history), "left", "run_id")
+
+
+def with_known_data(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with the digest that others have of the same data, where they were recorded before there was one.
+
+    Without a digest and a path the data are a built-in set, whose files are verified: those of its name.
+    """
+    if schema.DATA_DIGEST not in runs:
+        return runs
+    digest, name, path = (runs.reindex(columns=[key])[key] for key in (schema.DATA_DIGEST, "data.name", "data.path"))
+    built_in = digest.where(path.isna()).groupby(name)
+    known = built_in.transform("first").where(built_in.transform("nunique") == 1)
+    return runs.assign(**{schema.DATA_DIGEST: digest.fillna(known)})
 
 
 def epoch_costs(history: pd.DataFrame) -> pd.DataFrame:

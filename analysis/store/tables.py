@@ -1,6 +1,7 @@
 """A store's rows as two tidy tables. Nothing is read here."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: p
     for column in ("start_time", "end_time"):
         runs[column] = pd.to_datetime(runs[column], unit="ms", utc=True)
 
-    typed_params = wide(params).apply(typed)
+    typed_params = wide(with_own_data(params)).apply(typed)
     grid = typed_params.reindex(columns=RUN).apply(pd.to_numeric, errors="coerce").dropna().astype("int64")
     runs = runs.join(typed_params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
     runs = runs.join(tags.add_prefix(TAG_PREFIX)).join(last).reset_index()
@@ -93,6 +94,14 @@ def together(parts: Iterable[Tables]) -> Tables:
 def wide(long: pd.DataFrame, index: str | list[str] = "run_id") -> pd.DataFrame:
     """Rows of (run_id, key, value) as one row per run, or other index, and one column per key."""
     return long.pivot(index=index, columns="key", values="value").rename_axis(columns=None)
+
+
+def with_own_data(params: pd.DataFrame) -> pd.DataFrame:
+    """Parameters with a digest for files whose values were not recorded: each file is then a data set of its own."""
+    known = params.loc[params["key"] == schema.DATA_DIGEST, "run_id"]
+    files = params[(params["key"] == "data.path") & (params["value"] != "None") & ~params["run_id"].isin(known)]
+    own = [f"unrecorded-{sha256(path.encode()).hexdigest()[:12]}" for path in files["value"]]
+    return pd.concat([params, files.assign(key=schema.DATA_DIGEST, value=own)])
 
 
 def typed(texts: pd.Series) -> pd.Series:

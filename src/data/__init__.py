@@ -6,6 +6,7 @@ from src.data.dataset import (
     available,
     binarize,
     bytes_per_value,
+    digest,
     ensure,
     identity,
     load,

@@ -1,5 +1,7 @@
 """A data set in memory, and what is known of it before it is read."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +72,12 @@ def identity(config: DataConfig) -> dict[str, Any]:
     """What determines the data's values, for a run's fingerprint: not where they are or how they are packed."""
     with source(config) as found:
         return found.identity()
+
+
+def digest(config: DataConfig) -> str:
+    """The data set's name and the start of the SHA-256 of its identity: equal digests mean equal values."""
+    content = json.dumps(identity(config), sort_keys=True)
+    return f"{config.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def take(images: np.ndarray, size: int | None, part: str) -> np.ndarray:

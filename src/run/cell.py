@@ -69,6 +69,7 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
         return None
     number = 1 + max(recording.attempt_numbers(home), default=0)
     params = {**flatten(config), **code(config), schema.NLL_KIND: nll_kind(config)}
+    params[schema.DATA_DIGEST] = data.digest(config.data)
     tags = recording.tags(config) | ({schema.SWEEP: study.name} if study else {})
     return runs.begin(home / str(number), titled(config, study), study.key if study else None, params, tags)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from src import schema
 from src.config import Config, ConfigError, StudyConfig, identifying, refusal
@@ -84,9 +85,14 @@ def seeds_of_study(configs: Sequence[Config]) -> str:
     return f"range({given[0]},{given[0] + configs[0].study.seeds})"
 
 
+def compared(cell: Cell) -> dict[str, Any]:
+    """The settings of a cell's identity, by which it is compared, with the digest of its data."""
+    return {**identifying(cell.config), schema.DATA_DIGEST: cell.data_digest}
+
+
 def as_run(cell: Cell, ledger: Ledger | None) -> Run:
     """A cell as the comparison sees it; without a ledger it has no score."""
-    settings = {key: value for key, value in identifying(cell.config).items() if key != schema.SEED.key}
+    settings = {key: value for key, value in compared(cell).items() if key != schema.SEED.key}
     if ledger is None:
         return Run(settings, cell.config.seed, "", {})
     machine = ", ".join(ledger.tags.get(tag, "") for tag in (schema.CPU, schema.THREADS))
@@ -145,7 +151,7 @@ def needed(plan: Plan, found: Sequence[Contrast]) -> Plan:
 
 def is_needed(cell: Cell, found: Iterable[Contrast]) -> bool:
     """Whether a cell is one of the two values of an open contrast, in its group, with the setting chosen for it."""
-    settings = identifying(cell.config)
+    settings = compared(cell)
     return any(
         any(
             plain(settings[design.factor]) == value and (chosen is None or settings[str(design.tune)] == chosen)
@@ -187,6 +193,6 @@ def of_chosen(planned: Iterable[Planned], design: Design) -> Iterable[float]:
     """Seconds of the cells of a seed that has the chosen value of the tuned setting alone: of the longest, at most."""
     longest = defaultdict[str, float](float)
     for item in planned:
-        rest = {key: value for key, value in identifying(item.cell.config).items() if key != design.tune}
+        rest = {key: value for key, value in compared(item.cell).items() if key != design.tune}
         longest[str(rest)] = max(longest[str(rest)], item.cost.seconds)
     return longest.values()

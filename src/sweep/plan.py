@@ -15,11 +15,12 @@ LEFT = "left as it was, by study.rerun=none"
 
 
 class Cell(NamedTuple):
-    """A cell of the grid: its overrides, its settings, and the fingerprint of its run."""
+    """A cell of the grid: its overrides, its settings, the fingerprint of its run, and the digest of its data."""
 
     overrides: tuple[str, ...]
     config: Config
     fingerprint: str
+    data_digest: str = ""
 
 
 class Planned(NamedTuple):

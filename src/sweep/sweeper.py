@@ -131,7 +131,8 @@ class StudySweeper(Sweeper):
             grid = expand(parse([*given, f"seed={seeds_of_study(configs)}"]))
             configs = check(compose, grid)
         cells = [
-            Cell(tuple(cell), config, recording.fingerprint(config)) for cell, config in zip(grid, configs, strict=True)
+            Cell(tuple(cell), config, recording.fingerprint(config), data.digest(config.data))
+            for cell, config in zip(grid, configs, strict=True)
         ]
         first = {cell.fingerprint: number for number, cell in reversed(list(enumerate(cells)))}
         if repeated := len(cells) - len(first):

@@ -39,7 +39,8 @@ def test_what_the_nll_is_and_every_other_parameter_makes_a_setting(runs):
 def test_places_names_and_seeds_make_no_setting_but_the_numerics_do(tmp_path):
     store = Store(tmp_path)
     for number, place in enumerate(("here", "there")):
-        run_id = store.record(1, 100, number, params={"data.path": place, "tracking.uri": place, "model.name": place})
+        places = dict.fromkeys(("data.path", "tracking.uri", "model.name"), place)
+        run_id = store.record(1, 100, number, params={**places, schema.DATA_DIGEST: "mnist-1"})
     runs = read(store)
     assert varying(runs) == []
     assert set(runs[SETTING]) == {1}
@@ -65,14 +66,14 @@ def test_what_a_study_lets_vary_with_k_makes_no_setting_where_k_determines_it(tm
 def test_without_the_tag_every_parameter_is_part_of_the_identity(tmp_path):
     store = Store(tmp_path)
     for number, place in enumerate(("here", "there")):
-        store.record(1, 100, number, params={"data.path": place}, tags={schema.MACHINERY: None})
-    assert varying(read(store)) == ["data.path"]
+        store.record(1, 100, number, params={"tracking.uri": place}, tags={schema.MACHINERY: None})
+    assert varying(read(store)) == ["tracking.uri"]
     # One run that names it is enough, in the table of parameters too.
-    store.record(1, 100, 2, params={"data.path": "here"}, tags={schema.MACHINERY: "data.path"})
-    store.record(1, 100, 3, params={"data.path": "here"}, tags={schema.MACHINERY: "epochs"})
+    store.record(1, 100, 2, params={"tracking.uri": "here"}, tags={schema.MACHINERY: "tracking.uri"})
+    store.record(1, 100, 3, params={"tracking.uri": "here"}, tags={schema.MACHINERY: "epochs"})
     runs = read(store)
     assert varying(runs) == []
-    assert not {"data.path", "epochs"} & set(setting_params(runs))
+    assert not {"tracking.uri", "epochs"} & set(setting_params(runs))
     assert {"data.name", "learning_rate"} <= set(setting_params(runs))
 
 
