@@ -1,18 +1,17 @@
 """Data sets as arrays: found, verified, cut to size, binarised."""
 
+from src.data.arrays import TEST, TRAIN
 from src.data.checks import refusals
 from src.data.dataset import (
+    DataError,
     Dataset,
-    available,
     binarize,
-    bytes_per_value,
     digest,
     ensure,
+    headers,
     identity,
     load,
     read,
     scaled,
-    shape,
     take,
 )
-from src.data.idx import DataError

@@ -1,36 +1,36 @@
-"""What is wrong between a configuration and its data, from names and file headers alone: fast, without a download."""
+"""What is wrong between a configuration and its data, without a download: mostly from names and file headers alone."""
 
 from src.config import Config, DataConfig, flatten, refusal
-from src.data.dataset import available, source
-from src.data.idx import DataError
+from src.data.arrays import TEST, TRAIN
+from src.data.dataset import DataError, headers
 from src.data.sources import SOURCES
 
 
 def refusals(config: Config) -> list[str]:
     """Every reason why a configuration cannot be run on its data; empty where there is none."""
-    found = pixel_refusals(config.data)
+    wrong = pixel_refusals(config.data)
     try:
-        with source(config.data) as bound:
-            found += bound.problems(config.data.path)
-        return found or size_refusals(config)
+        return wrong + size_refusals(config)
     except DataError as error:
-        return [*found, str(error)]
+        return [*wrong, str(error)]
 
 
 def pixel_refusals(data: DataConfig) -> list[str]:
     """A reading of pixels that does not fit the source."""
     fitting = SOURCES[data.name].pixels
+    if data.pixels in fitting:
+        return []
     others = " or ".join(f"data={name}" for name, source in SOURCES.items() if data.pixels in source.pixels)
     expected = f"{' or '.join(fitting)} with data.name={data.name}"
-    remedy = f"Set data.pixels={fitting[0]}, or use {others}."
-    return [] if data.pixels in fitting else [refusal("data.pixels", expected, data.pixels, remedy)]
+    return [refusal("data.pixels", expected, data.pixels, f"Set data.pixels={fitting[0]}, or use {others}.")]
 
 
 def size_refusals(config: Config) -> list[str]:
-    """Sizes beyond what the data set holds."""
-    train, test = (available(config.data, part) for part in ("train_images", "test_images"))
+    """Sizes beyond what the data set holds. Raises DataError where the data cannot be used."""
+    found, values = headers(config.data), flatten(config)
+    train, test = found[TRAIN].shape[0], found[TEST].shape[0]
     images, scored = min(config.data.train_size or train, train), min(config.data.test_size or test, test)
-    spare, values = max(0, images - config.batch_size), flatten(config)
+    spare = max(0, images - config.batch_size)
     limits = (
         ("data.train_size", "training images", train, "null takes every image."),
         ("data.test_size", "test images", test, "null takes every image."),

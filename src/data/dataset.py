@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from src import seeds
-from src.config import DataConfig
-from src.data.idx import DataError
+from src.config import ConfigError, DataConfig, refusal
+from src.data.arrays import LABELS, TEST, TRAIN, Flaw, Header
 from src.data.sources import SOURCES, Source
 
 
@@ -32,40 +32,31 @@ class Dataset:
         return 255 if self.train.dtype == np.uint8 else 1
 
 
+class DataError(ConfigError):
+    """Data that are missing or not what they should be."""
+
+
 @contextmanager
 def source(config: DataConfig) -> Iterator[Source]:
-    """The source, with data.path where it is given. A DataError that leaves the block ends with the source's remedy."""
-    found = SOURCES[config.name].at(config.path)
+    """The source, at data.path where it is given. A Flaw that it finds in the block becomes DataError."""
+    named = SOURCES[config.name]
     try:
-        yield found
-    except DataError as error:
-        raise DataError(f"{error} {found.remedy}") from error
+        yield named.at(config.path)
+    except Flaw as flaw:
+        received = f"{config.path or 'null'} ({flaw.received})" if flaw.received else config.path
+        raise DataError(refusal("data.path", flaw.expected, received, named.remedy)) from flaw
 
 
 def ensure(config: DataConfig) -> None:
-    """Download the files that a data set lacks, so that no run lacks them later. Raises DataError as `load` does."""
+    """Download the files that a data set lacks, so that no run lacks them later. Raises DataError."""
     with source(config) as found:
-        found.ensure()
+        found.download()
 
 
-def shape(config: DataConfig, part: str) -> tuple[int, ...]:
-    """The shape of a part: images [n, rows, columns, ...], other data [n, dims] or labels, without reading the values.
-
-    Before a download it is the published one. Raises DataError where there is no such file, or one of another kind.
-    """
+def headers(config: DataConfig) -> Mapping[str, Header]:
+    """Shape and type of the arrays by part, as they will be in memory. Raises DataError where they cannot be used."""
     with source(config) as found:
-        return found.shape(part)
-
-
-def available(config: DataConfig, part: str) -> int:
-    """The number of images in a part. Raises DataError as `shape` does."""
-    return shape(config, part)[0]
-
-
-def bytes_per_value(config: DataConfig) -> int:
-    """The bytes that a value of a training image takes in memory. Raises DataError as `shape` does."""
-    with source(config) as found:
-        return found.bytes_per_value()
+        return found.headers()
 
 
 def identity(config: DataConfig) -> dict[str, Any]:
@@ -134,9 +125,9 @@ def read(config: DataConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]
     Raises DataError as `load` does.
     """
     with source(config) as found:
-        found.ensure()
-        labels = found.read("test_labels") if found.has_labels() else None
-        return found.read("train_images"), found.read("test_images"), labels
+        found.download()
+        labels = found.read(LABELS) if LABELS in found.headers() else None
+        return found.read(TRAIN), found.read(TEST), labels
 
 
 def load(config: DataConfig, seed: int) -> Dataset:

@@ -1,134 +1,129 @@
-"""Images in IDX files: published sets, downloaded where they are missing, and folders of one's own."""
+"""Data sets in files: located, downloaded where they are published, read once in a process, checked."""
 
-import logging
-import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from http.client import HTTPException
-from itertools import filterfalse
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.request import urlopen
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from filelock import FileLock
-from tqdm import tqdm
 
 from src import ROOT
-from src.config import refusal
-from src.data import idx
-from src.data.idx import FILES, OPENERS, DataError, File
-
-log = logging.getLogger(__name__)
-TIMEOUT = 30  # seconds without a byte
+from src.data.arrays import LABELS, PARTS, TEST, TRAIN, Flaw, Header, check_array, check_fit, require
 
 
-def download(url: str, path: Path, checksum: str) -> None:
-    """Download a packed file. It gets its own name once the SHA-256 of its content is right, and is not read before.
+@dataclass(frozen=True, eq=False)
+class Format:
+    """A format of files. Its functions raise Flaw for a file that is damaged or has another format."""
 
-    Raises:
-        DataError: the file is damaged.
-        OSError, HTTPException: it cannot be fetched, or not be written.
+    expected: str  # what data.path must be
+    names: Mapping[str, str]  # of the arrays by part, in messages and in fingerprints
+    find: Callable[[Path, str], Path | None]  # the file in a place that has a part; None where none has
+    load: Callable[[Path, str], tuple[np.ndarray, str]]  # an array as it was saved, and the SHA-256 of its bytes
+
+
+class Published(NamedTuple):
+    """What is known of a published part: its shape, the SHA-256 of its unpacked file, and where to download it."""
+
+    shape: tuple[int, ...]
+    sha256: str
+    url: str | None = None
+    md5: str = ""  # of the download
+
+
+@lru_cache(maxsize=3)  # the parts of one data set: the cells of a process read them once
+def read(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """A sound array, images as bytes or float32 and classes as bytes [n], and its SHA-256. Raises Flaw.
+
+    `version` is that of the file, which is read again when it has changed.
     """
-    log.info("downloading %s to %s", path.name, path.parent)
-    partial = path.with_name("part-" + path.name)  # overwritten by the next download if this one is killed
-    try:
-        with urlopen(url, timeout=TIMEOUT) as response, partial.open("wb") as out:
-            size = int(response.headers.get("Content-Length", 0)) or None
-            with tqdm.wrapattr(response, "read", size, desc=path.name, disable=None) as stream:
-                shutil.copyfileobj(stream, out)
-        try:
-            received = idx.checksum(File.at(partial))
-        except DataError as error:
-            received = f"a file that cannot be unpacked ({error.__cause__})"
-        if received != checksum:
-            raise DataError(f"{url} is damaged. Expected SHA-256 {checksum} unpacked. Received: {received}.")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    values, sha256 = form.load(path, part)
+    check_array(form.names[part], part, values)
+    if part == LABELS:
+        return values.reshape(-1).astype(np.uint8), sha256
+    return (values if values.dtype == np.uint8 else values.astype(np.float32)), sha256
+
+
+@cache
+def inspect(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple[Header, str]:
+    """The header of a sound array, and its SHA-256. Raises Flaw."""
+    values, sha256 = read(form, part, path, version)
+    return Header(form.names[part], values.shape, values.dtype), sha256
 
 
 @dataclass(frozen=True)
-class Files:
-    """A source of images in IDX files."""
+class Stored:
+    """The data source: images in files, published or one's own."""
 
-    remedy: str  # for a file that is missing or damaged
-    folders: tuple[Path, ...] = ()  # where the files are looked for, in order
-    checksums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each part unpacked; empty: any images do
-    address: str | None = None  # where missing files are published as .gz, to be downloaded into the first folder
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of each part, known before the download
+    form: Format
+    remedy: str  # for files that are missing or damaged
+    places: tuple[Path, ...] = ()  # where the files are looked for, in order
+    published: Mapping[str, Published] = field(default_factory=dict)  # by part; empty: any images do
 
     pixels: ClassVar[tuple[str, ...]] = ("grayscale", "dynamic", "static")
 
-    def at(self, path: str | None) -> "Files":
-        """The source with data.path as its only folder; the source itself without one."""
-        return self if path is None else replace(self, folders=(ROOT / Path(path).expanduser(),), address=None)
+    def at(self, path: str | None) -> "Stored":
+        """The source with data.path as its only place. Raises Flaw where it has no place at all."""
+        if path is None:
+            require(self.places, f"{self.form.expected}, as this data set has no place of its own")
+            return self
+        known = {part: known._replace(url=None) for part, known in self.published.items()}
+        return replace(self, places=(ROOT / Path(path).expanduser(),), published=known)
 
-    def problems(self, path: str | None) -> list[str]:
-        """What is wrong with data.path. Raises DataError where a file is missing or of another kind."""
-        if not self.folders:
-            return [refusal("data.path", "a folder, as this data set has none of its own", path, self.remedy)]
-        wrong, train, test = [], self.shape("train_images"), self.shape("test_images")
-        if train[1:] != test[1:]:
-            wrong.append(f"test images have the shape of its training images, {list(train[1:])}, not {list(test[1:])}")
-        if self.has_labels() and (labels := self.shape("test_labels")[0]) != test[0]:
-            wrong.append(f"test labels are as many as its test images, {test[0]}, not {labels}")
-        return [refusal("data.path", f"a folder whose {expected}", path, self.remedy) for expected in wrong]
+    def locate(self, part: str) -> Path | None:
+        """The file of a part in the first place that has it; None where none has."""
+        return next(filter(None, (self.form.find(place, part) for place in self.places)), None)
 
-    def locate(self, part: str) -> File | None:
-        """The file of a part, packed or not, in the first folder that has it; None where none has."""
-        paths = (folder / (FILES[part] + suffix) for folder in self.folders for suffix in OPENERS)
-        return next((File.at(path) for path in paths if path.is_file()), None)
+    def find(self, part: str) -> tuple[Path, tuple[int, int]]:
+        """The file of a part, and its version. Raises Flaw where there is none."""
+        path = self.locate(part)
+        if path is None:
+            raise Flaw(self.form.expected, f"no {self.form.names[part]} in {' or '.join(map(str, self.places))}")
+        return path, (path.stat().st_mtime_ns, path.stat().st_size)
 
-    def find(self, part: str) -> File:
-        """The file of a part, packed or not. Raises DataError where there is none."""
-        if file := self.locate(part):
-            return file
-        sought = " or ".join(str(folder / FILES[part]) for folder in self.folders) or FILES[part]
-        raise DataError(f"{sought} is missing. Expected the IDX file, plain or as .xz or .gz. Received: no such file.")
+    def download(self) -> None:
+        """Download the missing files of a published set into its first place. Raises Flaw where that fails."""
+        for part, known in self.published.items():
+            if known.url and not self.locate(part):
+                retrieve(known.url, known.md5, self.places[0])
 
-    def ensure(self) -> None:
-        """Download missing files where the set has an address. A lock file makes concurrent processes take turns.
+    def headers(self) -> dict[str, Header]:
+        """The headers by part. Raises Flaw for files that are missing, damaged, or do not fit together.
 
-        Raises DataError for no connection, no such file, a damaged file, or a folder that cannot be written.
+        Those of a published set are known. Labels of one's own may be missing: they only colour a picture.
         """
-        if not self.address or all(self.locate(part) for part in FILES):
-            return
-        folder = self.folders[0]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
-                for part in filterfalse(self.locate, FILES):
-                    name = FILES[part] + ".gz"
-                    download(self.address + name, folder / name, self.checksums[part])
-        except (OSError, HTTPException) as error:
-            raise DataError(
-                f"{self.address} cannot be downloaded to {folder}. Expected a connection and a folder that can be "
-                f"written. Received: {error}."
-            ) from error
-
-    def shape(self, part: str) -> tuple[int, ...]:
-        """The shape of a part, from its file's header; the published one before the download."""
-        if self.address and not self.locate(part):
-            return self.shapes[part]
-        return idx.shape(self.find(part), part)
-
-    def bytes_per_value(self) -> int:
-        return 1
-
-    def has_labels(self) -> bool:
-        """Whether there are test labels. They only colour a picture, so a folder of one's own may lack them."""
-        return "test_labels" in self.checksums or self.locate("test_labels") is not None
+        if self.published:
+            for part, known in self.published.items():
+                if known.url is None:
+                    self.find(part)
+            return {part: Header(part, known.shape, np.dtype(np.uint8)) for part, known in self.published.items()}
+        parts = [part for part in PARTS if part != LABELS or self.locate(part)]
+        found = {part: inspect(self.form, part, *self.find(part))[0] for part in parts}
+        check_fit(found)
+        return found
 
     def identity(self) -> dict[str, Any]:
-        """The SHA-256 of each unpacked file: the published ones, or those of the folder's images, which are read."""
-        return dict(self.checksums) or {part: idx.checksum(self.find(part)) for part in ("train_images", "test_images")}
+        """The SHA-256 of each published part, or of the images, which are read."""
+        if self.published:
+            return {part: known.sha256 for part, known in self.published.items()}
+        return {self.form.names[part]: inspect(self.form, part, *self.find(part))[1] for part in (TRAIN, TEST)}
 
     def read(self, part: str) -> np.ndarray:
-        """A part, uint8, in its `shape`. Raises DataError as `idx.read`, or where the SHA-256 is not the published."""
-        file = self.find(part)
-        values, received = idx.read(file, part)
-        expected = self.checksums.get(part, received)
-        if received != expected:
-            raise DataError(f"{file.path} is damaged. Expected SHA-256 {expected} unpacked. Received: {received}.")
+        """A sound array. Raises Flaw, also where the SHA-256 is not the published one."""
+        path, version = self.find(part)
+        values, sha256 = read(self.form, part, path, version)
+        if known := self.published.get(part):
+            require(sha256 == known.sha256, f"undamaged, SHA-256 {known.sha256}", f"{path} with {sha256}")
         return values
+
+
+def retrieve(url: str, md5: str, folder: Path) -> None:
+    """Download a file into a folder, where it appears once it is whole and has this MD5. Raises Flaw."""
+    import pooch  # late: few commands download
+
+    bar = pooch.HTTPDownloader(progressbar=sys.stderr.isatty())
+    try:
+        pooch.retrieve(url, f"md5:{md5}", url.rpartition("/")[2], folder, downloader=bar)
+    except (OSError, ValueError) as error:
+        raise Flaw("a folder with the files, or null to download them", f"{url} failed: {error}") from error

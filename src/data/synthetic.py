@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from src import seeds
-from src.config import refusal
+from src.data.arrays import TEST, TRAIN, Header, require
 
 DIMS = 16
 SCALES = (3.0, 1.5)  # norms of the columns of W, one per latent
 MEAN = np.linspace(-1.0, 1.0, DIMS)  # mu
 S2 = 0.25
-SIZES = {"train_images": 60_000, "test_images": 10_000}
+SIZES = {TRAIN: 60_000, TEST: 10_000}
 
 
 def weights() -> np.ndarray:
@@ -45,23 +45,15 @@ class LinearGaussian:
     pixels = ("real",)
     remedy = "Leave data.path out."
 
-    def problems(self, path: str | None) -> list[str]:
-        return [] if path is None else [refusal("data.path", "null with data.name=linear_gaussian", path, self.remedy)]
-
     def at(self, path: str | None) -> "LinearGaussian":
+        require(path is None, "null with data.name=linear_gaussian")
         return self
 
-    def ensure(self) -> None:
+    def download(self) -> None:
         """Nothing is downloaded."""
 
-    def shape(self, part: str) -> tuple[int, ...]:
-        return SIZES[part], DIMS
-
-    def bytes_per_value(self) -> int:
-        return 4
-
-    def has_labels(self) -> bool:
-        return False
+    def headers(self) -> dict[str, Header]:
+        return {part: Header(part, (size, DIMS), np.dtype(np.float32)) for part, size in SIZES.items()}
 
     def identity(self) -> dict[str, Any]:
         return {"dims": DIMS, "scales": SCALES, "s2": S2, "sizes": SIZES}

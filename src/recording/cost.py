@@ -94,13 +94,14 @@ def is_like(run: Ledger, host: str, threads: str) -> bool:
 
 
 def pixels(config: Config) -> int:
-    return math.prod(data.shape(config.data, "train_images")[1:])
+    return math.prod(data.headers(config.data)[data.TRAIN].shape[1:])
 
 
 def images(config: Config) -> tuple[int, int]:
     """Images to train on, and images scored after every epoch: those of the test set and those held out."""
-    train = config.data.train_size or data.available(config.data, "train_images")
-    test, held_out = config.data.test_size or data.available(config.data, "test_images"), config.data.validation_size
+    found = data.headers(config.data)
+    train = config.data.train_size or found[data.TRAIN].shape[0]
+    test, held_out = config.data.test_size or found[data.TEST].shape[0], config.data.validation_size
     return train - held_out, test + held_out
 
 
@@ -134,7 +135,7 @@ def layer_products(config: Config) -> int:
 def memory_bytes(config: Config) -> float:
     """Peak resident memory of a run: libraries and programs, copies of the data, the tensors of a step."""
     (train, scored), width, fork = images(config), pixels(config), config.fork
-    resident = width * (train * data.bytes_per_value(config.data) + scored * 4)
+    resident = width * (train * data.headers(config.data)[data.TRAIN].dtype.itemsize + scored * 4)
     draws = max(config.batch_size * config.mc_samples, (fork.batch_size or config.batch_size) * fork.mc_samples)
     step = draws * (3 * width + sum(config.model.hidden_dims)) * 4
     return BASE_BYTES + DATA_COPIES * resident + step

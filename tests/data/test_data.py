@@ -11,23 +11,10 @@ from src import ROOT, data, seeds
 from src.config import Config, DataConfig, entries
 from src.data import refusals, synthetic
 from src.data.dataset import take
-from src.data.idx import FILES
 from src.data.sources import SOURCES
 from src.recording import provenance
 from tests.conftest import small
-from tests.idx_files import LABELS, TEST, TRAIN, write_folder, write_idx
-
-
-def copied(folder, **changed: bytes) -> DataConfig:
-    """A configuration that reads a copy of MNIST's files with some contents replaced."""
-    for part in FILES:
-        source = SOURCES["mnist"].find(part).path
-        content = changed.get(part)
-        if content is None:
-            shutil.copy(source, folder)
-        elif content:
-            (folder / source.name).write_bytes(content)
-    return DataConfig(path=str(folder))
+from tests.idx_files import TEST, TRAIN, write_folder, write_idx
 
 
 def test_the_whole_of_mnist_is_there():
@@ -40,26 +27,36 @@ def test_the_whole_of_mnist_is_there():
     assert np.bincount(loaded.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-def test_a_missing_file_is_named_with_the_remedy(tmp_path):
-    config = copied(tmp_path, test_images=b"")
-    with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte is missing.*git checkout -- data/mnist"):
-        data.load(config, seed=0)
+LABELS_FILE = "t10k-labels-idx1-ubyte.xz"
 
 
-def test_a_changed_byte_is_found(tmp_path):
-    content = bytearray(lzma.decompress(SOURCES["mnist"].find("test_labels").path.read_bytes()))
+def changed_byte(packed: bytes) -> bytes:
+    content = bytearray(lzma.decompress(packed))
     content[1000] ^= 1
-    config = copied(tmp_path, test_labels=lzma.compress(bytes(content)))
-    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz is damaged.*git checkout -- data/mnist"):
-        data.load(config, seed=0)
+    return lzma.compress(bytes(content))
 
 
-@pytest.mark.parametrize("content", [b"not xz at all", None])
-def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, content):
-    truncated = SOURCES["mnist"].find("test_labels").path.read_bytes()[:1000]
-    config = copied(tmp_path, test_labels=content or truncated)
-    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte.xz cannot be read.*git checkout"):
-        data.load(config, seed=0)
+DAMAGES = {
+    "missing": (lambda packed: None, "no test_labels in "),
+    "a changed byte": (changed_byte, "undamaged, SHA-256 ff7bcfd416de"),
+    "cut short": (lambda packed: packed[:1000], "all intact"),
+    "not packed": (lambda packed: b"not xz at all", "all intact"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_missing_or_damaged_file_is_named_with_the_remedy(tmp_path, kind):
+    damage, message = DAMAGES[kind]
+    shutil.copytree(ROOT / "data" / "mnist", tmp_path / "mnist")
+    path = tmp_path / "mnist" / LABELS_FILE
+    content = damage(path.read_bytes())
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(data.DataError, match=message) as refused:
+        data.load(DataConfig(path=str(tmp_path / "mnist")), seed=0)
+    assert (LABELS_FILE in str(refused.value)) == (content is not None)
+    assert "git checkout -- data/mnist" in str(refused.value)
 
 
 def test_subsets_repeat_are_nested_and_mixed():
@@ -162,15 +159,15 @@ def test_what_is_held_out_leaves_a_batch_and_no_more_is_scored_than_there_is():
     assert scored.startswith("evaluation.final_images must be at most the number of test images, 120.")
 
 
-def test_problems_are_found_from_headers_alone():
+def test_sizes_beyond_the_data_are_refused():
     assert refusals(small()) == []
-    (problem,) = refusals(Config(batch_size=60_001))
-    assert problem == (
+    (refused,) = refusals(Config(batch_size=60_001))
+    assert refused == (
         "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
         "Lower batch_size or raise data.train_size."
     )
-    (problem,) = refusals(Config(data=DataConfig(test_size=10_001)))
-    assert problem.startswith("data.test_size must be at most the number of test images, 10000")
+    (refused,) = refusals(Config(data=DataConfig(test_size=10_001)))
+    assert refused.startswith("data.test_size must be at most the number of test images, 10000")
 
 
 def test_take_keeps_the_files_order_for_everything():
@@ -179,49 +176,10 @@ def test_take_keeps_the_files_order_for_everything():
     assert sorted(take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
 
 
-def test_images_of_any_shape_are_read_from_a_folder(tmp_path):
-    config = DataConfig(name="idx", path=str(write_folder(tmp_path, ".gz")))
-    loaded = data.load(config, seed=0)
-    np.testing.assert_array_equal(loaded.train.reshape(TRAIN.shape), TRAIN)
-    np.testing.assert_allclose(loaded.test.reshape(TEST.shape), TEST / 255, rtol=1e-6)
-    np.testing.assert_array_equal(loaded.test_labels, LABELS)
-    assert loaded.image_shape == (6, 9)
-    assert refusals(Config(data=config)) == []
-    (problem,) = refusals(Config(data=replace(config, train_size=301)))
-    assert problem.startswith("data.train_size must be at most the number of training images, 300")
-
-
-def test_labels_of_ones_own_folder_may_be_left_out(tmp_path):
-    config = DataConfig(name="idx", path=str(write_folder(tmp_path, labels=False)))
-    assert refusals(Config(data=config)) == []
-    assert data.load(config, seed=0).test_labels is None
-
-
-def test_a_folder_that_does_not_fit_together_is_refused(tmp_path):
-    config = Config(data=DataConfig(name="idx", path=str(write_folder(tmp_path))))
-    write_idx(tmp_path, "test_images", TEST[:100, :5])
-    write_idx(tmp_path, "test_labels", LABELS[:90])
-    shapes, labels = refusals(config)
-    assert shapes.startswith(
-        "data.path must be a folder whose test images have the shape of its training images, [6, 9], not [5, 9]. "
-        f"Received: data.path={tmp_path}. Set data.path"
-    )
-    assert labels.startswith("data.path must be a folder whose test labels are as many as its test images, 100, not 90")
-
-
-def test_idx_without_a_folder_is_refused_with_the_remedy():
-    (problem,) = refusals(Config(data=DataConfig(name="idx")))
-    assert problem == (
-        "data.path must be a folder, as this data set has none of its own. Received: data.path=null. "
-        "Set data.path to a folder with train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte "
-        "(the last may be left out)."
-    )
-
-
 def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_folder(tmp_path / "digits")
-    assert data.available(DataConfig(name="idx", path="~/digits"), "train_images") == 300
+    assert data.headers(DataConfig(name="idx", path="~/digits"))[data.TRAIN].shape[0] == 300
 
 
 def test_linear_gaussian_data_are_real_vectors():
@@ -246,8 +204,8 @@ def test_linear_gaussian_data_are_real_vectors():
     ],
 )
 def test_settings_of_another_kind_of_data_are_refused(config, message):
-    (problem,) = refusals(Config(data=config))
-    assert message in problem
+    (refused,) = refusals(Config(data=config))
+    assert message in refused
 
 
 def test_the_configuration_and_the_presets_name_the_sources_of_the_table():
@@ -273,6 +231,6 @@ def test_the_fingerprint_follows_the_images_and_not_their_packing_or_place(tmp_p
 def test_every_data_set_has_an_identity_of_its_own(tmp_path):
     folder, file = write_folder(tmp_path), tmp_path / "own.npz"
     np.savez(file, x_train=TRAIN, x_test=TEST)
-    paths = {name: str(file if name == "npz" else folder) for name in SOURCES}
-    found = [data.identity(DataConfig(name=name, path=path)) for name, path in paths.items()]
+    paths = {"idx": str(folder), "npz": str(file)}
+    found = [data.identity(DataConfig(name=name, path=paths.get(name))) for name in SOURCES]
     assert len({str(identity) for identity in found}) == len(SOURCES)

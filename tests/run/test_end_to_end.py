@@ -11,8 +11,6 @@ from omegaconf import OmegaConf
 
 from src import ROOT, config, schema
 from src.config import Config
-from src.data.idx import FILES
-from src.data.sources import SOURCES
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 
 REFUSALS = [
@@ -25,7 +23,7 @@ REFUSALS = [
     (["data.validation_size=151"], ["at most the number of training images beyond one batch, 150"]),
     (["evaluation.final_images=121"], ["at most the number of test images, 120"]),
     (["data=mnits"], ["Received: data=mnits", "idx, linear_gaussian, mnist"]),
-    (["data.path=nowhere"], ["train-images-idx3-ubyte is missing", "nowhere", "set data.path to a folder"]),
+    (["data.path=nowhere"], ["train-images-idx3-ubyte", "nowhere", "set data.path to a folder"]),
     (["+more=1"], ["more is not a key"]),
     (["seed"], ["seed is not an override", "Expected key=value"]),
     (["tracking.uri=sqlite:////proc/no.db"], ["The store cannot be opened", "tracking.uri=sqlite:////proc/no.db"]),
@@ -219,9 +217,7 @@ def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(tmp_path):
 def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
     """A test file whose header is sound and whose content is not passes the check and fails in the run."""
     folder = tmp_path / "damaged"
-    folder.mkdir()
-    for part in FILES:
-        shutil.copy(SOURCES["mnist"].find(part).path, folder)
+    shutil.copytree(ROOT / "data" / "mnist", folder)
     path = folder / "t10k-labels-idx1-ubyte.xz"
     content = bytearray(lzma.decompress(path.read_bytes()))
     content[500] ^= 1
@@ -232,7 +228,7 @@ def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
     ((run_id, status),) = place.runs()
     assert status == "FAILED"
     assert place.pairs("tags", run_id)[schema.STATUS] == schema.FAILED
-    assert "is damaged" in place.pairs("tags", run_id)[schema.NOTE]
+    assert "undamaged" in place.pairs("tags", run_id)[schema.NOTE]
     ((uri,),) = place.query("select artifact_uri from runs")
     text = (place.folder / uri.removeprefix("file://") / schema.TRACEBACK_FILE).read_text()
     assert text.startswith("Traceback")
