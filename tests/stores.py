@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
 from src import schema
+from src.recording.ledger import as_text
 
 EXPERIMENT = schema.EXPERIMENT
 EPOCHS = 3
@@ -110,11 +112,13 @@ class Store:
         self.experiment_id = self.client.create_experiment(experiment, (folder / "art facts").as_uri())
         self.clock = 1_000_000
 
-    def parent(self, name: str) -> str:
+    def parent(self, name: str, params: Mapping[str, Any] = MappingProxyType({})) -> str:
         """The run of a sweep."""
         self.clock += 1000
         tags = {schema.RUN_NAME: name, schema.STATUS: schema.FINISHED}
-        return self.client.create_run(self.experiment_id, self.clock, tags, name).info.run_id
+        run_id = self.client.create_run(self.experiment_id, self.clock, tags, name).info.run_id
+        self.client.log_batch(run_id, params=[Param(key, as_text(value)) for key, value in params.items()])
+        return run_id
 
     def record(
         self,

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.decision.numbers import ENDED, MACHINE, as_runs
+from analysis.decision.numbers import ENDED, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
 from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
-from src.inference import Contrast, Design, contrasts, judged_by, opponents, t_interval
+from src.inference import MACHINE, Contrast, Design, contrasts, judged_by, opponents, t_interval
 
 STUDY, STUDIES = "study", ("A", "B")
 # A ratio of times is a difference of these.
@@ -81,7 +81,8 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
 
 def differing(runs: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Settings, versions and machines that are constant in A and in B, but not the same: by name, in A and in B."""
-    tags = [name for name in runs if str(name).startswith(f"{TAG_PREFIX}version.") or name in MACHINE]
+    recorded = [str(name).removeprefix(TAG_PREFIX) for name in runs if str(name).startswith(TAG_PREFIX)]
+    tags = [f"{TAG_PREFIX}{tag}" for tag in recorded if tag.startswith("version.") or tag in MACHINE]
     found = {}
     for name in [*completeness.setting_params(runs), *tags]:
         texts = runs[name].astype("object").where(runs[name].notna(), "none").astype(str)

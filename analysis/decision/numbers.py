@@ -10,15 +10,13 @@ import pandas as pd
 
 from analysis.statistics import AXES, COUNTED, EPOCH_SECONDS
 from analysis.statistics.amounts import EPOCHS, amounts
-from analysis.statistics.completeness import listed, setting_params
-from analysis.store import SEED, TAG_PREFIX, B, K, ReportError
+from analysis.statistics.completeness import setting_params
+from analysis.store import RUN, TAG_PREFIX, ReportError
 from src import inference, schema
 from src.inference import Contrast, Design, Run
 from src.schema import Quantity
 
 ENDED = (schema.FINISHED, schema.DIVERGED)
-# Kind of processor and number of threads. The draws of a seed are the same bit for bit only where both are equal.
-MACHINE = [f"{TAG_PREFIX}{schema.CPU}", f"{TAG_PREFIX}{schema.THREADS}"]
 POINTS = 25  # of a difference along an axis
 
 
@@ -85,22 +83,17 @@ def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
         ReportError: the design is not possible.
     """
     latest = runs.sort_values(["start_time", "run_id"]).iloc[-1:].to_dict("records")
-    study = {str(key).removeprefix("study."): value for key, value in (latest or [{}])[0].items() if pd.notna(value)}
-    fields: dict[str, Any] = {
-        name: study[name] for name in ("margin", "metric", "factor", "reference", "tune") if name in study
-    }
-    fields["covarying"] = listed(study.get("covarying"))
-    lengths = runs.get("study.seeds", pd.Series(dtype=object)).dropna().unique()
-    fields["n_max"] = int(lengths[0]) if study.get("until") and len(lengths) == 1 else None
+    known = {str(key): value for row in latest for key, value in row.items() if pd.notna(value)}
+    several = "study.seeds" in runs and runs["study.seeds"].nunique() > 1
     try:
-        return Design(**{"margin": schema.MARGIN, "metric": schema.FINAL_TEST_NLL.key, **fields, **given})
+        return Design.asked(known, {**({"n_max": None} if several else {}), **given})
     except ValueError as error:
         raise ReportError(str(error)) from error
 
 
 def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
     """Runs of the table as the comparison sees them."""
-    keys = [K, B, *setting_params(runs)]
+    keys = [*RUN, *setting_params(runs)]
     metrics = [name for name in runs if "/" in str(name)]
     found = paths(history, runs)
     made = []
@@ -108,10 +101,9 @@ def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
         settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
         known = {str(name): float(row[name]) for name in metrics if pd.notna(row[name])}
         known[schema.TRAIN_SECONDS.key] = known.get(EPOCH_SECONDS.key, math.nan)
-        machine = ", ".join(str(row.get(tag, "")) for tag in MACHINE)
-        made.append(
-            Run(settings, int(row[SEED]), row["status"], known, machine, found.get(row["run_id"], {}), row["run_id"])
-        )
+        tags = {tag: str(row.get(f"{TAG_PREFIX}{tag}", "")) for tag in inference.MACHINE}
+        run_id = row["run_id"]
+        made.append(Run.recorded(settings, row["status"], known, tags, found.get(run_id, {}), run_id))
     return made
 
 

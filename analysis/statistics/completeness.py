@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.statistics.amounts import EVALUATIONS, SECONDS, taken
 from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
-from src import schema
+from src import inference, schema
 from src.schema import Quantity
 from src.variance import cost
 
@@ -50,16 +50,16 @@ def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
 def mark(tables: Tables) -> pd.DataFrame:
     """The runs with the columns MARKS: setting (1, 2, ...), counted, and epoch_costs().
 
-    Each (setting, K, B, seed) counts once: by its latest finished run, else by its latest run. Repeats are no
-    further seeds; they are set aside.
+    Each (setting, K, B, seed) counts once: by the run that stands for it. Repeats are no further seeds; they are set
+    aside.
     """
     runs = with_known_data(tables.runs.drop(columns=MARKS, errors="ignore"))
     differing = varying(runs)
     number = runs.groupby(differing, dropna=False, sort=True).ngroup() + 1 if differing else 1
-    runs = runs.assign(**{SETTING: number, "finished": runs["status"] == schema.FINISHED})
-    repeated = runs.sort_values(["finished", "start_time", "run_id"]).duplicated([SETTING, *RUN], keep="last")
-    runs = runs.drop(columns="finished").assign(**{COUNTED: ~repeated})
-    runs = runs.sort_values([SETTING, *RUN, "start_time", "run_id"], ignore_index=True)
+    runs = runs.assign(**{SETTING: number}).sort_values([SETTING, *RUN, "start_time", "run_id"], ignore_index=True)
+    attempts = runs.groupby([SETTING, *RUN])["status"]
+    counted = [rows[inference.representative(runs["status"].iloc[rows].tolist())] for rows in attempts.indices.values()]
+    runs = runs.assign(**{COUNTED: runs.index.isin(counted)})
     return runs.merge(epoch_costs(tables.history), "left", "run_id")
 
 
@@ -115,13 +115,8 @@ def varying(runs: pd.DataFrame) -> list[str]:
 def accompanying(runs: pd.DataFrame) -> set[str]:
     """The parameters, such as epochs, that the study lets vary with K, and that have one value for each K and B."""
     lists = set(runs[COVARYING]) if COVARYING in runs else set()
-    names = set(listed(lists.pop())) if len(lists) == 1 else set()
+    names = set(str(lists.pop()).split(",")) if len(lists) == 1 else set()
     return {name for name in names & set(runs) if runs.groupby(CELL)[name].nunique(dropna=False).max() == 1}
-
-
-def listed(text: object) -> list[str]:
-    """The names in a list as it was recorded, such as "['epochs']"; none where none was."""
-    return [name.strip("' ") for name in text.strip("[]").split(",") if name.strip()] if isinstance(text, str) else []
 
 
 def nll_kind(runs: pd.DataFrame) -> str:
@@ -163,12 +158,9 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_one_kind(runs: pd.DataFrame) -> pd.Series:
-    """Their final test NLL; nan where it is by draws, which may lie nats above, and others of its setting are by
-    quadrature.
-    """
+    """Their final test NLL; nan where it is by draws, and others of its setting are by quadrature."""
     score, exact = (runs.reindex(columns=[key])[key].astype(float) for key in (SCORE, EXACT))
-    by_quadrature = exact.notna()
-    return score.where(by_quadrature | ~by_quadrature.groupby(runs[SETTING]).transform("any"))
+    return score.where(exact.notna().groupby(runs[SETTING]).transform(inference.comparable))
 
 
 def lost(runs: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from analysis.store import database
 from analysis.store.database import COLUMNS, Records, no_experiment, shown
 from analysis.store.parquet import read_parquet
-from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy
+from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy, with_lists
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +51,7 @@ def read(place: str, experiment: str) -> Tables:
             f"Experiment {experiment!r} of {shown(place)} has nothing to report. Expected runs with the parameters "
             f"{', '.join(RUN)}. Received {received}. Train first: python -m src.train"
         )
-    return tables
+    return Tables(with_lists(tables.runs), tables.history)
 
 
 def _read_client(place: str, experiment: str) -> Records:

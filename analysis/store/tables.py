@@ -1,5 +1,6 @@
 """A store's rows as two tidy tables. Nothing is read here."""
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from src import schema
+from src import inference, schema
 
 # The columns that locate a value. A cell is a K and a B, and a run of it has a seed.
 K, B, SEED, EPOCH = schema.MC_SAMPLES.key, schema.BATCH_SIZE.key, schema.SEED.key, schema.EPOCH.key
@@ -19,6 +20,8 @@ RUN_COLUMNS = (
     "artifact_uri",
 )  # fmt: skip
 TAG_PREFIX = "tags."
+# Parameters that are lists of names.
+LISTS = [inference.STUDY_KEYS["covarying"], f"{inference.PREFIX}covarying"]
 UNKNOWN = "unknown"
 STATUSES = (schema.FINISHED, schema.FAILED, schema.DIVERGED, schema.KILLED, schema.RUNNING, UNKNOWN)
 # MLflow's own status, where the run's tag is missing. Its FINISHED is not taken: it sets it on an aborted script too.
@@ -46,7 +49,8 @@ class Tables(NamedTuple):
 def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: pd.DataFrame) -> Tables:
     """A store's rows as the two tables, sorted by K, B, seed and start, whatever their order in the store.
 
-    Runs without the integers K, B and seed are left out: they are the parents of sweeps.
+    Runs without the integers K, B and seed are left out: they are the parents of sweeps, whose designs, design.*, are
+    parameters of their cells.
 
     Args:
         runs: run_id, run_name, status, start_time and end_time in ms, artifact_uri.
@@ -66,7 +70,9 @@ def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: p
 
     typed_params = wide(with_own_data(params)).apply(typed)
     grid = typed_params.reindex(columns=RUN).apply(pd.to_numeric, errors="coerce").dropna().astype("int64")
-    runs = runs.join(typed_params.drop(columns=RUN, errors="ignore")).join(grid, how="inner")
+    designs = typed_params.filter(regex=rf"^{re.escape(inference.PREFIX)}")
+    own = typed_params.drop(columns=[*RUN, *designs], errors="ignore")
+    runs = runs.join(own).join(grid, how="inner").join(designs, on="parent_id")
     runs = runs.join(tags.add_prefix(TAG_PREFIX)).join(last).reset_index()
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
     runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
@@ -161,6 +167,17 @@ def _latest(place: np.ndarray, timestamp: np.ndarray, value: np.ndarray) -> np.n
 
 
 def param_columns(runs: pd.DataFrame) -> list[str]:
-    """The columns of a runs table that are parameters. Keys of metrics have a slash, keys of parameters have none."""
+    """The columns of a runs table that are a run's own parameters. Keys of metrics have a slash, keys of parameters
+    have none.
+    """
     names = [str(name) for name in runs if name not in RUN_COLUMNS]
-    return [name for name in names if not name.startswith(TAG_PREFIX) and "/" not in name]
+    return [name for name in names if not name.startswith((TAG_PREFIX, inference.PREFIX)) and "/" not in name]
+
+
+def with_lists(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with lists of names as one text with commas, missing where empty. They were recorded as JSON, or by
+    earlier versions as Python prints a list or a tuple.
+    """
+    lists = [key for key in LISTS if key in runs]
+    names = runs[lists].astype("str").apply(lambda texts: texts.str.findall(r"[\w.]+").str.join(","))
+    return runs.assign(**names.mask(names == ""))

@@ -1,11 +1,23 @@
 """What is fixed before the first run: what is compared, the margin, the looks, the error level."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
 
+from src import schema
 from src.inference.calibrate import critical_values
 from src.inference.intervals import t_sequence
 from src.refusal import is_count, is_number, refusal
+
+# The settings of a study that its design fixes.
+STUDY_KEYS = {
+    "margin": "study.margin", "metric": "study.metric", "n_max": "study.seeds", "factor": "study.factor",
+    "covarying": "study.covarying", "reference": "study.reference", "tune": "study.tune",
+}  # fmt: skip
+# Of the parameters of a study's run that record its design.
+PREFIX = "design."
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,31 @@ class Design:
         ]
         if wrong:
             raise ValueError("\n".join(wrong))
+
+    @classmethod
+    def asked(cls, settings: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({})) -> "Design":
+        """The design that settings ask for: of study.seeds at most where a study decides by itself, else of any number
+        of seeds.
+
+        Args:
+            settings: design.* as a study's run records them, else study.*, by key, without those that are null. What is
+                missing has its default, but no last look. A list may be one text with commas.
+            given: fields that are set in their place.
+        """
+        fields = {key.removeprefix(PREFIX): value for key, value in settings.items() if key.startswith(PREFIX)}
+        if not fields:
+            fields = {name: settings[key] for name, key in STUDY_KEYS.items() if key in settings}
+            if not settings.get("study.until"):
+                fields.pop("n_max", None)
+        fields = {"margin": schema.MARGIN, "metric": schema.FINAL_TEST_NLL.key, "n_max": None, **fields, **given}
+        if isinstance(fields.get("covarying"), str):
+            fields["covarying"] = fields["covarying"].split(",")
+        return cls(**fields)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The design as parameters of a study's run, from which `asked` makes it again."""
+        return {f"{PREFIX}{name}": value for name, value in asdict(self).items()}
 
     def bound(self, n: int, alpha: float) -> float:
         """Bound of T_n in a look at n pairs, valid at all looks at once; alpha one-sided, of one comparison.

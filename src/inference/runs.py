@@ -9,21 +9,26 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from src import schema
 from src.inference.design import Design
 from src.writing import plural
+
+# Tags with the kind of processor and the number of threads. The draws of a seed are the same bit for bit only where
+# both are equal.
+MACHINE = (schema.CPU, schema.THREADS)
 
 
 @dataclass(frozen=True)
 class Run:
     """What a comparison needs of a run that has ended or stands for one that was lost.
 
-    settings: by key, those of its identity; the seed is apart.
+    settings: by key, those that are compared; the seed is apart.
     status: one of schema's; empty for a run to come.
     metrics: the last value of each.
     machine: processor and threads: numbers of a seed are equal bit for bit for one of them only.
@@ -39,6 +44,21 @@ class Run:
     paths: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     name: str = ""
 
+    @classmethod
+    def recorded(
+        cls,
+        settings: Mapping[str, Any],
+        status: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        paths: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+        name: str = "",
+    ) -> "Run":
+        """A run from what was recorded of it: its settings with the seed, and its tags, which name the machine."""
+        others = {key: value for key, value in settings.items() if key != schema.SEED.key}
+        machine = ", ".join(tags.get(tag, "") for tag in MACHINE)
+        return cls(others, int(settings[schema.SEED.key]), status, metrics, machine, paths, name)
+
     def score(self, metric: str) -> float:
         """The metric; inf where the run diverged, nan where it has none."""
         if self.status == schema.DIVERGED:
@@ -49,6 +69,14 @@ class Run:
     def origin(self) -> tuple[str, float]:
         """Runs of one seed are pairs where this is equal: same machine, and same state at the fork if there is one."""
         return self.machine, self.metrics.get(schema.FORK_DIGEST.key, 0.0)
+
+
+def representative(statuses: Sequence[str]) -> int:
+    """Which of a cell's attempts stands for it, by their statuses in the order of their starts: the latest that
+    finished, else the latest.
+    """
+    numbered = list(enumerate(statuses))
+    return max(numbered, key=lambda each: (each[1] == schema.FINISHED, each[0]))[0]
 
 
 def shared(run: Run, design: Design) -> dict[str, Any]:
@@ -130,17 +158,23 @@ def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tu
     return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
 
 
-def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]], str]:
-    """Where runs are scored by quadrature, the pairs without those of which a run is scored by draws, because its
-    quadrature did not converge: such a score may lie nats above. And how many were left out.
+def comparable(exact: ArrayLike) -> NDArray[np.bool_]:
+    """Which scores may be averaged or paired: those by quadrature where there are any, else all.
+
+    A score by draws, of a run whose quadrature did not converge, may lie nats above.
+
+    Args:
+        exact: whether each score is by quadrature, of any shape.
     """
-    key = schema.FINAL_TEST_NLL_QUADRATURE.key
-    exact = any(key in run.metrics for pair in pairs for run in pair)
+    known = np.asarray(exact, dtype=bool)
+    return known | ~known.any()
 
-    def by_draws(pair: tuple[Run, Run]) -> bool:
-        return exact and any(run.status == schema.FINISHED and key not in run.metrics for run in pair)
 
-    kept = [pair for pair in pairs if not by_draws(pair)]
+def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]], str]:
+    """The pairs whose scores are comparable, and how many were left out. A run that diverged has no score."""
+    exact = [[schema.FINAL_TEST_NLL_QUADRATURE.key in run.metrics for run in pair] for pair in pairs]
+    unscored = np.array([[run.status != schema.FINISHED for run in pair] for pair in pairs], dtype=bool)
+    kept = [pair for pair, fits in zip(pairs, comparable(exact) | unscored, strict=True) if fits.all()]
     lost = len(pairs) - len(kept)
     return kept, f"{plural(lost, 'pair')} left out: a score by draws, not by quadrature" if lost else ""
 

@@ -181,7 +181,7 @@ class Runs:
             name=name,
             parent=parent,
             process=ProcessId.own()._asdict(),
-            params={name: str(value) for name, value in params.items()},
+            params={name: as_text(value) for name, value in params.items()},
             tags=dict(tags),
         )
         return ledger
@@ -205,6 +205,11 @@ class Runs:
         """All ledgers of the folder, the one written last first; read one by one."""
         files = sorted(self.root.glob(f"*/*/{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
         return filter(None, (read_ledger(path.parent) for path in files))
+
+
+def as_text(value: Any) -> str:
+    """A parameter as it is recorded: a list as JSON, anything else as Python prints it."""
+    return json.dumps(value) if isinstance(value, list | tuple) else str(value)
 
 
 def attempt_numbers(home: Path) -> list[int]:

@@ -12,24 +12,16 @@ from typing import Any
 
 from src import schema
 from src.config import Config, ConfigError, StudyConfig, identifying, refusal
-from src.inference import Contrast, Design, Run, contrasts, opponents, plain
+from src.inference import STUDY_KEYS, Contrast, Design, Run, contrasts, opponents, plain
 from src.recording import Ledger, Runs, held
 from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
 from src.writing import clock, plural
 
-# The keys of study.* that a design fixes.
-FIXED = {"margin": "margin", "metric": "metric", "n_max": "seeds", "factor": "factor", "covarying": "covarying",
-         "reference": "reference", "tune": "tune"}  # fmt: skip
-
 
 def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
-    """The design of a grid: of study.seeds at most where it decides by itself, else of any number of seeds.
-
-    Raises ConfigError where it was to decide, but compares nothing.
-    """
-    last = {} if study.until else {"n_max": None}
-    design = Design(**{name: getattr(study, key) for name, key in FIXED.items()} | last)
+    """The design of a grid. Raises ConfigError where it was to decide, but compares nothing."""
+    design = Design.asked({f"study.{key}": value for key, value in asdict(study).items() if value is not None})
     known = identifying(cells[0].config)
     named = [("factor", design.factor), ("tune", design.tune), *(("covarying", name) for name in design.covarying)]
     for key, name in named:
@@ -66,12 +58,12 @@ def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> bool:
         recorded = json.loads(file.read_text())
     # By an earlier version, it may lack keys, and have some that are gone.
     before = Design(**{name: value for name, value in recorded.items() if name in now})
-    for name, setting in FIXED.items():
+    for name, setting in STUDY_KEYS.items():
         old, given = getattr(before, name), getattr(design, name)
         if old != given:
             expected = f"{old}, as recorded before the first run of this grid; changed after a look, it errs more often"
             remedy = "Keep it, or ask anew with new seeds, such as seed=100. The report gives the margin that is shown."
-            raise ConfigError(refusal(f"study.{setting}", expected, given, remedy))
+            raise ConfigError(refusal(setting, expected, given, remedy))
     return new
 
 
@@ -92,11 +84,9 @@ def compared(cell: Cell) -> dict[str, Any]:
 
 def as_run(cell: Cell, ledger: Ledger | None) -> Run:
     """A cell as the comparison sees it; without a ledger it has no score."""
-    settings = {key: value for key, value in compared(cell).items() if key != schema.SEED.key}
     if ledger is None:
-        return Run(settings, cell.config.seed, "", {})
-    machine = ", ".join(ledger.tags.get(tag, "") for tag in (schema.CPU, schema.THREADS))
-    return Run(settings, cell.config.seed, ledger.status, ledger.latest(), machine)
+        return Run.recorded(compared(cell), "", {}, {})
+    return Run.recorded(compared(cell), ledger.status, ledger.latest(), ledger.tags)
 
 
 def judged(cells: Iterable[Cell], runs: Runs, design: Design) -> list[Contrast]:

@@ -4,17 +4,16 @@ from contextlib import suppress
 
 from filelock import Timeout
 
-from src import recording, schema
+from src import inference, recording, schema
 from src.recording import Ledger, Runs
 from src.sweep.plan import Cell, Outcome
 from src.sweep.pool import CellLost
 
 
 def representative(cell: Cell, runs: Runs) -> Ledger | None:
-    """The attempt that stands for a cell: the latest that finished, else the latest; None where there is none."""
+    """The attempt that stands for a cell; None where there is none."""
     attempts = runs.attempts(runs.home(cell.config, cell.fingerprint))
-    done = (each for each in reversed(attempts) if each.status == schema.FINISHED)
-    return next(done, attempts[-1] if attempts else None)
+    return attempts[inference.representative([each.status for each in attempts])] if attempts else None
 
 
 def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outcome:

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -161,8 +160,7 @@ class StudySweeper(Sweeper):
         tracker = recording.open_and_catch_up(runs)
         folder = Path(self.config.hydra.sweep.dir)
         name = " ".join(self.config.hydra.overrides.task) or folder.name
-        params = {f"design.{key}": value for key, value in asdict(design).items()}
-        ledger = runs.begin(folder, name, None, params, {schema.SWEEP: folder.name})
+        ledger = runs.begin(folder, name, None, design.params, {schema.SWEEP: folder.name})
         OmegaConf.save(self.config, folder / "multirun.yaml")
         recording.upload_if_possible(ledger, runs, tracker)
         try:

@@ -52,3 +52,18 @@ def test_a_look_after_the_last_is_refused():
         ValueError, match=r"n_max=8 pairs has no interval after.*Received: n=9. Judge the first 8 seeds"
     ):
         Design(0.5, "m", n_max=8).bound(9, 0.05)
+
+
+STUDY = {"study.until": "decided", "study.margin": 0.75, "study.seeds": 6, "study.covarying": ["epochs"]}
+
+
+def test_a_design_is_that_of_the_record_or_of_the_settings_of_the_study():
+    design = Design.asked(STUDY)
+    assert design == Design(0.75, "final/test_nll", 6, covarying=("epochs",))
+    assert Design.asked({**STUDY, "study.until": None}).n_max is None
+    assert Design.asked({**STUDY, "study.margin": 9.0} | design.params) == design
+    assert Design.asked({"study.covarying": "epochs,learning_rate"}, {"n_max": 8}).covarying == (
+        "epochs",
+        "learning_rate",
+    )
+    assert Design.asked({}) == Design(0.25, "final/test_nll", None)

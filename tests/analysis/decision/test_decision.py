@@ -9,7 +9,7 @@ from analysis.decision.numbers import design_of
 from analysis.statistics.amounts import AXES, EPOCHS, EVALUATIONS, SECONDS, UPDATES
 from analysis.store import ReportError
 from src import schema
-from src.inference import Verdict
+from src.inference import Design, Verdict
 from tests.analysis.marked import marked
 from tests.stores import IMAGES, MACHINERY, Store, curve, final_nll
 
@@ -48,8 +48,8 @@ def test_the_design_is_that_of_the_latest_run_unless_given(tmp_path):
     assert decide(runs, history, {"margin": 0.5, "reference": "min"}).contrasts[0].reference == 1
     with pytest.raises(ReportError, match=r"margin must be a positive number. Received: margin=-1"):
         decide(runs, history, {"margin": -1.0})
-    listed = runs.assign(**{"study.covarying": "['epochs', 'learning_rate']"})
-    assert design_of(listed, {}).covarying == ("epochs", "learning_rate")
+    recorded = runs.assign(**{"design.margin": 0.75, "design.n_max": 6, "design.tune": None})
+    assert design_of(recorded, {}) == Design(0.75, schema.FINAL_TEST_NLL.key, 6)
 
 
 def test_two_studies_together_have_no_last_look(tmp_path):

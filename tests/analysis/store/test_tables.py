@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.store.tables import metrics
+from analysis.store import param_columns, read
+from analysis.store.tables import metrics, with_lists
+from src.inference import Design
+from tests.stores import EXPERIMENT, Store
 
 LARGEST = 1.7976931348623157e308
 
@@ -73,3 +76,25 @@ def test_no_points_give_empty_tables():
     by_epoch, last = metrics(points())
     assert (len(by_epoch), len(last)) == (0, 0)
     assert list(by_epoch) == ["run_id", "epoch"]
+
+
+@pytest.mark.parametrize(
+    "text", ["['epochs', 'fork.epochs']", '["epochs", "fork.epochs"]', "('epochs', 'fork.epochs')"]
+)
+def test_lists_of_names_are_read_as_they_are_and_were_recorded(text):
+    found = with_lists(pd.DataFrame({"study.covarying": [text, "[]", None], "design.covarying": ["('epochs',)"] * 3}))
+    assert found["design.covarying"].tolist() == ["epochs"] * 3
+    assert found["study.covarying"][0] == "epochs,fork.epochs"
+    assert found["study.covarying"][1:].isna().all()
+
+
+def test_the_design_of_a_study_is_that_of_its_cells(tmp_path):
+    store, design = Store(tmp_path), Design(0.75, "final/test_nll", 6, covarying=("epochs",))
+    parent = store.parent("grid", design.params)
+    store.record(1, 100, 0, parent=parent)
+    store.record(5, 100, 0)
+    runs = read(store.uri, EXPERIMENT).runs
+    found = {key: None if pd.isna(value) else value for key, value in runs.iloc[0].items() if key.startswith("design.")}
+    assert Design.asked({key: value for key, value in found.items() if value is not None}) == design
+    assert runs.filter(like="design.").iloc[1].isna().all()
+    assert not [name for name in param_columns(runs) if name.startswith("design.")]
