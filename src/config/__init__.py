@@ -2,7 +2,7 @@
 
 from src.config.contradictions import contradictions
 from src.config.durations import duration, is_duration
-from src.config.factories import factory_problems, source_digest, source_file
+from src.config.factories import source_digest
 from src.config.listing import entries, fingerprinted, flatten, identifying, machinery_keys, refusals
 from src.config.settings import (
     Config,

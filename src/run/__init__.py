@@ -2,11 +2,11 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from src import data
-from src.config import Config, ConfigError
+from src.config import Config
 from src.process import load
 from src.run import program_cache
 
@@ -43,19 +43,3 @@ def read(config: Config) -> None:
     """Read the data, so that what loads them next finds them read, and reports what is wrong."""
     with suppress(data.DataError):
         data.read(config.data)
-
-
-def unfit(models: Sequence[tuple[str, int, int, str]]) -> list[str]:
-    """Why models of factories cannot be trained: (model.factory, pixels, model.latent_dim, model.output_bias) each."""
-    load("src.vae", without="sklearn")
-    from src.vae import VAE
-
-    found = []
-    for factory, pixels, latent_dim, output_bias in models:
-        try:
-            vae = VAE(pixels=pixels, latent_dim=latent_dim, factory=factory)
-            if output_bias == "pixel_means":
-                vae.predict_from_the_start([0.5] * pixels)
-        except ConfigError as error:
-            found.append(f"{error}")
-    return found

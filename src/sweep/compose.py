@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from src import config, data
-from src.config import Config, ConfigError, contradictions, factory_problems, refusal
+from src.config import Config, ConfigError, contradictions, refusal
 from src.sweep import factories
 from src.sweep.help import GROUPS, explain, unknown_key, wrong_type
 
@@ -78,7 +78,7 @@ def composer(loader: ConfigLoader, base: DictConfig) -> Callable[[Sequence[str]]
 
 def refusals(cell: Config) -> list[str]:
     """All that is wrong with a cell: its settings one by one, then with its data set, then with each other."""
-    return config.refusals(cell) or factory_problems(cell.model.factory) or data.refusals(cell) or contradictions(cell)
+    return config.refusals(cell) or data.refusals(cell) or contradictions(cell)
 
 
 def expand(overrides: Sequence[Override]) -> list[list[str]]:

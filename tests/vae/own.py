@@ -1,5 +1,6 @@
 """Factories that tests name as "tests.vae.own:NAME": sound ones, and each kind of unsound one."""
 
+import os
 from typing import Any
 
 import keras
@@ -53,6 +54,14 @@ def without_seed(pixels: int, latent_dim: int) -> Networks:
 
 def raising(pixels: int, latent_dim: int, seed: int) -> Networks:
     raise ZeroDivisionError("no model today")
+
+
+def leaving(pixels: int, latent_dim: int, seed: int) -> Networks:
+    raise SystemExit(3)
+
+
+def ending(pixels: int, latent_dim: int, seed: int) -> Networks:
+    os._exit(3)
 
 
 def unseeded(pixels: int, latent_dim: int, seed: int) -> Networks:
