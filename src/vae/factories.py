@@ -23,7 +23,8 @@ from src.config import ConfigError, refusal
 
 PARTS = schema.PROBE_PARTS[1:3]  # encoder, decoder
 EXPECTED = (
-    "x [B, pixels] -> q_mean, q_log_var, both [B, D], and z [B, K, D] -> [B, K, pixels] or z [B, D] -> [B, pixels]"
+    "encoder x [B, pixels] -> q_mean, q_log_var, both [B, D], and decoder z [B, K, D] -> [B, K, pixels] or [B, D] -> "
+    "[B, pixels]"
 )
 TOLERANCE = 1e-3  # of the largest output: far above rounding in float32
 

@@ -15,7 +15,7 @@ from src.vae.model import VAE
 
 @keras.saving.register_keras_serializable("vae_mc_samples")
 class KLDivergence(keras.layers.Layer):
-    """Hands q_mean and q_log_var, [B, D] both, on, and adds the KL to the prior, mean over the batch, to the losses."""
+    """Returns its inputs, q_mean and q_log_var [B, D], and adds the mean of the KL to the prior to the losses."""
 
     def call(self, inputs: Any) -> Any:
         self.add_loss(ops.mean(gaussian_kl(*inputs)))
@@ -58,7 +58,7 @@ def functional(vae: VAE) -> keras.Model:
 
     With the negative log-likelihood of targets [B, 1, pixels], summed over the pixels, as compiled loss, its loss is
     that of the VAE at these draws. An array as eps has the same draws in every epoch: train with a data set that draws.
-    The variance of the pixels (likelihood=gaussian) is no part of the means, and stays with the VAE.
+    The means do not contain the variance of the pixels (likelihood=gaussian), which stays with the VAE.
     """
     encoder, eps = encoder_with_kl(vae), noise_input(vae)
     q_mean, q_log_var = encoder.outputs

@@ -13,7 +13,7 @@ from src.vae import perceptron
 from src.vae.bounds import elbo
 from src.vae.densities import gaussian_kl, gaussian_log_ratio
 from src.vae.factories import Networks, networks
-from src.vae.keras_arguments import check_loss, images_of
+from src.vae.keras_arguments import check_loss
 from src.vae.likelihoods import LIKELIHOODS
 
 
@@ -159,24 +159,15 @@ class VAE(keras.Model):
         """Predictive means of K draws per image: [B, pixels] -> [B, K, pixels]."""
         return self.likelihood.mean(self.decode(reparameterize(self.encode(x), self.noise(x))))
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, **kwargs: Any) -> None:
-        """Keras's `compile`. A loss that is given is compared with the likelihood's, not used: that is from logits.
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Keras's `compile`. A loss is only compared with the likelihood's, which is computed from logits.
 
         Raises:
-            ValueError: the loss is not the likelihood's, or is weighted.
+            ValueError: the loss is not the likelihood's.
         """
         if loss is not None:
             check_loss(loss, self.likelihood, str(self.settings["likelihood"]), (self.mc_samples, self.pixels))
-        if loss_weights is not None:
-            raise ValueError(refusal("loss_weights", "left out: the ELBO has none", loss_weights, "Leave it out."))
         super().compile(optimizer=optimizer, **kwargs)
-
-    def fit(self, *args: Any, class_weight: Any = None, **kwargs: Any) -> Any:
-        """Keras's `fit`. Raises ValueError for class_weight, where Keras takes the largest pixel for a class."""
-        if class_weight is not None:
-            expected = "left out: targets are images"
-            raise ValueError(refusal("class_weight", expected, class_weight, "Use sample_weight."))
-        return super().fit(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as the saved one was. Keras asks for this method where `compile` is overridden."""
@@ -194,7 +185,7 @@ class VAE(keras.Model):
             y_pred: not used: means do not tell the logits where they round to 0 or 1.
             sample_weight: factor of the bound of every image, [B].
         """
-        targets = x if y is None else images_of(y, ops.shape(x)[0], self.pixels)
+        targets = x if y is None else ops.reshape(y, ops.shape(x))
         q, eps = self.encode(x), self.noise(x)
         z = reparameterize(q, eps)
         terms = self.terms_at(targets, q, z, eps, self.decode(z), self.log_var)
