@@ -60,5 +60,5 @@ CONTRADICTIONS = (
 
 def contradictions(config: Config) -> list[str]:
     """The refusals of all contradictions that a configuration has; empty where there are none."""
-    values, found = flatten(config), [each for each in CONTRADICTIONS if each.holds(config)]
-    return [refusal(each.key, each.expected, values[each.key], each.remedy) for each in found]
+    values, holding = flatten(config), [each for each in CONTRADICTIONS if each.holds(config)]
+    return [refusal(each.key, each.expected, values[each.key], each.remedy) for each in holding]

@@ -6,7 +6,8 @@ from typing import Any
 from src.config.durations import is_duration, is_interval
 from src.config.factories import REMEDY, is_spelled
 from src.refusal import Domain, at_least, is_count, one_of, or_null, positive
-from src.schema import EXPERIMENT, MARGIN
+from src.schema import BATCH_SIZE, EXPERIMENT, MARGIN, MC_SAMPLES, SEED
+from src.writing import label
 
 SIZE = or_null(at_least(1, "null takes every image."))
 RATE = positive("The default is learning_rate=0.001.")
@@ -247,4 +248,4 @@ def by_quadrature(config: Config) -> bool:
 
 def title(config: Config) -> str:
     """The short name of a cell, for people."""
-    return f"K={config.mc_samples} B={config.batch_size} seed={config.seed}"
+    return " ".join(label(key, getattr(config, key)) for key in (MC_SAMPLES.key, BATCH_SIZE.key, SEED.key))

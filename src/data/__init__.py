@@ -5,13 +5,13 @@ from src.data.checks import refusals
 from src.data.dataset import (
     DataError,
     Dataset,
+    arrays,
     binarize,
     digest,
     ensure,
     headers,
     identity,
     load,
-    read,
     scaled,
     take,
 )

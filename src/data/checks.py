@@ -27,8 +27,8 @@ def pixel_refusals(data: DataConfig) -> list[str]:
 
 def size_refusals(config: Config) -> list[str]:
     """Sizes beyond what the data set holds. Raises DataError where the data cannot be used."""
-    found, values = headers(config.data), flatten(config)
-    train, test = found[TRAIN].shape[0], found[TEST].shape[0]
+    arrays, values = headers(config.data), flatten(config)
+    train, test = arrays[TRAIN].shape[0], arrays[TEST].shape[0]
     images, scored = min(config.data.train_size or train, train), min(config.data.test_size or test, test)
     spare = max(0, images - config.batch_size)
     limits = (

@@ -49,20 +49,20 @@ def source(config: DataConfig) -> Iterator[Source]:
 
 def ensure(config: DataConfig) -> None:
     """Download the files that a data set lacks, so that no run lacks them later. Raises DataError."""
-    with source(config) as found:
-        found.download()
+    with source(config) as opened:
+        opened.download()
 
 
 def headers(config: DataConfig) -> Mapping[str, Header]:
     """Shape and type of the arrays by part, as they will be in memory. Raises DataError where they cannot be used."""
-    with source(config) as found:
-        return found.headers()
+    with source(config) as opened:
+        return opened.headers()
 
 
 def identity(config: DataConfig) -> dict[str, Any]:
     """What determines the data's values, for a run's fingerprint: not where they are or how they are packed."""
-    with source(config) as found:
-        return found.identity()
+    with source(config) as opened:
+        return opened.identity()
 
 
 def digest(config: DataConfig) -> str:
@@ -119,15 +119,12 @@ def to_score(images: np.ndarray, pixels: str, part: str) -> np.ndarray:
     return scaled(images).reshape(len(images), -1)
 
 
-def read(config: DataConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Training images, test images and test labels as they are in their files, which a process reads once.
-
-    Raises DataError as `load` does.
-    """
-    with source(config) as found:
-        found.download()
-        labels = found.read(LABELS) if LABELS in found.headers() else None
-        return found.read(TRAIN), found.read(TEST), labels
+def arrays(config: DataConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Training images, test images and test labels as in their files, which a process reads once. Raises DataError."""
+    with source(config) as opened:
+        opened.download()
+        labels = opened.array(LABELS) if LABELS in opened.headers() else None
+        return opened.array(TRAIN), opened.array(TEST), labels
 
 
 def load(config: DataConfig, seed: int) -> Dataset:
@@ -138,7 +135,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
     Raises:
         DataError: a file is missing, cannot be downloaded or unpacked, or is not what it should be.
     """
-    train, test, labels = read(config)
+    train, test, labels = arrays(config)
     train, test = take(train, config.train_size, "train"), take(test, config.test_size, "test")
     labels = None if labels is None else take(labels, config.test_size, "test")
     train, validation = hold_out(train, config.validation_size)

@@ -33,7 +33,7 @@ class Published(NamedTuple):
 
 
 @lru_cache(maxsize=3)  # the parts of one data set: the cells of a process read them once
-def read(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple[np.ndarray, str]:
+def checked(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple[np.ndarray, str]:
     """A sound array, images as bytes or float32 and classes as bytes [n], and its SHA-256. Raises Flaw.
 
     `version` is that of the file, which is read again when it has changed.
@@ -48,7 +48,7 @@ def read(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple
 @cache
 def inspect(form: Format, part: str, path: Path, version: tuple[int, int]) -> tuple[Header, str]:
     """The header of a sound array, and its SHA-256. Raises Flaw."""
-    values, sha256 = read(form, part, path, version)
+    values, sha256 = checked(form, part, path, version)
     return Header(form.names[part], values.shape, values.dtype), sha256
 
 
@@ -99,9 +99,9 @@ class Stored:
                     self.find(part)
             return {part: Header(part, known.shape, np.dtype(np.uint8)) for part, known in self.published.items()}
         parts = [part for part in PARTS if part != LABELS or self.locate(part)]
-        found = {part: inspect(self.form, part, *self.find(part))[0] for part in parts}
-        check_fit(found)
-        return found
+        headers = {part: inspect(self.form, part, *self.find(part))[0] for part in parts}
+        check_fit(headers)
+        return headers
 
     def identity(self) -> dict[str, Any]:
         """The SHA-256 of each published part, or of the images, which are read."""
@@ -109,10 +109,10 @@ class Stored:
             return {part: known.sha256 for part, known in self.published.items()}
         return {self.form.names[part]: inspect(self.form, part, *self.find(part))[1] for part in (TRAIN, TEST)}
 
-    def read(self, part: str) -> np.ndarray:
+    def array(self, part: str) -> np.ndarray:
         """A sound array. Raises Flaw, also where the SHA-256 is not the published one."""
         path, version = self.find(part)
-        values, sha256 = read(self.form, part, path, version)
+        values, sha256 = checked(self.form, part, path, version)
         if known := self.published.get(part):
             require(sha256 == known.sha256, f"undamaged, SHA-256 {known.sha256}", f"{path} with {sha256}")
         return values

@@ -58,5 +58,5 @@ class LinearGaussian:
     def identity(self) -> dict[str, Any]:
         return {"dims": DIMS, "scales": SCALES, "s2": S2, "sizes": SIZES}
 
-    def read(self, part: str) -> np.ndarray:
+    def array(self, part: str) -> np.ndarray:
         return draw(part)

@@ -42,4 +42,4 @@ def tensorflow(config: Config, module: str) -> Iterator[None]:
 def read(config: Config) -> None:
     """Read the data, so that what loads them next finds them read, and reports what is wrong."""
     with suppress(data.DataError):
-        data.read(config.data)
+        data.arrays(config.data)

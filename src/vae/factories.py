@@ -121,8 +121,8 @@ def takes_draws(decoder: keras.Model, z: np.ndarray, pixels: int) -> bool:
 def check_outputs(part: str, model: keras.Model, rows: np.ndarray, expected: list[tuple[int, ...]]) -> None:
     """Raises Unfit for outputs of other shapes, that differ in training, or that mix rows; and for losses."""
     together, trained = outputs(model, rows), outputs(model, rows, training=True)
-    found = [output.shape for output in together]
-    require(found == expected, f"its {part} gives {found} for {rows.shape}, not {expected}")
+    given = [output.shape for output in together]
+    require(given == expected, f"its {part} gives {given} for {rows.shape}, not {expected}")
     stateful = [layer.name for layer in model.layers if len(layer.variables) > len(layer.trainable_variables)]
     same = all(map(close, together, trained))
     require(same, f"its {part} differs between training and prediction, see layers {stateful}")
@@ -148,8 +148,8 @@ def layers(model: keras.Model, part: str) -> list[tuple[str, keras.layers.Layer]
 
     These are their own, or for names that Keras has numbered on, such as conv2d_7, their place: encoder_0, encoder_1.
     """
-    found = [layer for layer in model.layers if layer.trainable_variables]
-    return [(f"{part}_{place}" if is_numbered(layer) else layer.name, layer) for place, layer in enumerate(found)]
+    trained = [layer for layer in model.layers if layer.trainable_variables]
+    return [(f"{part}_{place}" if is_numbered(layer) else layer.name, layer) for place, layer in enumerate(trained)]
 
 
 def is_numbered(layer: keras.layers.Layer) -> bool:

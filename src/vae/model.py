@@ -126,14 +126,14 @@ class VAE(keras.Model):
             ConfigError: the decoder has no layer "output" with a bias for every pixel.
         Source: Burda, Grosse, Salakhutdinov (2016), released code, for Bernoulli pixels.
         """
-        found = [getattr(layer, "bias", None) for layer in self.decoder.layers if layer.name == "output"]
-        if not found or found[0] is None or found[0].shape != np.shape(means):
+        biases = [getattr(layer, "bias", None) for layer in self.decoder.layers if layer.name == "output"]
+        if not biases or biases[0] is None or biases[0].shape != np.shape(means):
             expected = 'zeros where the decoder has no layer "output" with a bias for every pixel'
             raise ConfigError(refusal("model.output_bias", expected, "pixel_means", "Set model.output_bias=zeros."))
         if not self.likelihood.has_variance:
             clipped = np.clip(np.asarray(means, np.float64), 0.001, 0.999)
             means = np.log(clipped / (1 - clipped))
-        found[0].assign(means)
+        biases[0].assign(means)
 
     @property
     def decoder_variables(self) -> list[Any]:
@@ -182,7 +182,7 @@ class VAE(keras.Model):
         Args:
             x: [B, pixels].
             y: targets, [B, 1, pixels] or [B, pixels], where these are not x: then the bound is that of log p(y).
-            y_pred: not used: means do not tell the logits where they round to 0 or 1.
+            y_pred: not used: a mean that rounds to 0 or 1 has lost its logit.
             sample_weight: factor of the bound of every image, [B].
         """
         targets = x if y is None else ops.reshape(y, ops.shape(x))

@@ -135,7 +135,7 @@ def test_real_vectors_are_held_out_as_they_are():
 
 
 def test_without_held_out_images_the_arrays_are_what_they_were():
-    found = {part: SOURCES["mnist"].at(None).read(part) for part in ("train_images", "test_images")}
+    found = {part: SOURCES["mnist"].array(part) for part in ("train_images", "test_images")}
     train = take(found["train_images"], 50, "train")
     for pixels in ("grayscale", "static"):
         loaded = data.load(DataConfig(pixels=pixels, train_size=50, test_size=20), seed=3)

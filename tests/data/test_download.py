@@ -165,4 +165,4 @@ def test_offline_ends_a_run_and_a_grid_before_any_run_exists(cache, server, tmp_
 def test_the_published_shapes_are_those_of_the_files():
     """MNIST's files are always here, and Fashion-MNIST was made in their shape."""
     for part, known in SOURCES["fashion_mnist"].published.items():
-        assert SOURCES["mnist"].read(part).shape == known.shape
+        assert SOURCES["mnist"].array(part).shape == known.shape
