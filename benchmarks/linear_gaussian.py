@@ -176,7 +176,7 @@ def of_a_step(
     images, mc_samples, batch_size = len(dataset.train), config.mc_samples, config.batch_size
     for part, parts in closed_components(model, dataset.train).items():
         # The variance of a mean does not depend on |G|^2.
-        split = components.VarianceComponents(*parts, square_mean=math.nan, data=images, draws=1)
+        split = components.VarianceComponents(*parts, square_mean=math.nan)
         closed = components.variance_of_mean(split, batch_size, mc_samples, population=images)
         yield Comparison(mc_samples, batch_size, part, STEP, "variance", closed, *variance_with_error(measured[part]))
 

@@ -102,7 +102,7 @@ def probed(vae: "VAE", dataset: data.Dataset, config: Config) -> dict[str, tuple
 
     return {
         part: (
-            VarianceComponents(of(part, "var_data"), of(part, "var_mc"), of(part, "square_mean"), data=0, draws=0),
+            VarianceComponents(of(part, "var_data"), of(part, "var_mc"), of(part, "square_mean")),
             {name: of(part, f"{name}_sem") for name in ("var_data", "var_mc")},
         )
         for part in PARTS

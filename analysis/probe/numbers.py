@@ -151,8 +151,7 @@ def ratios(point: Row) -> dict[str, float]:
     single = bool(point[INDEPENDENT])
     size, k, batch = int(point[SET_SIZE]), int(point[K]), int(point[B])
     var_data, var_mc, square = (float(point[f"{name}_mean"]) for name in COMPONENTS)
-    # No ratio depends on the numbers of data and draws, given as 0.
-    parts = VarianceComponents(var_data, var_mc, square, 0, 0, size)
+    parts = VarianceComponents(var_data, var_mc, square, size)
     best, step_mc = OptimalSamples(math.nan, None), var_mc * size / k
     if single:
         best = components.optimal_mc_samples(parts, point["seconds_fixed"], point["seconds_per_draw"])

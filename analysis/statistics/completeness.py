@@ -1,8 +1,10 @@
 """Which runs stand for which cell, what they cost, and what a grid lacks: failed, diverged, killed and missing runs.
 
-A setting is all parameters but K, B, seed and what a study lets vary with K. Only runs of one setting are averaged,
-over the seeds of a cell.
+A setting is all parameters but K, B, seed and those that a study lets vary with K. Runs are averaged over the seeds of
+a cell of one setting.
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from analysis.statistics.amounts import EVALUATIONS, SECONDS, taken
 from analysis.store import CELL, RUN, STATUSES, TAG_PREFIX, B, K, ReportError, Tables, param_columns
 from src import inference, schema
+from src.refusal import refusal
 from src.schema import Quantity
 from src.variance import cost
 
@@ -22,9 +25,7 @@ MACHINERY_TAG = f"{TAG_PREFIX}{schema.MACHINERY}"
 # The median over a run's epochs: an epoch that another program slowed down does not change it.
 EPOCH_SECONDS = schema.TRAIN_SECONDS._replace(key="train/seconds_median")
 DECODER_EVALUATIONS = Quantity("train/decoder_evaluations", "1/epoch", "decoder evaluations")
-SCORE, EXACT = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_QUADRATURE.key
-# The parameter with the settings that may vary with K.
-COVARYING = "study.covarying"
+SCORE = schema.FINAL_TEST_NLL.key
 # The columns that cost_lines() adds to those of a setting and B.
 COST = ("seconds_fixed", "seconds_per_draw", "cost_log_sem", "cost_log_half_width")
 # The columns that mark() adds to the runs table.
@@ -33,17 +34,17 @@ MARKS = [SETTING, COUNTED, EPOCH_SECONDS.key, DECODER_EVALUATIONS.key]
 
 def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
     """The runs of the named sweeps: by the parent's run id, its name, or the sweep tag; all where none is named. Raises
-    ReportError for a sweep that no run belongs to.
+    ReportError for a sweep without runs.
     """
+    if not sweeps:
+        return tables
     names = tables.runs[["parent_id", "parent_name", "sweep"]]
     known = {str(name) for name in names.to_numpy().ravel() if pd.notna(name)}
-    if unknown := [sweep for sweep in sweeps if sweep not in known]:
-        raise ReportError(
-            f"No run belongs to the sweep {unknown[0]!r}. Expected a parent run's id or name, or a sweep's name: "
-            f"{', '.join(sorted(known)) or 'there are none'}. Received: --sweep {unknown[0]}. "
-            "Leave --sweep out for all runs."
-        )
-    runs = tables.runs[names.isin(sweeps).any(axis=1)].reset_index(drop=True) if sweeps else tables.runs
+    for sweep in sweeps:
+        if sweep not in known:
+            expected = f"a sweep with runs: {', '.join(sorted(known)) or 'there are none'}"
+            raise ReportError(refusal("--sweep", expected, sweep, "Leave --sweep out for all runs."))
+    runs = tables.runs[names.isin(sweeps).any(axis=1)].reset_index(drop=True)
     return Tables(runs, tables.history[tables.history["run_id"].isin(runs["run_id"])])
 
 
@@ -114,8 +115,9 @@ def varying(runs: pd.DataFrame) -> list[str]:
 
 def accompanying(runs: pd.DataFrame) -> set[str]:
     """The parameters, such as epochs, that the study lets vary with K, and that have one value for each K and B."""
-    lists = set(runs[COVARYING]) if COVARYING in runs else set()
-    names = set(str(lists.pop()).split(",")) if len(lists) == 1 else set()
+    key = inference.STUDY_KEYS["covarying"]
+    several = key not in runs or runs[key].nunique(dropna=False) > 1
+    names = set() if several else set(str(runs[key].iloc[0]).split(","))
     return {name for name in names & set(runs) if runs.groupby(CELL)[name].nunique(dropna=False).max() == 1}
 
 
@@ -159,8 +161,8 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
 
 def of_one_kind(runs: pd.DataFrame) -> pd.Series:
     """Their final test NLL; nan where it is by draws, and others of its setting are by quadrature."""
-    score, exact = (runs.reindex(columns=[key])[key].astype(float) for key in (SCORE, EXACT))
-    return score.where(exact.notna().groupby(runs[SETTING]).transform(inference.comparable))
+    exact = metric(runs, schema.FINAL_TEST_NLL_QUADRATURE.key).notna()
+    return metric(runs, SCORE).where(exact.groupby(runs[SETTING]).transform(inference.comparable))
 
 
 def lost(runs: pd.DataFrame) -> pd.DataFrame:
@@ -168,14 +170,20 @@ def lost(runs: pd.DataFrame) -> pd.DataFrame:
 
     The column why has the reason, which for a repeat says whether the run that counts has another fingerprint.
     """
-    fingerprint, done = runs["fingerprint"].fillna(""), runs["status"] == schema.FINISHED
+    fingerprint, status = runs["fingerprint"].fillna(""), runs["status"].astype(object)
     kept = fingerprint.where(runs[COUNTED]).groupby([runs[key] for key in (SETTING, *RUN)]).transform("first")
-    under = np.where(kept == fingerprint, "", " under another fingerprint")
-    repeat: pd.Series = "repeat set aside: " + runs["status"] + under
-    scored = np.isfinite(of_one_kind(runs))
-    by_draws = np.isfinite(runs.reindex(columns=[SCORE])[SCORE].astype(float)) & ~scored
-    unscored = pd.Series("finished without a finite test score", runs.index)
-    unscored = unscored.mask(by_draws, "finished, scored by draws, the others of its setting by quadrature")
-    why = runs["status"].mask(done, unscored).where(~(done & scored))
-    stopped = runs.assign(why=why.where(runs[COUNTED], repeat)).dropna(subset=["why"])
+    repeat: pd.Series = "repeat set aside: " + status + np.where(kept == fingerprint, "", " under another fingerprint")
+    reasons: list[tuple[pd.Series, Any]] = [
+        (~runs[COUNTED], repeat),
+        (status != schema.FINISHED, status),
+        (np.isfinite(of_one_kind(runs)), ""),
+        (np.isfinite(metric(runs, SCORE)), "finished, scored by draws, the others of its setting by quadrature"),
+    ]
+    why = pd.Series("finished without a finite test score", runs.index, dtype=object).case_when(reasons)
+    stopped = runs.assign(why=why)[why != ""]
     return pd.concat([stopped, missing(runs).assign(why="never started")])
+
+
+def metric(runs: pd.DataFrame, key: str) -> pd.Series:
+    """The column of a metric; nan where the runs have none."""
+    return runs.reindex(columns=[key])[key].astype(float)

@@ -13,6 +13,7 @@ from adbc_driver_postgresql import dbapi as postgresql
 from adbc_driver_sqlite import dbapi as sqlite
 
 from analysis.store.tables import ReportError
+from src.refusal import refusal
 
 # Heads of MLflow's migrations whose tables the SQL below was checked against (MLflow 3.17).
 KNOWN_REVISIONS = frozenset({"dc11669786a5"})
@@ -40,13 +41,11 @@ def select(place: str, experiment: str) -> Records | None:
     Raises:
         ReportError: no such file or experiment, no connection, or a damaged database.
     """
-    if place.startswith(SQLITE) and not _file(place).is_file():
-        raise ReportError(
-            f"There is no store at {place}. Expected an SQLite file written by MLflow. Received no file of that name. "
-            "Name the store with --store sqlite:///FILE, or train first: python -m src.train"
-        )
+    file = Path(place.removeprefix(SQLITE).split("?")[0])
+    if place.startswith(SQLITE) and not file.is_file():
+        raise ReportError(refusal("store", "a file of MLflow", place, "Train first: python -m src.train"))
     try:
-        with closing(_connect(place)) as connection, closing(connection.cursor()) as cursor:
+        with closing(_connect(place, file)) as connection, closing(connection.cursor()) as cursor:
             # The first statement opens the transaction, and with it the snapshot.
             if place.startswith(SQLITE):
                 cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
@@ -59,22 +58,15 @@ def select(place: str, experiment: str) -> Records | None:
             cursor.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'")
             names = dict(cursor.fetchall())
             if experiment not in names:
-                raise no_experiment(place, experiment, names)
+                raise no_experiment(experiment, names)
             return [_fetch(cursor, table, int(names[experiment])) for table in COLUMNS]
     except (dbapi.Error, pa.ArrowException, OSError) as error:
-        raise ReportError(
-            f"The store {shown(place)} cannot be read. Expected a database of MLflow. Received the error: "
-            f"{' '.join(str(error).split())}. Restore it from a copy, or name another one with --store."
-        ) from error
+        raise unreadable(place, error) from error
 
 
-def _file(place: str) -> Path:
-    return Path(place.removeprefix(SQLITE).split("?")[0])
-
-
-def _connect(place: str) -> dbapi.Connection:
+def _connect(place: str, file: Path) -> dbapi.Connection:
     if place.startswith(SQLITE):
-        return sqlite.connect(f"file:{quote(str(_file(place)))}?mode=ro")
+        return sqlite.connect(f"file:{quote(str(file))}?mode=ro")
     return postgresql.connect("postgresql://" + place.partition("://")[2])
 
 
@@ -90,15 +82,14 @@ def _fetch(cursor: dbapi.Cursor, table: str, experiment_id: int) -> pd.DataFrame
     schema = pa.schema(list(columns.items()))
     with cursor.fetch_record_batch() as reader:
         found = pa.Table.from_batches([_compact(batch, schema) for batch in reader], schema).unify_dictionaries()
-    found = found.to_pandas(split_blocks=True, self_destruct=True)
+    rows = found.to_pandas(split_blocks=True, self_destruct=True)
     pa.default_memory_pool().release_unused()
-    return found
+    return rows
 
 
 def _compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A batch in the wanted types: SQLite has integers for booleans, and its driver for what it has no value of.
-
-    It is copied, because the drivers' buffers are up to twice as large as what is in them.
+    """A copy of a batch in the wanted types. SQLite has integers for booleans, and the drivers' buffers are up to twice
+    as large as their content.
     """
     parts = [
         part.cast(TEXT).dictionary_encode() if kind == CODE else part.cast(kind)
@@ -107,13 +98,11 @@ def _compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(parts, schema=schema).copy_to(pa.default_cpu_memory_manager())
 
 
-def shown(place: str) -> str:
-    """A place as messages name it: without user and password."""
-    return re.sub(r"(?<=://)[^@/]*@", "", place)
+def unreadable(place: str, error: Exception) -> ReportError:
+    """The refusal of a place that cannot be read, without user and password."""
+    shown = re.sub(r"(?<=://)[^@/]*@", "", f"{place} ({' '.join(str(error).split())})")
+    return ReportError(refusal("store", "one that can be read", shown, "Restore it, or name another one."))
 
 
-def no_experiment(place: str, experiment: str, names: Iterable[str]) -> ReportError:
-    return ReportError(
-        f"There is no experiment {experiment!r} in {shown(place)}. Expected one of: {', '.join(sorted(names))}. "
-        f"Received: {experiment}. Choose it with --experiment NAME."
-    )
+def no_experiment(experiment: str, names: Iterable[str]) -> ReportError:
+    return ReportError(refusal("experiment", f"one of {', '.join(sorted(names))}", experiment, "See --experiment."))

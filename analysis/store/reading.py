@@ -5,6 +5,7 @@ version, is read through MLflow, which takes longer.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,9 +18,10 @@ import pandas as pd
 from matplotlib.image import imread
 
 from analysis.store import database
-from analysis.store.database import COLUMNS, Records, no_experiment, shown
+from analysis.store.database import COLUMNS, Records, no_experiment, unreadable
 from analysis.store.parquet import read_parquet
 from analysis.store.tables import RUN, SEED, B, K, ReportError, Tables, tidy, with_lists
+from src.refusal import refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,15 +44,12 @@ def read(place: str, experiment: str) -> Tables:
     scheme = place.partition("://")[0]
     if scheme in (*DATABASES, *SERVERS):
         records = database.select(place, experiment) if scheme in DATABASES else None
-        records = records or _read_client(place, experiment)
-        tables, received = tidy(*records), f"{len(records[0])} runs, none with them"
+        tables = tidy(*(records or _read_client(place, experiment)))
     else:
-        tables, received = read_parquet(place), "no runs"
+        tables = read_parquet(place)
     if tables.runs.empty:
-        raise ReportError(
-            f"Experiment {experiment!r} of {shown(place)} has nothing to report. Expected runs with the parameters "
-            f"{', '.join(RUN)}. Received {received}. Train first: python -m src.train"
-        )
+        expected = f"one with runs that have the parameters {', '.join(RUN)}"
+        raise ReportError(refusal("experiment", expected, experiment, "Train first: python -m src.train"))
     return Tables(with_lists(tables.runs), tables.history)
 
 
@@ -64,13 +63,10 @@ def _read_client(place: str, experiment: str) -> Records:
         client = MlflowClient(place)
         found = client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage != "active":
-            raise no_experiment(place, experiment, [e.name for e in client.search_experiments()])
+            raise no_experiment(experiment, [each.name for each in client.search_experiments()])
         return _request(client, found.experiment_id)
     except MlflowException as error:
-        raise ReportError(
-            f"The store {shown(place)} cannot be read through MLflow. Expected a server that answers, or a database of "
-            f"the installed MLflow's version. Received the error: {error}. Check the place given with --store."
-        ) from error
+        raise unreadable(place, error) from error
 
 
 def _request(client: "MlflowClient", experiment_id: str) -> Records:
@@ -79,32 +75,31 @@ def _request(client: "MlflowClient", experiment_id: str) -> Records:
     while page.token:
         page = client.search_runs([experiment_id], page_token=page.token)
         runs += page
-    own = list(COLUMNS["runs"])
     rows: list[list[Any]] = [
-        [[getattr(run.info, name) for name in own] for run in runs],
+        [[getattr(run.info, name) for name in COLUMNS["runs"]] for run in runs],
         [(run.info.run_id, *param) for run in runs for param in run.data.params.items()],
         [(run.info.run_id, *tag) for run in runs for tag in run.data.tags.items()],
     ]
     records = [pd.DataFrame(r, columns=[*c]) for r, c in zip(rows, COLUMNS.values(), strict=False)]
-    by_key: dict[str, list[str]] = {}
+    by_key = defaultdict[str, list[str]](list)
     for run in runs:
         for key in run.data.metrics:
-            by_key.setdefault(key, []).append(run.info.run_id)
+            by_key[key].append(run.info.run_id)
+    asked = [(key, ids[i : i + BULK_RUNS]) for key, ids in by_key.items() for i in range(0, len(ids), BULK_RUNS)]
     codes = {"run_id": pd.CategoricalDtype([run.info.run_id for run in runs]), "key": pd.CategoricalDtype([*by_key])}
 
     def points(key: str, ids: list[str]) -> pd.DataFrame:
         return pd.DataFrame(_history(client, key, ids), columns=[*COLUMNS["metrics"]]).astype(codes)
 
-    asked = [(key, ids[i : i + BULK_RUNS]) for key, ids in by_key.items() for i in range(0, len(ids), BULK_RUNS)]
     with ThreadPoolExecutor(4) as pool:
-        parts = list(pool.map(lambda ask: points(*ask), asked))
-    return [*records, pd.concat(parts or [points("", [])], ignore_index=True)]
+        parts = [points("", []), *pool.map(points, *zip(*asked, strict=True))] if asked else [points("", [])]
+    return [*records, pd.concat(parts, ignore_index=True)]
 
 
 def _history(client: "MlflowClient", key: str, ids: list[str]) -> list[tuple[Any, ...]]:
-    """The points of a metric of some runs, in the request of MLflow's own page, which answers for many runs at once.
+    """The points of a metric of some runs, by the request of MLflow's own page, which answers for many runs at once.
 
-    Where there is none, as in a database of another version or on an older server, in a request per run.
+    Where it is missing, as in a database of another version or on an older server, by a request per run.
     """
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
@@ -122,13 +117,15 @@ def _history(client: "MlflowClient", key: str, ids: list[str]) -> list[tuple[Any
 
 
 def pictures(places: Sequence[str], runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The artifact of that name (schema.RECONSTRUCTIONS_FILE, LATENT_FILE, MANIFOLD_FILE) for each K with a run that
-    has it, from the batch size that was run with most K, then the smallest batch size, then the smallest seed:
-    mc_samples, batch_size, seed, image ([height, width] or [height, width, channels]). Files of a report have none.
+    """The artifact of that name for each K that has it: mc_samples, batch_size, seed and image.
+
+    It is from the batch size that was run with most K, then the smallest batch size, then the smallest seed. Files of a
+    report have none.
     """
-    candidates = runs.assign(levels=runs.groupby(B)[K].transform("nunique"))
-    candidates = candidates.sort_values(["levels", B, SEED], ascending=[False, True, True])
-    candidates = candidates.dropna(subset=["artifact_uri"]) if "artifact_uri" in runs else candidates[:0]
+    candidates = runs.assign(levels=runs.groupby(B)[K].transform("nunique")).reindex(
+        columns=[*RUN, "run_id", "artifact_uri", "levels"]
+    )
+    candidates = candidates.dropna().sort_values(["levels", B, SEED], ascending=[False, True, True])
     found: dict[int, dict[str, Any]] = {}
     for run in candidates.to_dict("records"):
         if run[K] not in found and (image := _picture(places, run["run_id"], run["artifact_uri"], name)) is not None:

@@ -125,45 +125,28 @@ def metrics(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Metrics by run and epoch, a column each, and every metric's last value by run.
 
     MLflow stores NaN as 0 with is_nan set and an infinity as the largest double: both are mapped back. There may be
-    millions of points, so they are sorted and placed by the codes of their runs, keys and steps.
+    millions of points, so they are placed by codes.
     """
     value = points["value"].to_numpy(dtype=float, copy=True)
     value[np.abs(value) > 1.797e308] *= np.inf
     value[points["is_nan"].to_numpy(dtype=bool)] = np.nan
+    step, steps = pd.factorize(points["step"].to_numpy(dtype="int64"), sort=True)
+    # A resumed run logs a step again. NumPy keeps the last value of a place: the latest, of these the largest, or NaN.
+    order = np.lexsort((value, points["timestamp"].to_numpy(), step))
     runs, keys = (points[name].astype("category").cat for name in ("run_id", "key"))
-    names, (step, steps) = keys.categories, pd.factorize(points["step"].to_numpy(dtype="int64"), sort=True)
-    # The place of a value, by run, then step, then key.
-    place = runs.codes.to_numpy(dtype="int64", copy=True)
-    for codes, count in ((step, len(steps)), (keys.codes.to_numpy(), len(names))):
-        place *= count
-        place += codes
-    order = _latest(place, points["timestamp"].to_numpy(), value)
-    row, key = np.divmod(place[order], max(1, len(names)))
-    value, of_epochs = value[order], ~names.str.startswith(("final/", "run/"))
-    last = np.full((len(runs.categories), len(names)), np.nan)
-    last[row // max(1, len(steps)), key] = value  # a later step overwrites an earlier one
+    run, key = runs.codes.to_numpy(dtype="int64")[order], keys.codes.to_numpy()[order]
+    value, step = value[order], step[order]
+    last = np.full((len(runs.categories), len(keys.categories)), np.nan)
+    last[run, key] = value
+    of_epochs = ~keys.categories.str.startswith(("final/", "run/"))
     kept = of_epochs[key]
-    row, key, value = row[kept], key[kept], value[kept]
-    begins = np.diff(row, prepend=-1) != 0
-    table = np.full((begins.sum(), len(names)), np.nan)
-    table[np.cumsum(begins) - 1, key] = value
-    run, step = np.divmod(row[begins], max(1, len(steps)))
-    by_epoch = pd.DataFrame(table[:, of_epochs], columns=names[of_epochs]).sort_index(axis=1)
-    by_epoch.insert(0, "run_id", runs.categories[run])
-    by_epoch.insert(1, EPOCH, steps[step])
-    return by_epoch, pd.DataFrame(last, runs.categories, names).sort_index(axis=1)
-
-
-def _latest(place: np.ndarray, timestamp: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The indices that sort places, each place once: a resumed run logs a step again, and the later record counts."""
-    order = np.argsort(place, kind="stable")
-    same = np.diff(place[order]) == 0
-    repeated, newest = np.zeros(len(place), bool), np.ones(len(place), bool)
-    repeated[1:], newest[:-1] = same, ~same
-    repeated[:-1] |= same
-    again = order[repeated]
-    order[repeated] = again[np.lexsort((value[again], timestamp[again], place[again]))]
-    return order[newest]
+    row, rows = pd.factorize(run[kept] * len(steps) + step[kept], sort=True)
+    table = np.full((len(rows), len(keys.categories)), np.nan)
+    table[row, key[kept]] = value[kept]
+    by_epoch = pd.DataFrame(table[:, of_epochs], columns=keys.categories[of_epochs]).sort_index(axis=1)
+    by_epoch.insert(0, "run_id", runs.categories[rows // max(1, len(steps))])
+    by_epoch.insert(1, EPOCH, steps[rows % max(1, len(steps))])
+    return by_epoch, pd.DataFrame(last, runs.categories, keys.categories).sort_index(axis=1)
 
 
 def param_columns(runs: pd.DataFrame) -> list[str]:

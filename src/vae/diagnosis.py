@@ -188,8 +188,7 @@ def part(probed: dict[str, float], name: str) -> Part:
     """A part of the model as the probe has measured it, in the optimizer's metric."""
     names = ("var_data", "var_mc", "square_mean", "mc_ratio_log_sem")
     var_data, var_mc, square_mean, log_sem = (probed[schema.probe_key(name, each, scaled=True)] for each in names)
-    # No ratio depends on the numbers of data and draws, given as 0.
-    return Part(VarianceComponents(var_data, var_mc, square_mean, data=0, draws=0), log_sem)
+    return Part(VarianceComponents(var_data, var_mc, square_mean), log_sem)
 
 
 def step_seconds(vae: VAE, dataset: Dataset, config: Config) -> dict[int, list[float]]:

@@ -4,15 +4,3 @@ from src.variance import components, cost, errors, moments
 from src.variance.components import DatumSquares, OptimalSamples, VarianceComponents
 from src.variance.cost import Cost
 from src.variance.moments import Moments
-
-__all__ = [
-    "Cost",
-    "DatumSquares",
-    "Moments",
-    "OptimalSamples",
-    "VarianceComponents",
-    "components",
-    "cost",
-    "errors",
-    "moments",
-]

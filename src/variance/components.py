@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from src.refusal import refusal
+
 Array = NDArray[np.float64]
 
 
@@ -25,16 +27,13 @@ class VarianceComponents(NamedTuple):
             they are and clip for display only, because the mean of clipped values is biased upward.
         var_mc: variance over eps of one observation of one datum, mean over data.
         square_mean: |G|^2, squared norm of the mean over data and eps. Possibly negative.
-        data, draws: number of data, and of independent observations of each, behind the estimates.
-        set_size: draws in one observation. It is 1 where draws are independent and the loss is a mean over them. For
-            antithetic or Sobol draws, and for IWAE, one observation is a whole set of draws.
+        set_size: draws in one observation: 1 where draws are independent and the loss is their mean. Of antithetic or
+            Sobol draws, and of IWAE, one observation is a whole set of draws.
     """
 
     var_data: float
     var_mc: float
     square_mean: float
-    data: int
-    draws: int
     set_size: int = 1
 
 
@@ -75,14 +74,13 @@ def variance_components(squares: DatumSquares, draws: int, set_size: int = 1) ->
     Source: Searle, Casella, McCulloch (1992), Variance Components, chapter 3.
     """
     data = len(squares.inner)
-    if data < 2 or draws < 2 or set_size < 1:
+    if data < 2 or draws < 2:
         raise ValueError(
-            "Variance components need at least two data, two draws and a positive set_size. Received: "
-            f"{data=}, {draws=}, {set_size=}. Probe with more data or draws, whatever mc_samples is."
+            f"Variance components need at least two data and two draws. Received: {data=}, {draws=}. Probe with more."
         )
     means = (float(np.mean(square)) for square in squares)
     var_data, var_mc, square_mean = map(float, estimates(means, data, draws))
-    return VarianceComponents(var_data, var_mc, square_mean, data, draws, set_size)
+    return VarianceComponents(var_data, var_mc, square_mean, set_size)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -96,12 +94,10 @@ def datum_squares(values: ArrayLike) -> DatumSquares:
 
 
 def mc_variance(c: VarianceComponents, mc_samples: int) -> float:
-    """Monte Carlo variance of the mean over mc_samples draws of one datum."""
+    """Monte Carlo variance of the mean over mc_samples draws of one datum, a positive multiple of c.set_size."""
     if mc_samples < 1 or mc_samples % c.set_size:
-        raise ValueError(
-            f"mc_samples must be a positive multiple of the {c.set_size} draws of one observation. "
-            f"Received: {mc_samples=}. Probe with sets of mc_samples draws."
-        )
+        expected = f"a positive multiple of the {c.set_size} draws of one observation"
+        raise ValueError(refusal("mc_samples", expected, mc_samples, "Probe with sets of mc_samples draws."))
     return c.var_mc * c.set_size / mc_samples
 
 
@@ -114,23 +110,14 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 def mc_share(var_mc: float, var_data: float) -> float:
     """var_mc / (var_data + var_mc); nan where a variance is estimated below zero, or both are zero."""
-    known = var_data >= 0 and var_mc >= 0 and var_data + var_mc > 0
-    return var_mc / (var_data + var_mc) if known else math.nan
+    return _ratio(var_mc, var_data + var_mc) if var_data >= 0 else math.nan
 
 
 def variance_of_mean(c: VarianceComponents, batch_size: int, mc_samples: int, population: float = math.inf) -> float:
     """Variance of a step's mean over B data x K draws, ((1 - B/N) var_data + var_mc / K) / B.
 
-    N is the population from which the batch is taken without replacement. Unbiased, so possibly negative.
-
-    Raises:
-        ValueError: a batch larger than the population, or mc_samples that is no multiple of c.set_size.
+    N >= B is the population from which the batch is taken without replacement. Unbiased, so possibly negative.
     """
-    if not 1 <= batch_size <= population:
-        raise ValueError(
-            f"batch_size must be positive and at most the population. Received: {batch_size=}, {population=}. "
-            "Leave population out for data drawn with replacement."
-        )
     return ((1 - batch_size / population) * c.var_data + mc_variance(c, mc_samples)) / batch_size
 
 

@@ -30,16 +30,10 @@ class LogErrors(NamedTuple):
 
 @np.errstate(invalid="ignore", over="ignore")
 def without_one(squares: DatumSquares, draws: int) -> Array:
-    """(var_data, var_mc, |G|^2) without each datum in turn, [3, B].
-
-    Raises:
-        ValueError: fewer than three data or two draws.
-    """
+    """(var_data, var_mc, |G|^2) without each datum in turn, [3, B]. Raises ValueError for fewer than three data."""
     data = len(squares.inner)
-    if data < 3 or draws < 2:
-        raise ValueError(
-            f"The jackknife needs at least three data and two draws. Received: {data=}, {draws=}. Probe with more."
-        )
+    if data < 3:
+        raise ValueError(f"The jackknife needs at least three data. Received: {data=}. Probe with more.")
     left = data - 1
     square_draws, square_means, inner = squares
     square_grand_mean = (data**2 * inner.mean() - 2 * data * inner + square_means) / left**2

@@ -215,7 +215,7 @@ def test_minibatch_gradients_have_the_variance_of_their_components(vae, gradient
     moments = getattr(vae, gradient)(data)
     parts = components(*moments)
     square = np.sum((means - moments.mean.mean(axis=0).ravel()) ** 2, axis=1)
-    c = VarianceComponents(*parts, np.nan, batch_size, mc_samples)
+    c = VarianceComponents(*parts, np.nan)
     assert agrees(square, variance_of_mean(c, batch_size, mc_samples, population))
     assert not agrees(square, variance_of_mean(c, batch_size, mc_samples) * 2)
     assert not agrees(square, variance_of_mean(c, batch_size, 10**9, population))  # no Monte Carlo part

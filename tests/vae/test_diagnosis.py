@@ -15,7 +15,7 @@ from src.variance import VarianceComponents
 
 
 def part(var_data: float, var_mc: float) -> Part:
-    return Part(VarianceComponents(var_data, var_mc, 1.0, data=9, draws=9), log_sem=0.1)
+    return Part(VarianceComponents(var_data, var_mc, 1.0), log_sem=0.1)
 
 
 def found(var_data: float, var_mc: float, seconds: dict[int, float]) -> Diagnosis:

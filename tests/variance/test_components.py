@@ -37,7 +37,7 @@ def layouts(rng, replicates=REPLICATES, data=B, draws=K, var_data=VAR_DATA, shar
 
 
 def known(var_data=VAR_DATA, var_mc=VAR_MC, square_mean=MEAN**2, set_size=1):
-    return VarianceComponents(var_data, var_mc, square_mean, B, K, set_size)
+    return VarianceComponents(var_data, var_mc, square_mean, set_size)
 
 
 def test_components_are_unbiased():
@@ -65,7 +65,7 @@ def test_components_of_vectors_are_sums_over_coordinates():
     whole = components_of(values)
     coordinates = [components_of(values[..., i, j]) for i in range(2) for j in range(3)]
     np.testing.assert_allclose(whole[:3], np.sum([c[:3] for c in coordinates], axis=0), rtol=1e-12)
-    assert whole[3:] == (B, K, 1)
+    assert whole.set_size == 1
 
 
 def test_components_are_those_of_the_analysis_of_variance():
@@ -205,9 +205,7 @@ def test_a_diverged_gradient_has_no_components(bad):
 
 
 def test_layouts_that_cannot_be_split_are_refused():
-    with pytest.raises(ValueError, match=r"at least two data, two draws.*Received: data=8, draws=1"):
+    with pytest.raises(ValueError, match=r"at least two data and two draws.*Received: data=8, draws=1"):
         components_of(np.ones((8, 1)))
     with pytest.raises(ValueError, match=r"at least three data.*data=2"):
         component_errors(DatumSquares(np.ones(2), np.ones(2), np.ones(2)), K)
-    with pytest.raises(ValueError, match=r"at most the population.*batch_size=9, population=8"):
-        variance_of_mean(known(), 9, 1, population=8)

@@ -55,7 +55,7 @@ def test_the_error_of_the_ratio_is_its_spread_over_studies(studies):
 
 
 def test_intervals_of_the_best_k_cover_it(studies):
-    split = VarianceComponents(1.0, 2.0, 1.0, 9, 9)
+    split = VarianceComponents(1.0, 2.0, 1.0)
     truth = components.optimal_mc_samples(split, FIXED, PER_DRAW).continuous
     noise = np.random.default_rng(1).normal(0.0, 0.1, size=STUDIES)
 
@@ -80,13 +80,13 @@ def test_intervals_of_the_best_k_cover_it(studies):
 def test_two_values_of_k_give_no_cost():
     found = cost.fit([1, 1, 25, 25], [2.0, 2.1, 30.0, 31.0])
     assert np.isnan([found.fixed, found.per_draw, found.log_error, found.log_half_width]).all()
-    best = components.optimal_mc_samples(VarianceComponents(1.0, 1.0, 1.0, 9, 9), found.fixed, found.per_draw)
+    best = components.optimal_mc_samples(VarianceComponents(1.0, 1.0, 1.0), found.fixed, found.per_draw)
     assert math.isnan(best.continuous)
 
 
 @pytest.mark.parametrize(("seconds", "best"), [([1.0, 5.2, 26.0], 0.0), ([3.0, 3.0, 2.9], math.inf)])
 def test_a_cost_below_zero_is_taken_as_zero_and_has_no_error(seconds, best):
-    found, split = cost.fit([1, 5, 25], seconds), VarianceComponents(1.0, 1.0, 1.0, 9, 9)
+    found, split = cost.fit([1, 5, 25], seconds), VarianceComponents(1.0, 1.0, 1.0)
     assert min(found.fixed, found.per_draw) == 0.0
     assert components.optimal_mc_samples(split, found.fixed, found.per_draw).continuous == best
     assert math.isnan(found.log_error)

@@ -212,7 +212,7 @@ def test_files_that_are_no_runs_are_an_error(check, results, tmp_path):
     code, out = check("1<!-- = broken/summary mc_samples=5 n_seeds -->")
     shutil.rmtree(broken)
     assert code == 2
-    assert "There are no runs in" in out
+    assert "store must be" in out
 
 
 def test_settings_are_told_apart_by_what_varies(check):

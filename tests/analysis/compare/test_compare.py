@@ -133,7 +133,7 @@ def test_no_pair_at_all_is_said_with_the_remedy(capsys, tmp_path, before):
     assert (code, out) == (2, "")
     assert "the runs have no validation/nll" in err
     assert main([before.uri, str(tmp_path / "no"), "--margin", "1"]) == 2
-    assert "There are no runs in" in capsys.readouterr().err
+    assert "store must be" in capsys.readouterr().err
 
 
 def test_diverged_runs_have_no_score_and_decide_nothing(capsys, tmp_path, before):

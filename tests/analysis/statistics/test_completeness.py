@@ -174,7 +174,7 @@ def test_sweeps_are_selected_by_id_name_or_tag(tmp_path):
     assert set(select_sweeps(tables, ["second"]).history["seed"]) == {1}
     assert list(select_sweeps(tables, ["named", first]).runs["seed"]) == [0, 2]
     assert len(select_sweeps(tables, []).runs) == 3
-    with pytest.raises(ReportError, match=r"Expected .*first, named, second.* Received: --sweep typo"):
+    with pytest.raises(ReportError, match=r"first, named, second.* Received: --sweep=typo"):
         select_sweeps(tables, ["typo"])
 
 

@@ -89,12 +89,12 @@ def test_places_without_these_files_are_refused(tables, tmp_path):
     tables.history.to_parquet(other / RUNS_FILE)
     tables.runs[["run_id"]].to_parquet(other / schema.HISTORY_FILE)
     for place, received in {
-        tmp_path: "the error",
-        tmp_path / "none": "no file or folder of that name",
-        tmp_path / "none.parquet": "no file or folder of that name",
+        tmp_path: "",
+        tmp_path / "none": "no such file or folder",
+        tmp_path / "none.parquet": "no such file or folder",
         alone: "history.parquet",
-        text: "the error",
-        other: "tables without the columns epoch",
+        text: "",
+        other: "without the columns epoch",
     }.items():
-        with pytest.raises(ReportError, match=rf"There are no runs in {place}\. Expected .*Received .*{received}"):
+        with pytest.raises(ReportError, match=rf"store must be .* Received: store={place} \(.*{received}"):
             stores.read(str(place), EXPERIMENT)

@@ -76,7 +76,7 @@ def test_a_server_gives_them_in_any_number_of_requests(tables, server, monkeypat
 def test_postgresql_gives_the_tables_of_a_file_whatever_its_driver_is_called(tables, postgresql):
     same(stores.read(postgresql, EXPERIMENT), tables)
     same(stores.read(postgresql.replace("+psycopg", ""), EXPERIMENT), tables)
-    with pytest.raises(ReportError, match=f"Expected one of: Default, {EXPERIMENT}"):
+    with pytest.raises(ReportError, match=f"experiment must be one of Default, {EXPERIMENT}"):
         stores.read(postgresql, "typo")
 
 
@@ -110,7 +110,7 @@ def test_a_servers_pictures_are_downloaded(server, tmp_path):
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/none"])
 def test_servers_that_do_not_answer_are_refused(place, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ReportError, match=r"cannot be read.*Expected.*Received the error") as caught:
+    with pytest.raises(ReportError, match="store must be one that can be read") as caught:
         stores.read(place, EXPERIMENT)
     assert "secret" not in str(caught.value)
 

@@ -171,23 +171,21 @@ def test_stores_that_cannot_be_read_are_refused_with_a_message(tmp_path):
     text.write_text("no database, however long this text may be" * 10)
     empty.touch()
     cases = {
-        f"sqlite:///{tmp_path}/none.db": "There is no store",
+        f"sqlite:///{tmp_path}/none.db": "store must be a file of MLflow",
         f"sqlite:///{text}": "file is not a database",
         f"sqlite:///{empty}": "no such table",
-        damaged(tmp_path / "damaged.db"): "cannot be read",
-        "ftp://nowhere": "There are no runs in ftp://nowhere",
+        damaged(tmp_path / "damaged.db"): "one that can be read",
+        "ftp://nowhere": "ftp://nowhere .no such file",
     }
     for uri, message in cases.items():
-        with pytest.raises(ReportError, match=message) as caught:
+        with pytest.raises(ReportError, match=message):
             stores.read(uri, EXPERIMENT)
-        assert "Expected" in str(caught.value)
-        assert "Received" in str(caught.value)
 
 
 def test_an_experiment_that_is_not_there_or_empty_is_refused(tmp_path):
     store = Store(tmp_path)
-    with pytest.raises(ReportError, match="Expected one of: Default, vae-mc-samples"):
+    with pytest.raises(ReportError, match="experiment must be one of Default, vae-mc-samples"):
         stores.read(store.uri, "typo")
     store.parent("a sweep whose cells never started")
-    with pytest.raises(ReportError, match=r"nothing to report.*Received 1 runs"):
+    with pytest.raises(ReportError, match="experiment must be one with runs"):
         stores.read(store.uri, EXPERIMENT)
