@@ -38,7 +38,8 @@ def check_array(name: str, part: str, values: np.ndarray) -> None:
     else:
         images = f"data whose {name} holds images, [n, pixels] or [n, rows, columns, ...], n > 0"
         require(values.ndim >= 2 and values.size, images, received)
-        require(values.dtype == np.uint8 or kind == "f", f"data whose {name} holds bytes (uint8) or floats", received)
+        fitting = values.dtype == np.uint8 or kind == "f"
+        require(fitting, f"data whose {name} holds bytes (uint8) or floats in [0, 1]", received)
     if values.dtype != np.uint8 and values.size:
         low, high, highest = values.min(), values.max(), 1 if kind == "f" else 255
         expected = f"data whose {name} is finite and lies in [0, {highest}]"
@@ -49,7 +50,8 @@ def check_fit(headers: Mapping[str, Header]) -> None:
     """The shapes of sound arrays, with each other. Raises Flaw."""
     train, test, labels = headers[TRAIN], headers[TEST], headers.get(LABELS)
     shapes = ", ".join(f"{header.name} of shape {list(header.shape)}" for header in headers.values())
-    require(train.shape[1:] == test.shape[1:], f"data whose {train.name} and {test.name} have one shape", shapes)
+    one_shape = train.shape[1:] == test.shape[1:]
+    require(one_shape, f"data whose {train.name} and {test.name} have images of one shape", shapes)
     if labels:
         expected = f"data whose {labels.name} holds one class for each test image, or is left out"
         require(labels.shape == test.shape[:1], expected, shapes)

@@ -79,7 +79,8 @@ class Stored:
         """The file of a part, and its version. Raises Flaw where there is none."""
         path = self.locate(part)
         if path is None:
-            raise Flaw(self.form.expected, f"no {self.form.names[part]} in {' or '.join(map(str, self.places))}")
+            places = " or ".join(f"{place}{'' if place.exists() else ', which is missing'}" for place in self.places)
+            raise Flaw(self.form.expected, f"no {self.form.names[part]} in {places}")
         return path, (path.stat().st_mtime_ns, path.stat().st_size)
 
     def download(self) -> None:

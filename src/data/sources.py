@@ -49,6 +49,6 @@ SOURCES: dict[str, Source] = {
         },
     ),
     "idx": Stored(IDX, "Set data.path to such a folder (the labels may be left out)."),
-    "npz": Stored(NPZ, "Set data.path to an .npz file with x_train and x_test (and y_test, to colour a picture)."),
+    "npz": Stored(NPZ, "Save one with numpy.savez(FILE, x_train=..., x_test=...), and y_test=... to colour a picture."),
     "linear_gaussian": LinearGaussian(),
 }

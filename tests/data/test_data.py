@@ -146,34 +146,23 @@ def test_without_held_out_images_the_arrays_are_what_they_were():
     np.testing.assert_array_equal(loaded.test, test.reshape(20, 784) / np.float32(255))
 
 
-def test_what_is_held_out_leaves_a_batch_and_no_more_is_scored_than_there_is():
-    config = small()
-    config.data.validation_size, config.evaluation.final_images = 150, 120
-    assert refusals(config) == []
-    config.data.validation_size, config.evaluation.final_images = 151, 121
-    held_out, scored = refusals(config)
-    assert held_out == (
-        "data.validation_size must be at most the number of training images beyond one batch, 150. "
-        "Received: data.validation_size=151. Lower it or raise data.train_size."
-    )
-    assert scored.startswith("evaluation.final_images must be at most the number of test images, 120.")
-
-
-def test_sizes_beyond_the_data_are_refused():
-    assert refusals(small()) == []
-    (refused,) = refusals(Config(batch_size=60_001))
-    assert refused == (
-        "batch_size must be at most the number of training images, 60000. Received: batch_size=60001. "
-        "Lower batch_size or raise data.train_size."
-    )
-    (refused,) = refusals(Config(data=DataConfig(test_size=10_001)))
-    assert refused.startswith("data.test_size must be at most the number of test images, 10000")
-
-
-def test_take_keeps_the_files_order_for_everything():
-    images = np.arange(12).reshape(6, 2)
-    assert take(images, None, "train") is images
-    assert sorted(take(images, 6, "train")[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
+@pytest.mark.parametrize(
+    ("key", "value", "limit"),
+    [
+        ("data.validation_size", 151, "images beyond one batch, 150"),
+        ("evaluation.final_images", 121, "test images, 120"),
+        ("batch_size", 251, "training images, 250"),
+        ("data.test_size", 10_001, "test images, 10000"),
+    ],
+)
+def test_sizes_beyond_the_data_are_refused(key, value, limit):
+    for size, expected in ((value - 1, []), (value, [key])):
+        config = small()
+        section, _, name = f".{key}".rpartition(".")
+        setattr(getattr(config, section.strip("."), config), name, size)
+        messages = refusals(config)
+        assert [message.split()[0] for message in messages] == expected
+    assert limit in messages[0]
 
 
 def test_the_home_folder_is_understood(tmp_path, monkeypatch):

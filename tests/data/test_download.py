@@ -106,23 +106,25 @@ def test_other_folders_are_used_before_any_download(cache, server, tmp_path):
     assert server.requests == []
 
 
-@pytest.mark.parametrize("damage", [gzip.compress(idx_bytes(CONTENT[TEST][::-1])), b"<html>Log in</html>", b""])
-def test_a_damaged_download_is_refused_and_not_kept(cache, server, damage):
-    (server.folder / "t10k-images-idx3-ubyte.gz").write_bytes(damage)
+@pytest.mark.parametrize("damage", [gzip.compress(idx_bytes(CONTENT[TEST][::-1])), b"<html>Log in</html>", "cut short"])
+def test_a_damaged_download_is_refused_and_not_kept_and_taken_up_again(cache, server, damage):
+    published = server.folder / "t10k-images-idx3-ubyte.gz"
+    content = published.read_bytes()
+    published.write_bytes(content[:-1000] if damage == "cut short" else damage)
     with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte.gz failed: .*hash") as caught:
         data.ensure(FASHION)
     assert all(remedy in str(caught.value) for remedy in REMEDIES)
     assert files(cache) == {"train-images-idx3-ubyte.gz"}
+    published.write_bytes(content)
+    data.ensure(FASHION)
+    assert files(cache) == {f"{name}.gz" for name in FILES.values()}
 
 
-def test_an_interrupted_download_leaves_no_half_file_and_is_taken_up_again(cache, server):
+def test_an_interrupted_download_leaves_no_half_file(cache, server):
     server.handler.cut = 1000
     with pytest.raises(data.DataError, match=r"train-images-idx3-ubyte.gz failed"):
         data.ensure(FASHION)
     assert files(cache) == set()
-    server.handler.cut = 0
-    data.ensure(FASHION)
-    assert files(cache) == {f"{name}.gz" for name in FILES.values()}
 
 
 def test_a_file_that_is_not_there_any_more_or_cannot_be_written_is_named(cache, server):

@@ -13,18 +13,10 @@ from src.run import artifacts
 from src.sweep.help import USAGE_ERROR
 from src.vae.model import VAE
 from src.vae.probe import Probe
-from src.vae.training import EpochTrainer
 from tests.commands import BRIEF, Workplace
 from tests.data.npz_files import FLOATS, TEST, TRAIN, config, write
 
 RNG = np.random.default_rng(0)
-
-
-def test_floats_are_trained_on_and_probed_as_they_are(tmp_path):
-    loaded = data.load(config(write(tmp_path, y_test=None, **FLOATS)), seed=0)
-    batch = EpochTrainer(VAE(pixels=54, hidden_dims=[4]), loaded, Config()).batch(np.array([3, 1], np.int32), 0)
-    np.testing.assert_array_equal(batch, loaded.train[[3, 1]])
-    assert {image.tobytes() for image in Probe.probe_set(loaded, 300)} == {image.tobytes() for image in loaded.train}
 
 
 @pytest.mark.parametrize("pixels", ["dynamic", "static"])

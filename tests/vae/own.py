@@ -36,14 +36,6 @@ def one_model(pixels: int, latent_dim: int, seed: int) -> keras.Model:
     return sound(pixels, latent_dim, seed)[0]
 
 
-def swapped(pixels: int, latent_dim: int, seed: int) -> Networks:
-    return sound(pixels, latent_dim, seed)[::-1]
-
-
-def fewer_latents(pixels: int, latent_dim: int, seed: int) -> Networks:
-    return sound(pixels, latent_dim - 1, seed)
-
-
 def fewer_pixels(pixels: int, latent_dim: int, seed: int) -> Networks:
     return sound(pixels, latent_dim, seed)[0], sound(pixels - 1, latent_dim, seed)[1]
 

@@ -15,8 +15,6 @@ WRONG = {
     "not_there": "no attribute 'not_there'",
     "Networks": "it is defined in builtins",
     "one_model": "it returns no pair of models",
-    "swapped": "ValueError",
-    "fewer_latents": "its encoder gives [(3, 1), (3, 1)] for (3, 16)",
     "fewer_pixels": "its decoder gives [(2, 15)] for (2, 2)",
     "without_seed": "unexpected keyword argument 'seed'",
     "raising": "ZeroDivisionError: no model today",

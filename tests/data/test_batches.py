@@ -1,35 +1,16 @@
-"""Data other than MNIST, trained on by the real command."""
+"""What a run trains on and probes with."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from src import data, schema
+from src import data
 from src.config import Config, DataConfig
-from src.recording import provenance
 from src.vae.model import VAE
 from src.vae.orders import epoch_order
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer
-from tests.commands import Workplace
 from tests.conftest import small
-from tests.idx_files import write_folder
-
-
-def test_a_folder_of_images_that_are_not_square(tmp_path):
-    folder = write_folder(tmp_path / "own", ".gz", labels=False)
-    place = Workplace(tmp_path / "store")
-    done = place.train("data=idx", f"data.path={folder}")
-    assert done.returncode == 0, done.stderr
-    ((run_id, status),) = place.runs()
-    assert status == "FINISHED"
-    config = small(data=DataConfig(name="idx", path=str(folder), train_size=250, test_size=120))
-    assert place.pairs("tags", run_id)[schema.FINGERPRINT] == provenance.fingerprint(config)
-    history = place.history(run_id)
-    assert abs(history[schema.TRAIN_NLL.key, 1] - 54 * math.log(2)) < 5  # noise cannot be told from a coin's toss
-    pictures = {path.name for path in place.runs_folder.glob("K1-*/1/*.png")}
-    assert pictures == {schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE}
 
 
 def used(dataset: data.Dataset) -> set[bytes]:
