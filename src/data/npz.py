@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,18 @@ def archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise Flaw("an intact .npz file, as numpy.savez writes it", f"{error}") from error
 
 
+@cache
+def members(path: Path, modified_ns: int) -> list[str]:
+    """The names in an archive, of which there are checks for every cell. Raises Flaw as `archive`."""
+    with archive(path) as opened:
+        return opened.namelist()
+
+
 def find(path: Path, part: str) -> Path | None:
     """The file itself, where it has the array of a part; else None. Raises Flaw as `archive`."""
     if not path.is_file():
         return None
-    with archive(path) as opened:
-        return path if f"{NAMES[part]}.npy" in opened.namelist() else None
+    return path if f"{NAMES[part]}.npy" in members(path, path.stat().st_mtime_ns) else None
 
 
 def load(path: Path, part: str) -> tuple[np.ndarray, str]:
