@@ -71,10 +71,10 @@ class VAE(keras.Model):
 
         -(1/K) sum_k log p(x|z_k) + KL( q(z|x) || p(z) ),   mean over the batch,
 
-    whatever loss is compiled: `compile` refuses one that is not the likelihood's.
+    also where a loss is compiled: `compile` refuses one that is not the likelihood's.
 
-    The project's own training uses neither: see `src.vae.training`. `likelihood` is a name of `LIKELIHOODS`. The seed
-    is that of the initial weights and of the draws of `call`, `fit` and `evaluate`.
+    The project's own training is `src.vae.training`. `likelihood` is a name of `LIKELIHOODS`. The seed is that of the
+    initial weights and of the draws of `call`, `fit` and `evaluate`.
     """
 
     def __init__(
