@@ -55,7 +55,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     ended = runs[runs["status"].isin(ENDED)]
     changed = differing(ended)
     # What is compared may change the state at the fork: runs of a seed are pairs all the same.
-    of_runs = as_runs(ended.drop(columns=schema.FORK_DIGEST.key, errors="ignore"), studies[0].history.head(0))
+    of_runs = as_runs(ended.drop(columns=schema.FORK_DIGEST.key, errors="ignore"))
     free = tuple(changed.keys() - {schema.NLL_KIND})  # NLLs of two kinds are never compared
     plan = Design(margin, metric, None, factor=STUDY, covarying=free, reference=STUDIES[0])
     cells = max(1, len(opponents(of_runs, plan)))

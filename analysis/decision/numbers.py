@@ -1,8 +1,9 @@
 """Runs of the tables as the comparison sees them, its design, and its contrasts, at the end and at equal cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,14 @@ from analysis.statistics.completeness import setting_params
 from analysis.store import RUN, TAG_PREFIX, ReportError
 from src import inference, schema
 from src.inference import Contrast, Design, Run
+from src.refusal import refusal
 from src.schema import Quantity
 
 ENDED = (schema.FINISHED, schema.DIVERGED)
 POINTS = 25  # of a difference along an axis
+# By run: its test NLL and each of AXES after every epoch that has one, [E].
+Path = Mapping[str, np.ndarray]
+Paths = Mapping[str, Path]
 
 
 class Decision(NamedTuple):
@@ -39,48 +44,40 @@ class Decision(NamedTuple):
 def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) -> Decision:
     """The contrasts of marked runs and their history; given: fields of Design that the user sets."""
     ended = runs[runs[COUNTED] & runs["status"].isin(ENDED)]
-    of_runs, design = as_runs(ended, history), design_of(ended, given)
+    paths = paths_of(history[history["run_id"].isin(ended["run_id"])])
+    of_runs, design = as_runs(ended, paths), design_of(ended, given)
     check(of_runs, design)
     design = with_comparisons(of_runs, design)
-    along = replace(design, metric=schema.TEST_NLL.key)
-    matched = {axis: inference.contrasts(of_runs, along, axis.key) for axis in AXES}
-    apart = with_comparisons(of_runs, replace(design, tune=None)) if design.tune else None
-    return Decision(
-        inference.contrasts(of_runs, design),
-        matched,
-        inference.contrasts(of_runs, apart) if apart else [],
-        differences_along(matched, inference.opponents(of_runs, along)),
-    )
+    at_epochs = replace(design, metric=schema.TEST_NLL.key)
+    matched = {axis: inference.contrasts(of_runs, at_epochs, axis.key) for axis in AXES}
+    apart = with_comparisons(of_runs, replace(design, tune=None))
+    untuned = inference.contrasts(of_runs, apart) if design.tune else []
+    return Decision(inference.contrasts(of_runs, design), matched, untuned, differences_along(matched, paths))
 
 
-def check(runs: list[Run], design: Design) -> None:
+def check(runs: Sequence[Run], design: Design) -> None:
     """Raises ReportError where the design names what these runs do not have."""
     known = {key for run in runs for key in run.settings}
-    if unknown := [key for key in (design.factor, design.tune, *design.covarying) if key and runs and key not in known]:
-        raise ReportError(
-            f"factor, covarying and tune must be settings of the runs. Expected some of: {', '.join(sorted(known))}. "
-            f"Received: {unknown[0]}. For example --factor objective --reference elbo."
-        )
+    named = [key for key in (design.factor, design.tune, *design.covarying) if key]
+    if runs and (unknown := [key for key in named if key not in known]):
+        expected = f"settings of the runs: {', '.join(sorted(known))}"
+        remedy = "For example --factor objective --reference elbo."
+        raise ReportError(refusal("factor, tune and covarying", expected, unknown[0], remedy))
     if design.tune and not any(schema.VALIDATION_NLL.key in run.metrics for run in runs):
-        raise ReportError(
-            f"Tuning needs the validation NLL of the runs. Expected {schema.VALIDATION_NLL.key}. Received runs without "
-            f"it: --tune {design.tune}. Train with data.validation_size=5000."
-        )
+        expected = f"left out for runs without {schema.VALIDATION_NLL.key}"
+        raise ReportError(refusal("--tune", expected, design.tune, "Train with data.validation_size=5000."))
 
 
-def with_comparisons(runs: list[Run], design: Design) -> Design:
+def with_comparisons(runs: Sequence[Run], design: Design) -> Design:
     """The design with the number of its comparisons among these runs."""
     return replace(design, comparisons=max(1, len(inference.opponents(runs, design))))
 
 
 def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
-    """The design that the latest run was made under, with what is given. Without one, seeds may be added at any time.
+    """The design of the latest run's study, with what is given. Raises ReportError where the design is not possible.
 
-    So they may where the runs are of several studies, with different numbers of seeds: the intervals of one begun after
-    a look at another are for its own seeds alone.
-
-    Raises:
-        ReportError: the design is not possible.
+    Where the runs are of several studies, with different numbers of seeds, seeds may be added at any time: a last look
+    of a study that began after a look at another is for its own seeds alone.
     """
     latest = runs.sort_values(["start_time", "run_id"]).iloc[-1:].to_dict("records")
     known = {str(key): value for row in latest for key, value in row.items() if pd.notna(value)}
@@ -91,11 +88,10 @@ def design_of(runs: pd.DataFrame, given: Mapping[str, Any]) -> Design:
         raise ReportError(str(error)) from error
 
 
-def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
+def as_runs(runs: pd.DataFrame, paths: Paths = MappingProxyType({})) -> list[Run]:
     """Runs of the table as the comparison sees them."""
     keys = [*RUN, *setting_params(runs)]
     metrics = [name for name in runs if "/" in str(name)]
-    found = paths(history, runs)
     made = []
     for row in runs.to_dict("records"):
         settings = {key: None if pd.isna(row[key]) else row[key] for key in keys}
@@ -103,26 +99,22 @@ def as_runs(runs: pd.DataFrame, history: pd.DataFrame) -> list[Run]:
         known[schema.TRAIN_SECONDS.key] = known.get(EPOCH_SECONDS.key, math.nan)
         tags = {tag: str(row.get(f"{TAG_PREFIX}{tag}", "")) for tag in inference.MACHINE}
         run_id = row["run_id"]
-        made.append(Run.recorded(settings, row["status"], known, tags, found.get(run_id, {}), run_id))
+        made.append(Run.recorded(settings, row["status"], known, tags, paths.get(run_id, {}), run_id))
     return made
 
 
-def paths(history: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """By run, its test NLL and each of AXES after every epoch that has one, [E]."""
+def paths_of(history: pd.DataFrame) -> Paths:
+    """Paths of the runs of a history."""
     columns = [schema.TEST_NLL.key, *(axis.key for axis in AXES)]
-    rows = amounts(history[history["run_id"].isin(runs["run_id"])])
-    return {
-        str(run): {name: group[name].to_numpy(dtype=float) for name in columns} for run, group in rows.groupby("run_id")
-    }
+    groups = amounts(history).groupby("run_id")
+    return {str(run): {name: group[name].to_numpy(dtype=float) for name in columns} for run, group in groups}
 
 
-def differences_along(
-    matched: Mapping[Quantity, list[Contrast]], opponents: list[tuple[list[Run], list[Run]]]
-) -> pd.DataFrame:
+def differences_along(matched: Mapping[Quantity, list[Contrast]], paths: Paths) -> pd.DataFrame:
     """Mean differences of the test NLL from the reference, at amounts that both runs of all pairs reach.
 
     Args:
-        matched: of Decision. opponents: the runs of both sides of each of its contrasts.
+        matched: of Decision. paths: of the runs.
     Returns:
         place, level, axis (its title), x (in the unit of the axis), n pairs, mean, and the ends ci_low, ci_high of the
         interval for a direction, which holds at each x, at every look at more seeds; nan before the first look.
@@ -130,27 +122,22 @@ def differences_along(
     tables = [pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"]).astype({"x": float, "mean": float})]
     for axis, contrasts in matched.items():
         keys = inference.naming([each.group for each in contrasts])
-        for each, sides in zip(contrasts, opponents, strict=True):
-            design = each.judgement.design
-            pairs = inference.paired_runs(*sides)[0][: design.n_max]
-            found = along_axis([pair for pair in pairs if all(scored(run, design) for run in pair)], design, axis)
+        # After an epoch all pairs have a score, at equal seconds some may have none.
+        for each, at_epochs in zip(contrasts, matched[EPOCHS], strict=True):
+            scored = [pair for pair in at_epochs.pairs if math.isfinite(pair.level - pair.reference)]
+            found = along_axis([[paths[name] for name in pair.runs] for pair in scored], each.judgement.design, axis)
             tables.append(found.assign(place=inference.place(each, keys), level=each.level, axis=axis.axis))
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
-def scored(run: Run, design: Design) -> bool:
-    """Whether a run has a path and has not diverged."""
-    return bool(run.paths) and math.isfinite(run.score(design.metric))
-
-
-def along_axis(pairs: list[tuple[Run, Run]], design: Design, axis: Quantity) -> pd.DataFrame:
+def along_axis(pairs: Sequence[Sequence[Path]], design: Design, axis: Quantity) -> pd.DataFrame:
     """x, n, mean, ci_low and ci_high of differences_along() of one contrast; no rows without a common amount."""
-    first = max((run.paths[axis.key][0] for pair in pairs for run in pair), default=1.0)
-    last = min((run.paths[axis.key][-1] for pair in pairs for run in pair), default=0.0)
+    first = max((path[axis.key][0] for pair in pairs for path in pair), default=1.0)
+    last = min((path[axis.key][-1] for pair in pairs for path in pair), default=0.0)
     if first > last:
         return pd.DataFrame()
     x = np.unique(np.linspace(first, last, POINTS).round(0 if axis is EPOCHS else 9))
-    scores = [[np.interp(x, run.paths[axis.key], run.paths[schema.TEST_NLL.key]) for run in pair] for pair in pairs]
+    scores = [[np.interp(x, path[axis.key], path[schema.TEST_NLL.key]) for path in pair] for pair in pairs]
     both, n = np.array(scores), len(pairs)  # [pairs, 2, points]
     d = both[:, 0] - both[:, 1]
     bound = design.bound(n, design.alpha / 2 / design.comparisons) / math.sqrt(n)

@@ -161,6 +161,8 @@ def with_lists(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with lists of names as one text with commas, missing where empty. They were recorded as JSON, or by
     earlier versions as Python prints a list or a tuple.
     """
-    lists = [key for key in LISTS if key in runs]
-    names = runs[lists].astype("str").apply(lambda texts: texts.str.findall(r"[\w.]+").str.join(","))
-    return runs.assign(**names.mask(names == ""))
+
+    def names(text: object) -> str | None:
+        return ",".join(re.findall(r"[\w.]+", str(text))) or None
+
+    return runs.assign(**{key: runs[key].map(names, na_action="ignore") for key in LISTS if key in runs})

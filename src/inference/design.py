@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -74,15 +74,16 @@ class Design:
                 missing has its default, but no last look. A list may be one text with commas.
             given: fields that are set in their place.
         """
-        fields = {key.removeprefix(PREFIX): value for key, value in settings.items() if key.startswith(PREFIX)}
-        if not fields:
-            fields = {name: settings[key] for name, key in STUDY_KEYS.items() if key in settings}
+        recorded = {each.name: f"{PREFIX}{each.name}" for each in fields(cls)}
+        found = {name: settings[key] for name, key in recorded.items() if key in settings}
+        if not found:
+            found = {name: settings[key] for name, key in STUDY_KEYS.items() if key in settings}
             if not settings.get("study.until"):
-                fields.pop("n_max", None)
-        fields = {"margin": schema.MARGIN, "metric": schema.FINAL_TEST_NLL.key, "n_max": None, **fields, **given}
-        if isinstance(fields.get("covarying"), str):
-            fields["covarying"] = fields["covarying"].split(",")
-        return cls(**fields)
+                found.pop("n_max", None)
+        found = {"margin": schema.MARGIN, "metric": schema.FINAL_TEST_NLL.key, "n_max": None, **found, **given}
+        if isinstance(found.get("covarying"), str):
+            found["covarying"] = found["covarying"].split(",")
+        return cls(**found)
 
     @property
     def params(self) -> dict[str, Any]:

@@ -380,7 +380,7 @@ def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
     ("arguments", "message"),
     [
         (["--store", "sqlite:///no/such.db"], "store must be a file of MLflow. Received: store=sqlite:///no/such.db"),
-        (["--store", "{uri}", "--experiment", "typo"], "Expected one of: Default, vae-mc-samples. Received: typo"),
+        (["--store", "{uri}", "--experiment", "typo"], "one of Default, vae-mc-samples. Received: experiment=typo"),
         (["--store", "{uri}", "--sweep", "typo"], "--sweep must be a sweep with runs"),
         (["--store", "{uri}", "--output", "/dev/null"], "the report cannot be written"),
     ],
