@@ -190,5 +190,5 @@ def test_what_the_runs_do_not_have_is_refused(tmp_path):
     runs, history = store(tmp_path, ks=(1, 5))
     with pytest.raises(ReportError, match=r"must be settings of the runs: .*Received: .*=sampler"):
         decide(runs, history, {"factor": "sampler"})
-    with pytest.raises(ReportError, match="--tune must be .* Received: --tune=learning_rate"):
+    with pytest.raises(ReportError, match=r"--tune must be .* Received: --tune=learning_rate"):
         decide(runs, history, {"tune": "learning_rate"})
