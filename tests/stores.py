@@ -72,16 +72,8 @@ def probe(
     too, in which V_mc is five times as large.
     """
     spread = (1.0, 1.2, 0.8)[seed % 3]
-    values = {
-        "var_data": 90.0 * spread / scale,
-        "var_data_sem": 9.0,
-        "var_mc": 10.0 * spread,
-        "var_mc_sem": 1.0,
-        "square_mean": 25.0,
-        "snr": 1.0,
-        "b_eq": float(b),
-        "noise_scale": 2.0,
-    }
+    values = {"var_data": 90.0 * spread / scale, "var_data_sem": 9.0, "var_mc": 10.0 * spread, "var_mc_sem": 1.0,
+              "square_mean": 25.0, "snr": 1.0, "b_eq": float(b), "noise_scale": 2.0}  # fmt: skip
     points = {
         (schema.probe_key(part, name), epoch): value * (1 + place)
         for place, part in enumerate(schema.PROBE_PARTS)
@@ -225,12 +217,10 @@ class Study(Store):
             self.reconstructions(self.runs[k, 30, 0], k)
 
 
-@functools.cache
-def study_folder() -> TemporaryDirectory:
-    return TemporaryDirectory()
+STUDY_FOLDER = TemporaryDirectory()
 
 
 @functools.cache
 def study() -> Study:
     """The study that read-only tests share."""
-    return Study(Path(study_folder().name))
+    return Study(Path(STUDY_FOLDER.name))

@@ -97,9 +97,9 @@ def together(parts: Iterable[Tables]) -> Tables:
     return Tables(runs, runs[["run_id", *RUN]].merge(pd.concat(histories), on="run_id"))
 
 
-def wide(long: pd.DataFrame, index: str | list[str] = "run_id") -> pd.DataFrame:
-    """Rows of (run_id, key, value) as one row per run, or other index, and one column per key."""
-    return long.pivot(index=index, columns="key", values="value").rename_axis(columns=None)
+def wide(long: pd.DataFrame) -> pd.DataFrame:
+    """Rows of (run_id, key, value) as one row per run and one column per key."""
+    return long.pivot(index="run_id", columns="key", values="value").rename_axis(columns=None)
 
 
 def with_own_data(params: pd.DataFrame) -> pd.DataFrame:

@@ -70,12 +70,10 @@ def test_components_of_vectors_are_sums_over_coordinates():
 
 def test_components_are_those_of_the_analysis_of_variance():
     values = np.random.default_rng(3).normal(size=(B, K))
-    between = K * values.mean(axis=1).var(ddof=1)
-    within = values.var(axis=1, ddof=1).mean()
-    found = variance_components(datum_squares(values), K)
+    between, within = K * values.mean(axis=1).var(ddof=1), values.var(axis=1, ddof=1).mean()
     expected = (between - within) / K, within, values.mean() ** 2 - between / (B * K)
-    np.testing.assert_allclose(found[:3], expected, rtol=1e-12)
-    np.testing.assert_allclose(components_of(values)[:3], expected, rtol=1e-12)
+    for found in (variance_components(datum_squares(values), K), components_of(values)):
+        np.testing.assert_allclose(found[:3], expected, rtol=1e-12)
 
 
 @given(st.permutations(range(B)), st.permutations(range(K)), st.floats(-1e6, 1e6))

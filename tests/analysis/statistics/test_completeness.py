@@ -98,38 +98,26 @@ def test_a_repeated_cell_counts_once_by_its_latest_finished_run(runs):
     }
 
 
-def test_a_repeat_of_another_fingerprint_is_named_so(tmp_path):
-    store = Store(tmp_path)
-    older = store.record(1, 100, 0, tags={schema.FINGERPRINT: "other"})
-    store.record(1, 100, 0)
-    [row] = lost(read(store)).to_dict("records")
-    assert (row["run_id"], row["why"]) == (older, "repeat set aside: finished under another fingerprint")
-
-
-def test_an_older_finished_run_beats_a_later_broken_one(tmp_path):
+def test_an_older_finished_run_beats_a_later_broken_one_and_a_repeat_of_another_fingerprint_is_named_so(tmp_path):
     store = Store(tmp_path)
     finished = store.record(1, 100, 0)
-    store.record(1, 100, 0, schema.DIVERGED)
-    assert read(store).set_index("run_id")[COUNTED].to_dict()[finished]
-    assert counts(read(store), 1, 1, 100) == {"n_seeds": 1, "n_finished": 1, "n_set_aside": 1}
+    broken = store.record(1, 100, 0, schema.DIVERGED, tags={schema.FINGERPRINT: "other"})
+    runs = read(store)
+    assert runs.set_index("run_id")[COUNTED].to_dict() == {finished: True, broken: False}
+    assert lost(runs)["why"].tolist() == ["repeat set aside: diverged under another fingerprint"]
+    assert counts(runs, 1, 1, 100) == {"n_seeds": 1, "n_finished": 1, "n_set_aside": 1}
 
 
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ((1, 30), {"n_seeds": 3, "n_finished": 2, "n_running": 1}),
-        ((5, 30), {"n_seeds": 3, "n_finished": 2, "n_killed": 1}),
-        ((25, 30), {"n_seeds": 3, "n_finished": 1, "n_diverged": 1, "n_failed": 1}),
-        ((1, 100), {"n_seeds": 3, "n_finished": 3, "n_set_aside": 1}),
-        ((5, 100), {"n_seeds": 3, "n_finished": 3, "n_set_aside": 1}),
-        ((25, 100), {"n_seeds": 2, "n_finished": 2, "n_missing": 1}),
-    ],
-)
-def test_every_run_of_a_cell_is_counted(runs, cell, expected):
-    assert counts(runs, 2, *cell) == expected
-
-
-def test_counts_add_up_to_the_runs(runs):
+def test_every_run_of_a_cell_is_counted(runs):
+    expected = {
+        (1, 30): {"n_seeds": 3, "n_finished": 2, "n_running": 1},
+        (5, 30): {"n_seeds": 3, "n_finished": 2, "n_killed": 1},
+        (25, 30): {"n_seeds": 3, "n_finished": 1, "n_diverged": 1, "n_failed": 1},
+        (1, 100): {"n_seeds": 3, "n_finished": 3, "n_set_aside": 1},
+        (5, 100): {"n_seeds": 3, "n_finished": 3, "n_set_aside": 1},
+        (25, 100): {"n_seeds": 2, "n_finished": 2, "n_missing": 1},
+    }
+    assert {cell: counts(runs, 2, *cell) for cell in expected} == expected
     columns = [name for name in count(runs) if name.startswith("n_") and name not in ("n_seeds", "n_missing")]
     assert count(runs)[columns].to_numpy().sum() == len(runs)
     assert lost(runs)["why"].isin([schema.FAILED, schema.KILLED, schema.DIVERGED, schema.RUNNING]).sum() == 4
@@ -145,20 +133,15 @@ def test_a_finished_run_without_a_finite_score_is_listed(tmp_path):
     assert [broken, "finished without a finite test score"] in [row[:3:-1] for row in lost_table(runs).rows]
 
 
-def test_a_cell_that_was_never_started_is_a_row(tmp_path):
-    store = Store(tmp_path)
+def test_the_grid_is_implied_by_each_sweep_not_across_them(tmp_path):
+    store, other = Store(tmp_path / "one"), Store(tmp_path / "two")
     for cell in ((1, 30, 0), (5, 30, 0), (1, 100, 0)):
         store.record(*cell)
     assert missing(read(store)).to_numpy().tolist() == [[1, 5, 100, 0]]
     assert counts(read(store), 1, 5, 100) == {"n_missing": 1}
-
-
-def test_the_grid_is_implied_by_each_sweep_not_across_them(tmp_path):
-    store = Store(tmp_path)
-    first, second = store.parent("first"), store.parent("second")
-    store.record(1, 30, 0, parent=first)
-    store.record(5, 100, 1, parent=second)
-    assert missing(read(store)).empty
+    other.record(1, 30, 0, parent=other.parent("first"))
+    other.record(5, 100, 1, parent=other.parent("second"))
+    assert missing(read(other)).empty
 
 
 def test_sweeps_are_selected_by_id_name_or_tag(tmp_path):

@@ -76,46 +76,6 @@ def test_a_column_that_nobody_recorded_has_no_rows():
     assert t_intervals(table([1.0], cell=0), ["cell"], "other").empty
 
 
-@pytest.mark.parametrize("n", [2, 3, 10, 200])
-def test_the_interval_is_scipys(n):
-    values = np.random.default_rng(n).normal(100.0, 3.0, n)
-    [row] = t_intervals(table(list(values), cell=0), ["cell"], "value").to_dict("records")
-    found = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(found.low), pytest.approx(found.high))
-    assert row["ci_low"] != pytest.approx(stats.ttest_1samp(values, 0.0).confidence_interval(0.9).low)
-
-
-def test_the_mean_is_rliables_and_its_interval_that_of_a_bootstrap():
-    """Where the two overlap: this project has no interquartile mean and no bootstrap any more. Of the few seeds of a
-    cell a bootstrap makes intervals that are too short; of 200 values it agrees.
-    """
-    pytest.importorskip("rliable")
-    from rliable import library, metrics
-
-    n, reps = 200, 20_000
-    values = np.random.default_rng(3).normal(100.0, 3.0, n)
-    [row] = t_intervals(table(list(values), cell=0), ["cell"], "value").to_dict("records")
-    assert row["mean"] == pytest.approx(metrics.aggregate_mean(values[:, None]))
-    before = np.random.get_state()  # rliable draws from NumPy's global generator; its random_state changes nothing
-    np.random.seed(0)
-    try:
-        _, ends = library.get_interval_estimates(
-            {"cell": values[:, None]}, lambda scores: np.array([metrics.aggregate_mean(scores)]), reps=reps
-        )
-    finally:
-        np.random.set_state(before)
-    error = row["sd"] / n**0.5
-    # That of a simulated 2.5 % quantile of a normal mean, 5 times. The bootstrap's sd has divisor n and its law is
-    # normal, which makes its interval shorter; its skewness has an error of sqrt(6 / n), of which a mean keeps 1 / 6 of
-    # (z^2 - 1) / sqrt(n).
-    quantile = 5 * (0.025 * 0.975 / reps) ** 0.5 / stats.norm.pdf(1.96)
-    shorter = stats.t.isf(0.025, n - 1) - stats.norm.isf(0.025) * (1 - 1 / n) ** 0.5
-    skew = 5 * (6 / n) ** 0.5 * (1.96**2 - 1) / 6 / n**0.5
-    low, high = ends["cell"].ravel()
-    assert (low, high) == pytest.approx((row["ci_low"], row["ci_high"]), abs=error * (quantile + shorter + skew))
-    assert quantile + shorter + skew < 1.96 - 1.645  # it could tell an interval of 90 %
-
-
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_the_exact_interval_of_none_is_the_known_one(n):
     low, up = clopper_pearson(0, n)

@@ -44,42 +44,22 @@ def test_parameters_come_back_in_their_types(tables):
     assert not [name for name in param_columns(tables.runs) if "/" in name or name.startswith("tags.")]
 
 
-@pytest.mark.parametrize(
-    ("texts", "values"),
-    [
-        (["1", "None", "25"], [1, pd.NA, 25]),
-        (["True", "False", "None"], [True, False, pd.NA]),
-        (["0.5", "1e-3"], [0.5, 1e-3]),
-        (["1", "post"], ["1", "post"]),
-        (["None", "None"], [pd.NA, pd.NA]),
-    ],
-)
-def test_a_column_has_a_type_only_where_every_value_has_it(texts, values):
-    column = typed(pd.Series(texts))
-    assert [None if pd.isna(v) else v for v in column] == [None if pd.isna(v) else v for v in values]
+def test_a_column_has_a_type_only_where_every_value_has_it():
+    assert typed(pd.Series(["1", "None", "25"])).tolist() == [1, pd.NA, 25]
+    assert typed(pd.Series(["True", "False", "None"])).tolist() == [True, False, pd.NA]
+    assert typed(pd.Series(["0.5", "1e-3"])).tolist() == [0.5, 1e-3]
+    assert typed(pd.Series(["1", "post"])).tolist() == ["1", "post"]
+    assert typed(pd.Series(["None", "None"])).isna().all()
 
 
-@pytest.mark.parametrize(
-    ("cell", "status"),
-    [
-        ((1, 100, 1), schema.FINISHED),
-        ((25, 30, 2), schema.FAILED),
-        ((25, 30, 1), schema.DIVERGED),
-        ((5, 30, 2), schema.KILLED),
-        ((1, 30, 2), schema.RUNNING),
-    ],
-)
-def test_statuses(tables, cell, status):
-    assert run(tables, study().runs[cell])["status"] == status
-
-
-def test_mlflows_finished_proves_nothing_without_the_tag(tmp_path):
+def test_statuses_are_those_of_the_tag_and_mlflows_finished_proves_nothing_without_it(tables, tmp_path):
+    expected = {(1, 100, 1): schema.FINISHED, (25, 30, 2): schema.FAILED, (25, 30, 1): schema.DIVERGED,
+                (5, 30, 2): schema.KILLED, (1, 30, 2): schema.RUNNING}  # fmt: skip
+    assert {cell: run(tables, study().runs[cell])["status"] for cell in expected} == expected
     store = Store(tmp_path)
-    aborted = store.record(1, 100, 0, None, mlflow_status="FINISHED")
-    killed = store.record(1, 100, 1, None, mlflow_status="KILLED")
-    tables = stores.read(store.uri, EXPERIMENT)
-    assert run(tables, aborted)["status"] == UNKNOWN
-    assert run(tables, killed)["status"] == schema.KILLED
+    for seed, status in enumerate(("FINISHED", "KILLED")):
+        store.record(1, 100, seed, None, mlflow_status=status)
+    assert stores.read(store.uri, EXPERIMENT).runs["status"].tolist() == [UNKNOWN, schema.KILLED]
 
 
 def test_nan_and_infinity_are_mapped_back(tables):
@@ -89,22 +69,14 @@ def test_nan_and_infinity_are_mapped_back(tables):
     assert math.isnan(history[3])
 
 
-def test_the_later_record_of_a_step_counts(tables):
+def test_history_has_the_later_record_of_a_step_and_runs_have_the_last_of_each_metric(tables):
     history = tables.history[tables.history["run_id"] == study().runs[5, 100, 0]]
-    assert len(history) == EPOCHS
+    assert history["epoch"].tolist() == [1, 2, 3]
     assert history.set_index("epoch")[LOSS][2] == 77.0
-
-
-def test_the_last_value_of_each_metric_is_in_the_runs_table(tables):
-    one = run(tables, study().runs[5, 100, 1])
-    assert one[NLL] == pytest.approx(final_nll(5, 100, 1))
-    assert one[LOSS] == pytest.approx(final_nll(5, 100, 1) + 20 / EPOCHS)
-
-
-def test_history_has_a_row_per_run_and_epoch_and_no_final_metrics(tables):
-    assert not tables.history.duplicated(["run_id", "epoch"]).any()
     assert len(tables.history) == EPOCHS * len(tables.runs)
     assert not [name for name in tables.history if name.startswith(("final/", "run/"))]
+    one = run(tables, study().runs[5, 100, 1])
+    assert (one[NLL], one[LOSS]) == pytest.approx((final_nll(5, 100, 1), final_nll(5, 100, 1) + 20 / EPOCHS))
 
 
 def test_the_public_client_reads_the_same_tables(tables, monkeypatch):
