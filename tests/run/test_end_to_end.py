@@ -98,7 +98,7 @@ def test_a_grid_is_a_parent_run_with_its_cells_as_children(grid):
 def test_params_are_the_flattened_settings_and_what_the_nll_is(grid):
     place, _ = grid
     params = place.pairs("params", place.runs()[1][0])
-    assert set(params) == {*config.flatten(Config()), schema.NLL_KIND}
+    assert set(params) == {*config.flatten(Config()), schema.NLL_KIND, schema.DATA_DIGEST}
     assert params[schema.NLL_KIND] == "BCE pseudo-NLL"
     assert params["data.train_size"] == "250"
 
