@@ -20,7 +20,7 @@ def build(pixels: int, latent_dim: int, seed: int) -> tuple[keras.Model, keras.M
     if side**2 != pixels or rest:
         raise ValueError(f"expected square images whose side is a multiple of 4, received {pixels} pixels")
 
-    def named(name: str) -> dict[str, object]:
+    def of(name: str) -> dict[str, object]:
         initial = keras.initializers.GlorotUniform(seed=seeds.stream_key(seed, f"init/{name}") % 2**31)
         return {"name": name, "kernel_initializer": initial}
 
@@ -28,13 +28,13 @@ def build(pixels: int, latent_dim: int, seed: int) -> tuple[keras.Model, keras.M
     small = (side // 4, side // 4, CHANNELS[1])
     x = keras.Input((pixels,), name="x")
     h = layers.Reshape((side, side, 1))(x)
-    h = layers.Conv2D(CHANNELS[0], activation="relu", **conv, **named("encoder_0"))(h)
-    h = layers.Conv2D(CHANNELS[1], activation="relu", **conv, **named("encoder_1"))(h)
+    h = layers.Conv2D(CHANNELS[0], activation="relu", **conv, **of("encoder_0"))(h)
+    h = layers.Conv2D(CHANNELS[1], activation="relu", **conv, **of("encoder_1"))(h)
     h = layers.Flatten()(h)
-    heads = [layers.Dense(latent_dim, **named(head))(h) for head in ("q_mean", "q_log_var")]
+    heads = [layers.Dense(latent_dim, **of(head))(h) for head in ("q_mean", "q_log_var")]
     z = keras.Input((latent_dim,), name="z")
-    h = layers.Dense(math.prod(small), activation="relu", **named("decoder_0"))(z)
+    h = layers.Dense(math.prod(small), activation="relu", **of("decoder_0"))(z)
     h = layers.Reshape(small)(h)
-    h = layers.Conv2DTranspose(CHANNELS[0], activation="relu", **conv, **named("decoder_1"))(h)
-    h = layers.Conv2DTranspose(1, **conv, **named("output"))(h)
+    h = layers.Conv2DTranspose(CHANNELS[0], activation="relu", **conv, **of("decoder_1"))(h)
+    h = layers.Conv2DTranspose(1, **conv, **of("output"))(h)
     return keras.Model(x, heads, name="encoder"), keras.Model(z, layers.Reshape((pixels,))(h), name="decoder")
