@@ -52,3 +52,8 @@ def test_the_code_of_a_factory_is_part_of_the_fingerprint_and_other_runs_keep_th
         digests.append(source_digest("versions_model:build"))
         found.append(fingerprint(Config(model=ModelConfig(factory="versions_model:build"))))
     assert len({*digests}) == len({*found, fingerprint(Config())}) - 1 == 2
+
+
+def test_the_file_of_the_projects_own_factory_is_that_of_its_recorded_runs():
+    """Any edit of src/vae/conv.py, a comment too, makes other runs of all that `model=conv` has recorded."""
+    assert source_digest("src.vae.conv:build").startswith("8dad1fe0f08d")
