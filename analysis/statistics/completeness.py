@@ -51,8 +51,7 @@ def select_sweeps(tables: Tables, sweeps: list[str]) -> Tables:
 def mark(tables: Tables) -> pd.DataFrame:
     """The runs with the columns MARKS: setting (1, 2, ...), counted, and epoch_costs().
 
-    Each (setting, K, B, seed) counts once: by the run that stands for it. Repeats are no further seeds; they are set
-    aside.
+    Of each (setting, K, B, seed) one run counts: its inference.representative(). Repeats are set aside.
     """
     runs = with_known_data(tables.runs.drop(columns=MARKS, errors="ignore"))
     differing = varying(runs)
@@ -65,9 +64,8 @@ def mark(tables: Tables) -> pd.DataFrame:
 
 
 def with_known_data(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with the digest that others have of the same data, where they were recorded before there was one.
-
-    Without a digest and a path the data are a built-in set, whose files are verified: those of its name.
+    """The runs with the digests of their data. Runs that are older than digests and have no data.path have the built-in
+    set of their name, whose files are verified.
     """
     if schema.DATA_DIGEST not in runs:
         return runs
@@ -130,8 +128,8 @@ def nll_kind(runs: pd.DataFrame) -> str:
 def missing(runs: pd.DataFrame) -> pd.DataFrame:
     """The cells and seeds that were never started: columns setting, mc_samples, batch_size, seed.
 
-    A sweep implies the product of the K, B and seeds seen in it; the runs of a setting that were started singly
-    count as one sweep. What another sweep of the same setting has run is not missing.
+    A sweep implies the product of its K, B and seeds. The single runs of a setting count as one sweep. What another
+    sweep of the setting has run is not missing.
     """
     sweeps = runs.groupby([SETTING, runs["parent_id"].fillna("")])
     implied = {

@@ -20,7 +20,7 @@ def t_intervals(table: pd.DataFrame, by: list[str], value: str, log: bool = Fals
 
     Args:
         table: one row per seed and group of the columns by.
-        value: the column averaged, in the unit of the result; without it there are no rows.
+        value: the column that is averaged; without it there are no rows.
         log: take the geometric mean, of positive values only. sd stays that of the values themselves.
     Returns:
         One row per group: by, n, mean, sd, ci_low, ci_high. sd and interval are empty where n < 2.

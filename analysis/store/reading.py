@@ -6,7 +6,7 @@ version, is read through MLflow, which takes longer.
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +51,24 @@ def read(place: str, experiment: str) -> Tables:
         expected = f"one with runs that have the parameters {', '.join(RUN)}"
         raise ReportError(refusal("experiment", expected, experiment, "Train first: python -m src.train"))
     return Tables(with_lists(tables.runs), tables.history)
+
+
+def together(parts: Iterable[Tables]) -> Tables:
+    """The runs of several places as those of one. A run that lies in more than one of them is that of the first."""
+    several, known = [*parts], set[str]()
+    if len(several) == 1:
+        return several[0]
+    rows, histories = [], []
+    for part in several:
+        rows.append(part.runs[~part.runs["run_id"].isin(known)])
+        histories.append(part.history[~part.history["run_id"].isin(known)].drop(columns=RUN))
+        known |= {*part.runs["run_id"]}
+    runs = pd.concat(rows, ignore_index=True)
+    # A parameter may have been a number in all runs of one place and a word in another.
+    mixed = runs.columns[runs.dtypes == "object"]
+    runs[mixed] = runs[mixed].astype("str")
+    runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
+    return Tables(runs, runs[["run_id", *RUN]].merge(pd.concat(histories), on="run_id"))
 
 
 def _read_client(place: str, experiment: str) -> Records:

@@ -1,7 +1,6 @@
 """A store's rows as two tidy tables. Nothing is read here."""
 
 import re
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -77,24 +76,6 @@ def tidy(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points: p
     runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
     runs = runs[[*RUN_COLUMNS, *runs.columns.drop(list(RUN_COLUMNS))]]
     return Tables(runs, runs[["run_id", *RUN]].merge(by_epoch, on="run_id"))
-
-
-def together(parts: Iterable[Tables]) -> Tables:
-    """The runs of several places as those of one. A run that lies in more than one of them is that of the first."""
-    several, known = [*parts], set[str]()
-    if len(several) == 1:
-        return several[0]
-    rows, histories = [], []
-    for part in several:
-        rows.append(part.runs[~part.runs["run_id"].isin(known)])
-        histories.append(part.history[~part.history["run_id"].isin(known)].drop(columns=RUN))
-        known |= {*part.runs["run_id"]}
-    runs = pd.concat(rows, ignore_index=True)
-    # A parameter may have been a number in all runs of one place and a word in another.
-    mixed = runs.columns[runs.dtypes == "object"]
-    runs[mixed] = runs[mixed].astype("str")
-    runs = runs.sort_values([*RUN, "start_time", "run_id"], ignore_index=True)
-    return Tables(runs, runs[["run_id", *RUN]].merge(pd.concat(histories), on="run_id"))
 
 
 def wide(long: pd.DataFrame) -> pd.DataFrame:

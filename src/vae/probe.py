@@ -117,14 +117,15 @@ class Probe:
     def quantities(self, part: str, in_metric: bool, found: DatumSquares) -> dict[str, float]:
         """schema.probe_quantities of one part by key: components, their errors, and ratios at the run's K and B."""
         split = components.variance_components(found, self.sets, self.set_size)
-        sem = errors.component_errors(found, self.sets)
+        left_out = errors.without_one(found, self.sets)
+        var_data_sem, var_mc_sem, _ = map(float, errors.jackknife(left_out))
         batch_size, mc_samples = self.config.batch_size, self.config.mc_samples
-        log_sem = errors.log_errors(errors.without_one(found, self.sets), mc_samples / self.set_size)
+        log_sem = errors.log_errors(left_out, mc_samples / self.set_size)
         values = {
             "var_data": split.var_data,
-            "var_data_sem": sem.var_data,
+            "var_data_sem": var_data_sem,
             "var_mc": split.var_mc,
-            "var_mc_sem": sem.var_mc,
+            "var_mc_sem": var_mc_sem,
             "square_mean": split.square_mean,
             "mc_ratio_log_sem": log_sem.mc_ratio,
             "snr_log_sem": log_sem.snr,

@@ -3,8 +3,7 @@
 B is the number of data of a batch or of an analysis, K the draws per datum; in a step a multiple of a set's size.
 
 NumPy in float64. A ratio of estimates is nan where one of them is negative or both are zero, and inf where only the
-denominator is zero. A ratio of estimates is biased: to average over probes or seeds, average the components first and
-divide last.
+denominator is zero. It is biased: to average over probes or seeds, average the components first and divide last.
 """
 
 import math
@@ -24,7 +23,7 @@ class VarianceComponents(NamedTuple):
 
     Attributes:
         var_data: variance over data of the mean over eps. Possibly negative where it is small: average the values as
-            they are and clip for display only, because the mean of clipped values is biased upward.
+            they are, because the mean of clipped values is biased upward.
         var_mc: variance over eps of one observation of one datum, mean over data.
         square_mean: |G|^2, squared norm of the mean over data and eps. Possibly negative.
         set_size: draws in one observation: 1 where draws are independent and the loss is their mean. Of antithetic or

@@ -13,14 +13,6 @@ import numpy as np
 from src.variance.components import Array, DatumSquares, estimates
 
 
-class ComponentErrors(NamedTuple):
-    """Standard errors of the components with the same names."""
-
-    var_data: float
-    var_mc: float
-    square_mean: float
-
-
 class LogErrors(NamedTuple):
     """Standard errors of log(var_mc / var_data) and of the logarithm of the signal-to-noise ratio."""
 
@@ -43,15 +35,11 @@ def without_one(squares: DatumSquares, draws: int) -> Array:
 
 @np.errstate(invalid="ignore", over="ignore")
 def jackknife(left_out: Array) -> Array:
-    """The standard errors of estimates from those without each datum in turn, [..., B] -> [...]."""
-    return np.sqrt((left_out.shape[-1] - 1) * left_out.var(axis=-1))
+    """The standard errors of estimates from those without each datum in turn, [..., B] -> [...].
 
-
-def component_errors(squares: DatumSquares, draws: int) -> ComponentErrors:
-    """Of the components. For var_mc se^2 is unbiased. For var_data and Gaussian data it is too large by a factor of at
-    most (B-1)/(B-2).
+    For var_mc se^2 is unbiased. For var_data and Gaussian data it is too large by a factor of at most (B-1)/(B-2).
     """
-    return ComponentErrors(*map(float, jackknife(without_one(squares, draws))))
+    return np.sqrt((left_out.shape[-1] - 1) * left_out.var(axis=-1))
 
 
 @np.errstate(invalid="ignore", divide="ignore", over="ignore")

@@ -1,7 +1,7 @@
-"""Means and variances of what training records: of any numbers, and of the minibatch losses of an epoch.
+"""Means and variances of any numbers, and of the minibatch losses of an epoch.
 
-NumPy in float64, because E[x^2] - E[x]^2 of float32 losses loses all digits to cancellation. A value that is not finite
-gives nan or inf and no error: a diverged run is a result.
+NumPy in float64: squares of float32 losses lose all digits to cancellation. A value that is not finite gives nan or inf
+and no error, because a diverged run is a result.
 """
 
 import math
@@ -45,9 +45,8 @@ def _steps(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
     steps, counts = np.asarray(values, dtype=np.float64), np.asarray(images, dtype=np.float64)
     if steps.ndim != 1 or steps.shape != counts.shape or steps.size == 0 or not np.all(counts > 0):
         raise ValueError(
-            "values and images must be non-empty vectors of one length, with a positive number of images in each "
-            f"batch. Received: shapes {steps.shape} and {counts.shape}, images={images!r:.80}. "
-            "Pass one epoch's values and the size of each of its batches."
+            "values and images must be vectors of one length, with a positive number of images in each batch. "
+            f"Received: shapes {steps.shape} and {counts.shape}, images={images!r:.80}. Pass those of one epoch."
         )
     return steps, counts
 
@@ -97,11 +96,9 @@ def loss_variance_detrended(losses: ArrayLike, images: ArrayLike) -> float:
 
 
 def judged_steps(steps: int) -> int:
-    """How many of an epoch's T steps `spikes` judges: all but the first W, which have no full window before them.
+    """How many of an epoch's T steps `spikes` judges, the denominator of a rate: those with a full window before them.
 
-        T - W,   W = 101, or in epochs of fewer than 200 steps the odd one of floor(T/2) and floor(T/2) + 1
-
-    It is the denominator of a rate of spikes, and 0 for T < 42, where W would fall below 21.
+    T - W,   W = 101, or for T < 200 the odd one of floor(T/2) and floor(T/2) + 1;   0 for T < 42
     """
     smallest, largest = SPIKE_WINDOWS
     return steps - (min(largest, steps // 2) // 2 * 2 + 1) if steps >= 2 * smallest else 0
@@ -112,9 +109,8 @@ def spikes(losses: ArrayLike, images: ArrayLike) -> float:
 
         #{t > W: sqrt(w_t) (L_t - median_t) > 5 MAD_t},   w_t = n_t / max n
 
-    median_t and MAD_t, the median distance from it, are over the W steps before t; `judged_steps` gives W. The first W
-    steps are not judged. The loss of a smaller batch has a standard deviation that is larger by 1 / sqrt(w_t), so its
-    distance is rescaled.
+    median_t and MAD_t, the median distance from it, are over the W steps before t; see `judged_steps`. The standard
+    deviation of a smaller batch's loss is larger by 1 / sqrt(w_t), so its distance is rescaled.
 
     A count; nan where no step is judged or a loss is not finite. Normal losses at frozen weights have about 0.9 per
     1,000 judged steps at W = 101 and 6 at W = 21. A falling loss widens the MAD.

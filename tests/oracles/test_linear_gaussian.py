@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.variance.components import VarianceComponents, datum_squares, variance_of_mean
-from src.variance.errors import component_errors
-from tests.oracles.components import components_of
+from src.variance.components import VarianceComponents, variance_of_mean
+from tests.oracles.components import component_errors, components_of
 from tests.oracles.linear_gaussian import LinearGaussianVAE, components
 from tests.statistics import Z, agrees
 
@@ -181,7 +180,7 @@ def test_the_analysis_of_variance_recovers_the_components_over_gaussian_data(vae
     root = rng.normal(size=(5, 5))
     data = vae.mu + rng.normal(size=(4000, 5)) @ root.T
     values = losses(vae, data, rng.normal(size=(4000, 8, 2)))
-    found, error = components_of(values), component_errors(datum_squares(values), 8)
+    found, error = components_of(values), component_errors(values)
     truth = vae.gaussian_loss_components(root @ root.T)
     assert abs(found.var_data - truth.var_data) < Z * error.var_data
     assert abs(found.var_mc - truth.var_mc) < Z * error.var_mc

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from src.variance.components import (
-    DatumSquares,
     VarianceComponents,
     ceiling,
     datum_squares,
@@ -20,8 +19,7 @@ from src.variance.components import (
     variance_components,
     variance_of_mean,
 )
-from src.variance.errors import component_errors
-from tests.oracles.components import components_of
+from tests.oracles.components import component_errors, components_of
 from tests.statistics import agrees
 
 B, K, VAR_DATA, VAR_MC, MEAN = 8, 4, 2.0, 5.0, 1.5
@@ -199,11 +197,11 @@ def test_a_diverged_gradient_has_no_components(bad):
     values = np.ones((B, K, 2))
     values[3, 1] = bad
     assert not np.isfinite(components_of(values).var_mc)
-    assert not np.isfinite(component_errors(datum_squares(values), K).var_mc)
+    assert not np.isfinite(component_errors(values).var_mc)
 
 
 def test_layouts_that_cannot_be_split_are_refused():
     with pytest.raises(ValueError, match=r"at least two data and two draws.*Received: data=8, draws=1"):
         components_of(np.ones((8, 1)))
     with pytest.raises(ValueError, match=r"at least three data.*data=2"):
-        component_errors(DatumSquares(np.ones(2), np.ones(2), np.ones(2)), K)
+        component_errors(np.ones((2, K)))
