@@ -39,8 +39,8 @@ def minibatch_step(vae: "VAE", dataset: data.Dataset, config: Config) -> Callabl
 
 def first_rows(dataset: data.Dataset, config: Config, replicates: int) -> tuple[np.ndarray, np.ndarray]:
     """The images of the first step of so many epochs, [R, B], B of N without replacement, and the epochs, [R]."""
-    from src.vae import orders
+    from src.vae import epoch_order
 
     images, size = len(dataset.train), config.batch_size
-    found = (orders.epoch_order(config.seed, epoch, images, size) for epoch in range(replicates))
+    found = (epoch_order.epoch_order(config.seed, epoch, images, size) for epoch in range(replicates))
     return np.stack([order[0] for order in found]), np.arange(replicates, dtype=np.int64)

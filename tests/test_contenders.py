@@ -53,12 +53,12 @@ def trained(digits) -> tuple[equal_weights.Case, np.ndarray]:
     """Weights, order and draws of an epoch of this project, and its records, [T, 4]; the last step has 50 images."""
     from src import seeds
     from src.config.settings import Config
-    from src.vae import draws, orders, training
+    from src.vae import draws, epoch_order, training
     from src.vae.model import VAE
 
     config = Config(mc_samples=3, epochs=1)
     vae = VAE.from_settings(config, 784)
-    order = orders.epoch_order(config.seed, 0, len(digits.train), config.batch_size)
+    order = epoch_order.epoch_order(config.seed, 0, len(digits.train), config.batch_size)
     key = seeds.stream_key(config.seed, "train")
     eps = [draws.normal_draws(key, seeds.counter_of(0, step), 100, 3, 2).numpy() for step in range(len(order))]
     weights = [value.copy() for value in [*vae.encoder.get_weights(), *vae.decoder.get_weights()]]

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -13,19 +14,17 @@ import tensorflow as tf
 from src import schema
 from src.config import Config, refusals
 from src.data import Dataset
+from src.refusal import refusal
+from src.vae.epoch_order import epochs_from, untuned
 from src.vae.factories import networks_of
 from src.vae.model import VAE
-from src.vae.orders import epochs_from, untuned
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer, Inputs, make_trainer
 from src.variance import Cost, VarianceComponents, components, cost, errors
+from src.writing import render
 
 PARTS = schema.PROBE_PARTS[1:]
 MC_SAMPLES = (1, 5, 25)  # the K whose steps are timed
-MEANING = (
-    "K* is the K of least variance x time. Its interval has the errors of the variances and of the times. At equal "
-    "epochs a larger K never has more noise."
-)
 TURN_SECONDS, TURNS = 0.1, 3  # of a timing: the least length of a turn, which takes as many steps, and turns per K
 
 
@@ -101,38 +100,9 @@ class Diagnosis(NamedTuple):
         fixed, per_draw = self.cost.fixed, self.cost.per_draw
         return self.parts["all"].left(mc_samples) * (fixed + per_draw * mc_samples) / (fixed + per_draw)
 
-    def answer(self) -> str:
-        """What to do, in one sentence or two."""
-        best, whole = self.best.integer, self.parts["all"]
-        if math.isnan(whole.ceiling):
-            return "The variance between images cannot be told from 0. Probe more images, or with a trained model."
-        if best is None:
-            return f"Draws took no measurable time: use K={max(self.seconds)}."
-        low, high = self.best_interval
-        interval = f"K* = {self.best.continuous:.2f}"
-        if math.isfinite(high):
-            interval += f", 95 % interval {low:.2f} to {high:.2f}"
-        if best == 1:
-            return (
-                f"Keep K=1 ({interval}): {whole.share[0]:.0%} of the noise of a step is Monte Carlo, so no K divides "
-                f"its variance by more than {whole.ceiling:.2f}. Time is better spent on more images."
-            )
-        return f"Use K={best} ({interval}): its variance x time is {1 - self.price(best):.0%} below that of K=1."
-
     def __str__(self) -> str:
         """Two tables, and the answer."""
-        rows = ["gradient   Monte Carlo share of the variance at K=1   the most that K divides it by"]
-        for name, of_part in self.parts.items():
-            share, sem = of_part.share
-            rows.append(f"{name:<9} {f'{share:.1%} +- {sem:.1%} (SE)':>37} {of_part.ceiling:>29.2f}")
-        rows += ["", "K            seconds per step   variance left: encoder   decoder       all   all x time"]
-        for k, seconds in self.seconds.items():
-            rows.append(f"{k:<10} {seconds:>18.2g} {self._lefts(k):>43}   {self.price(k):>10.2f}")
-        rows.append(f"{'infinity':<10} {'':>18} {self._lefts(math.inf):>43}")
-        return "\n".join([*rows, "", self.answer(), MEANING])
-
-    def _lefts(self, mc_samples: float) -> str:
-        return "".join(f"{self.parts[name].left(mc_samples):>10.3f}" for name in PARTS)
+        return render(Path(__file__).with_name("diagnosis.txt.j2"), diagnosis=self, infinity=math.inf)
 
 
 def diagnose(
@@ -159,18 +129,15 @@ def diagnose(
     """
     config = Config(batch_size=batch_size, optimizer=optimizer, likelihood=likelihood)
     if images.ndim != 2 or not 1 <= batch_size <= len(images):
-        raise ValueError(
-            "images must be [n, pixels], with n of at least batch_size. Received: shape "
-            f"{list(images.shape)}, {batch_size=}. Images of more axes are reshaped: images.reshape(len(images), -1)."
-        )
+        received = f"of shape {list(images.shape)} with {batch_size=}"
+        remedy = "Images of more axes are reshaped: images.reshape(len(images), -1)."
+        raise ValueError(refusal("images", "[n, pixels], with n of at least batch_size", received, remedy))
     if wrong := refusals(config):
         raise ValueError("\n".join(wrong))
     low, high = float(images.min()), float(images.max())
     if images.dtype != np.uint8 and likelihood != "gaussian" and not 0 <= low <= high <= 1:
-        raise ValueError(
-            f"images must be in [0, 1], or bytes. Received: {images.dtype} from {low:g} to {high:g}. "
-            "Divide by the largest value that a pixel can have."
-        )
+        received = f"{images.dtype} from {low:g} to {high:g}"
+        raise ValueError(refusal("images", "in [0, 1], or bytes", received, "Divide by a pixel's largest value."))
     made = networks_of(encoder, decoder, images.shape[1])
     latent_dim = encoder(images[:1].astype(np.float32))[0].shape[-1]
     vae = VAE(pixels=images.shape[1], latent_dim=latent_dim, likelihood=likelihood, factory=made)

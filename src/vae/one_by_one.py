@@ -9,9 +9,9 @@ from typing import Any
 from keras import ops
 
 from src.vae.factories import layers
+from src.vae.gradient_squares import Metric, Size, Squares
 from src.vae.gradients import Estimator, estimate, terms_for, variables_of
 from src.vae.model import VAE, reparameterize
-from src.vae.squares import Metric, Size, Squares
 
 
 class OneByOne:

@@ -15,9 +15,9 @@ import tensorflow as tf
 from keras import ops
 
 from src.vae.factories import layers
+from src.vae.gradient_squares import Metric, Size, Squares
 from src.vae.gradients import Estimator, terms_for
 from src.vae.model import VAE, Posterior, Terms, reparameterize
-from src.vae.squares import Metric, Size, Squares
 
 
 class Forward(NamedTuple):

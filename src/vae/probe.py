@@ -13,11 +13,11 @@ from src.data import Dataset
 from src.vae import outer_products
 from src.vae.draws import SAMPLERS
 from src.vae.factories import layers
+from src.vae.gradient_squares import METRICS, Metric, Size, Squares
 from src.vae.gradients import Estimator
 from src.vae.model import VAE
 from src.vae.one_by_one import OneByOne
 from src.vae.outer_products import OuterProducts
-from src.vae.squares import METRICS, Metric, Size, Squares
 from src.variance import DatumSquares, components, errors
 
 

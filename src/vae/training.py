@@ -4,7 +4,7 @@ With one call per step, overhead takes most of the time of a model of this size.
 one batch per epoch that `fit` gets is the order of the epoch.
 Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
 
-The last batch of an epoch may be smaller. Its row is padded (`src.vae.orders`), with weight 0: loss and gradient of a
+The last batch of an epoch may be smaller. Its row is padded (`src.vae.epoch_order`), with weight 0: loss and gradient of a
 step are means over its images.
 """
 
@@ -21,8 +21,8 @@ from src import schema, seeds
 from src.config import Config
 from src.data import Dataset
 from src.vae import draws, gradients
+from src.vae.epoch_order import PADDING, epochs_from
 from src.vae.model import VAE
-from src.vae.orders import PADDING, epochs_from
 
 # A process makes programs for several K, B and models, which TensorFlow takes for one traced again and again.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())

@@ -6,8 +6,8 @@ import numpy as np
 
 from src import data
 from src.config import Config, DataConfig
+from src.vae.epoch_order import epoch_order
 from src.vae.model import VAE
-from src.vae.orders import epoch_order
 from src.vae.probe import Probe
 from src.vae.training import EpochTrainer
 from tests.conftest import small

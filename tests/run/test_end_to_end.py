@@ -183,7 +183,7 @@ def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
     place, _ = grid
     done = place.train("mc_samples=3", "tracking.experiment=again", environment={"TF_CPP_MIN_LOG_LEVEL": "0"})
     assert done.returncode == 0, done.stderr
-    # TensorFlow says there what it does to the process; this one halves its speed, see src.vae.orders.epochs_from.
+    # TensorFlow says there what it does to the process; this one halves its speed, see src.vae.epoch_order.epochs_from.
     assert "Compiled cluster using XLA" in done.stderr
     assert "M_TRIM_THRESHOLD" not in done.stderr
     runs = [place.runs()[1][0], place.runs()[-1][0]]

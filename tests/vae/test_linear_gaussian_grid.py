@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmarks import linear_gaussian as grid
 from benchmarks.linear_gaussian import IMAGES, POPULATION, STEP, Comparison
 from src import data, schema, seeds
-from src.vae import draws, gradients, orders, training
+from src.vae import draws, epoch_order, gradients, training
 from tests.oracles.synthetic import linear_gaussian_model
 from tests.statistics import Z, agrees
 
@@ -105,7 +105,7 @@ def test_a_replicate_is_the_first_step_of_an_epoch():
     trainer = training.EpochTrainer(vae, dataset, config)
     trainer.compile(optimizer=training.make_optimizer(config))
     trainer.optimizer.build(gradients.variables_of(vae))
-    rows = orders.epoch_order(config.seed, epoch, len(dataset.train), config.batch_size)[0]
+    rows = epoch_order.epoch_order(config.seed, epoch, len(dataset.train), config.batch_size)[0]
     loss, *_, norm = trainer.step(tf.constant(rows), seeds.counter_of(tf.constant(epoch, tf.int64), 0))
     assert values["loss"][epoch, 0] == pytest.approx(float(loss), rel=1e-5)
     assert np.linalg.norm(values["all"][epoch]) == pytest.approx(float(norm), rel=1e-5)

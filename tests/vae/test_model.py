@@ -8,8 +8,8 @@ import tensorflow as tf
 from src import seeds
 from src.config.settings import Config
 from src.vae import bounds, densities, draws
+from src.vae.epoch_order import epoch_order
 from src.vae.model import VAE, Posterior, reparameterize
-from src.vae.orders import epoch_order
 from src.vae.training import make_trainer, train
 from tests.conftest import small
 from tests.vae.models import terms

@@ -8,11 +8,11 @@ from src import schema
 from src.config import Config, ModelConfig, ProbeConfig
 from src.data import Dataset
 from src.vae import outer_products
+from src.vae.gradient_squares import METRICS, Metric
 from src.vae.model import VAE
 from src.vae.one_by_one import OneByOne
 from src.vae.outer_products import OuterProducts
 from src.vae.probe import Probe
-from src.vae.squares import METRICS, Metric
 from tests.oracles.components import components_of
 from tests.vae import own
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from src import seeds
 from src.config.settings import Config
 from src.data.dataset import Dataset
-from src.vae import bounds, draws, orders, training
+from src.vae import bounds, draws, epoch_order, training
 from src.vae.model import VAE
 from tests.conftest import small
 from tests.vae.models import terms
@@ -28,18 +28,18 @@ def weights(vae: VAE) -> np.ndarray:
 
 @pytest.mark.parametrize("batch_size", [30, 65, 100, 250])
 def test_an_epoch_visits_every_image_once_in_an_order_of_its_own(batch_size):
-    order = orders.epoch_order(seed=0, epoch=3, images=250, batch_size=batch_size)
+    order = epoch_order.epoch_order(seed=0, epoch=3, images=250, batch_size=batch_size)
     assert order.shape == (-(-250 // batch_size), batch_size)
-    flat = order[order != orders.PADDING]
+    flat = order[order != epoch_order.PADDING]
     assert sorted(flat.tolist()) == list(range(250))
-    np.testing.assert_array_equal(flat, orders.epoch_order(0, 3, 250, 100).ravel()[:250])
-    assert (flat != orders.epoch_order(0, 4, 250, 250).ravel()).any()
-    assert (flat != orders.epoch_order(1, 3, 250, 250).ravel()).any()
+    np.testing.assert_array_equal(flat, epoch_order.epoch_order(0, 3, 250, 100).ravel()[:250])
+    assert (flat != epoch_order.epoch_order(0, 4, 250, 250).ravel()).any()
+    assert (flat != epoch_order.epoch_order(1, 3, 250, 250).ravel()).any()
 
 
 def test_the_end_of_training_does_not_wait_for_a_tuner_of_pipelines():
     """The tuner's thread sleeps for up to a minute, and an iterator that is given up waits for it."""
-    assert orders.epochs_from(0, Config(), 250).options().autotune.enabled is False
+    assert epoch_order.epochs_from(0, Config(), 250).options().autotune.enabled is False
     assert tf.data.Dataset.range(2).options().autotune.enabled is not False  # what TensorFlow does by default
 
 
