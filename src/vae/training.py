@@ -4,8 +4,8 @@ With one call per step, overhead takes most of the time of a model of this size.
 one batch per epoch that `fit` gets is the order of the epoch.
 Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
 
-The last batch of an epoch may be smaller. Its row is padded (`src.vae.epoch_order`), with weight 0: loss and gradient of a
-step are means over its images.
+The last batch of an epoch may be smaller. Its row is padded with images of weight 0 (`src.vae.epoch_order`). Loss and
+gradient of a step are means over the images of its batch.
 """
 
 import time
