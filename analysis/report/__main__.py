@@ -42,8 +42,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     experiment = "MLflow experiment (default: %(default)s)"
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help=experiment)
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
-    threshold = "test NLL; the time until it is reached is told (default: chosen from the runs)"
-    parser.add_argument("--threshold", type=nats, metavar="NATS", help=threshold)
     for name, text in DESIGN.items():
         parser.add_argument(f"--{name}", type=nats if name == "margin" else str, metavar=name.upper(), help=text)
     parser.add_argument("--covarying", nargs="*", metavar="KEY", help="settings that may vary with the factor")
@@ -63,11 +61,11 @@ def source(options: argparse.Namespace) -> str:
 
 
 def nats(text: str) -> float:
-    """A threshold; anything else than a finite number is an argparse error."""
+    """A margin; anything else than a finite number is an argparse error."""
     with suppress(ValueError):
         if math.isfinite(float(text)):
             return float(text)
-    raise argparse.ArgumentTypeError(f"must be a finite number of nats per image. Received: {text}. For example 150.")
+    raise argparse.ArgumentTypeError(f"must be a finite number of nats per image. Received: {text}. For example 0.25.")
 
 
 def seconds(text: str) -> float:
@@ -84,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     matplotlib.use("Agg")
     folder = options.output / slug(options.name or "-".join(options.sweep) or source(options))
     given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
-    question = Question(options.store, options.experiment, options.sweep, options.threshold, given)
+    question = Question(options.store, options.experiment, options.sweep, given)
     try:
         if options.watch:
             watch(question, folder, options.watch)

@@ -63,7 +63,7 @@ def moving(card: Card) -> dict[str, Any]:
 
 def asked(question: Question) -> list[str]:
     """The options that ask this question again, at a store of one's own."""
-    options = {"experiment": question.experiment, "threshold": question.threshold, **question.design}
+    options = {"experiment": question.experiment, **question.design}
     several = {"sweep": question.sweeps, "covarying": options.pop("covarying", [])}
     given = [[f"--{name}", str(value)] for name, value in options.items() if value is not None]
     given += [[f"--{name}", *values] for name, values in several.items() if values]

@@ -30,7 +30,6 @@ class Question(NamedTuple):
     places: list[str]
     experiment: str
     sweeps: list[str]
-    threshold: float | None = None  # nats/image; None: chosen from the runs
     design: Mapping[str, Any] = MappingProxyType({})  # what is given of the design; the rest is that of the latest run
 
 
@@ -127,7 +126,7 @@ def compute(question: Question, tables: Tables | None = None) -> Findings:
     runs, history = completeness.mark(tables), tables.history
     observed = probe.observations(history, runs)
     decided, cells = decision.decide(runs, history, question.design), curves.results_by_cell(runs)
-    steadiness = stability.stability_by_cell(runs, history, question.threshold)
+    steadiness = stability.stability_by_cell(runs, history)
     points = probe.components_by_point(observed, runs)
     return Findings(question, completeness.varying(runs), decided, runs, history, cells, steadiness, points, observed)
 
@@ -149,10 +148,8 @@ def section(found: Findings) -> Section:
     price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
     steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, data)
     last = probe.last_probe(points)
-    chosen = found.question.threshold is not None
     topics = [
-        Topic("Price", stability.threshold_sentences(found.stability, kind), drawn([price, cost, paths]),
-              [curves.cell_table(found.cells, kind), stability.threshold_table(found.stability, kind, chosen)]),
+        Topic("Price", [], drawn([price, cost, paths]), [curves.cell_table(found.cells, kind)]),
         Topic("Stability", stability.divergence_sentences(found.stability), drawn(steady),
               [stability.stability_table(found.stability, kind)]),
         Topic("Where the noise comes from", probe.noise_sentences(points), drawn(noise),

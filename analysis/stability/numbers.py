@@ -1,8 +1,7 @@
-"""How steadily runs train and how soon they reach a test NLL: per run from its history, then over the seeds of a cell.
+"""How steadily runs train: per run from its history, then over the seeds of a cell.
 
-The path of a run is its test NLL after each epoch; NaN counts as infinite, and that of a run that diverged ends at
-infinity. Over seeds there are medians with the lowest and highest value, as these measures are skewed and few. A run
-that ended short of the threshold is right-censored: an average over the runs that arrived would be too low.
+The path of a run is its test NLL after each epoch. NaN counts as infinite, and the path of a diverged run ends at
+infinity. Seeds are few and these measures are skewed, so a cell has the median and the lowest and highest value.
 """
 
 import math
@@ -29,31 +28,19 @@ OF_RUN = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN, SPIKES, SPIKE_RATE)
 LOSS_SD = Quantity("train/loss_sd_detrended", "nats/image", "sd of minibatch losses around their trend")
 LOSS_SD_MC = Quantity("train/loss_sd_mc", "nats/image", "its Monte Carlo part, what K removes")
 SDS = {LOSS_SD: schema.TRAIN_LOSS_VARIANCE_DETRENDED, LOSS_SD_MC: schema.TRAIN_LOSS_VARIANCE_MC}
-# The path of the test NLL is noisy, and its first value below a threshold comes early; so many in a row come when its
-# mean is there.
-IN_A_ROW = 3
-
-THRESHOLD = Quantity("threshold/test_nll", "nats/image", "threshold of the test NLL")
-TO_EPOCHS = Quantity("threshold/epochs", "", "epochs")
-TO_SECONDS = Quantity("threshold/seconds", "s", "training time")
-TO_EVALUATIONS = Quantity("threshold/decoder_evaluations", "", "decoder evaluations")
-AXES = (TO_EPOCHS, TO_SECONDS, TO_EVALUATIONS)
-REACHED, AT_RISK, CUT_SHORT = "threshold/reached", "threshold/n", "threshold/cut_short"
-
 ENDED, DIVERGED = "ended", "diverged"
-NLL, LOSS, SECONDS = schema.TEST_NLL.key, schema.TRAIN_LOSS.key, schema.TRAIN_SECONDS.key
+NLL, LOSS = schema.TEST_NLL.key, schema.TRAIN_LOSS.key
 FINAL = schema.FINAL_TEST_NLL.key
 
 
-def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: float | None = None) -> pd.DataFrame:
-    """One row per cell of marked runs; threshold: test NLL to reach, nats/image, None for default_thresholds().
+def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell of marked runs.
 
     Returns:
         CELL_OF; of OF_RUN and the active units KEY_n, KEY_median, KEY_lowest, KEY_highest; and the columns of
-        divergence(), seed_sd(), SDS (last epoch, roots of the mean variances), time_to_threshold().
+        divergence(), seed_sd() and SDS (last epoch, roots of the mean variances).
     """
-    thresholds = default_thresholds(runs, history) if threshold is None else dict.fromkeys(runs[SETTING], threshold)
-    measured, usable = per_run(runs, history, thresholds), finished(runs)
+    measured, usable = per_run(runs, history), finished(runs)
     ended = measured[measured[ENDED]]
     result = measured[CELL_OF].drop_duplicates().sort_values(CELL_OF, ignore_index=True)
     for table in (
@@ -62,25 +49,24 @@ def stability_by_cell(runs: pd.DataFrame, history: pd.DataFrame, threshold: floa
         divergence(ended),
         seed_sd(usable),
         *(root_mean(usable, *pair) for pair in SDS.items()),
-        time_to_threshold(measured),
     ):
         result = result.merge(table, "left", CELL_OF)
     return result
 
 
-def per_run(runs: pd.DataFrame, history: pd.DataFrame, thresholds: dict[int, float]) -> pd.DataFrame:
-    """One row per counted run: OF_RUN, ended (finished or diverged), diverged, and reached() for its setting."""
-    epochs = history.reindex(columns=["run_id", EPOCH, NLL, LOSS, schema.TRAIN_SPIKES.key, SECONDS])
+def per_run(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """One row per counted run: OF_RUN, ended (finished or diverged), diverged."""
+    epochs = history.reindex(columns=["run_id", EPOCH, NLL, LOSS, schema.TRAIN_SPIKES.key])
     epochs = epochs[epochs[EPOCH] >= 1].sort_values(EPOCH)
     of_run = dict(list(epochs.groupby("run_id")))
     rows = []
     for run in runs[runs[COUNTED]].to_dict("records"):
-        mine, evaluations = of_run.get(run["run_id"], epochs.head(0)), run[DECODER_EVALUATIONS.key]
+        mine = of_run.get(run["run_id"], epochs.head(0))
         stopped, done = run["status"] == schema.DIVERGED, run["status"] == schema.FINISHED
         row = {key: run[key] for key in ("run_id", SETTING, *RUN)} | path(mine[NLL], stopped)
-        row |= spikes(mine[schema.TRAIN_SPIKES.key], evaluations / run[K] / run[B])
+        row |= spikes(mine[schema.TRAIN_SPIKES.key], run[DECODER_EVALUATIONS.key] / run[K] / run[B])
         row |= {DIVERGED: stopped or (done and ended_worse(mine[LOSS], mine[NLL])), ENDED: stopped or done}
-        rows.append(row | reached(mine, evaluations, stopped, thresholds.get(run[SETTING], math.nan)))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -156,55 +142,3 @@ def root_mean(usable: pd.DataFrame, sd: Quantity, variance: Quantity) -> pd.Data
     """The root of the mean variance over the seeds of each cell."""
     found = intervals.t_intervals(usable, CELL_OF, variance.key)
     return found[CELL_OF].assign(**{sd.key: np.sqrt(found["mean"])})
-
-
-def default_thresholds(runs: pd.DataFrame, history: pd.DataFrame) -> dict[int, float]:
-    """Per setting the worst cell's median over finished seeds, rounded up to 0.01, of the highest test NLL of a run's
-    last IN_A_ROW epochs.
-
-    At least half of every cell's finished runs reach it, so every cell has a median time unless runs of it diverge.
-    It is chosen after seeing the runs. In nats/image; no entry for a setting without a finite median.
-    """
-    epochs = history[history[EPOCH] >= 1].reindex(columns=["run_id", EPOCH, NLL]).sort_values(EPOCH)
-    last = epochs.groupby("run_id")[NLL].agg(
-        lambda nll: np.max(nll.to_numpy(dtype=float)[-IN_A_ROW:]) if len(nll) >= IN_A_ROW else math.nan
-    )
-    medians = finished(runs).merge(last.rename("highest"), on="run_id").groupby(CELL_OF)["highest"].median()
-    worst = medians[np.isfinite(medians)].groupby(SETTING).max()
-    # To 0.01, as it is printed; the small term keeps a value that is already so in binary rounding.
-    return {int(setting): math.ceil(value * 100 - 1e-9) / 100 for setting, value in worst.items()}
-
-
-def reached(epochs: pd.DataFrame, evaluations: float, diverged: bool, threshold: float) -> dict[str, float]:
-    """AXES up to the first of IN_A_ROW epochs whose test NLL is at most the threshold, and whether there was (REACHED).
-
-    Where there were none, the run's whole length, at which it is censored; infinite where it diverged, as it will never
-    arrive. evaluations are those of the decoder in an epoch, N K; threshold is in nats/image, nan for none.
-    """
-    below = (epochs[NLL].astype(float) <= threshold).rolling(IN_A_ROW).sum()
-    hits = np.flatnonzero(below == IN_A_ROW) - (IN_A_ROW - 1)
-    passed = epochs.iloc[: hits[0] + 1 if hits.size else len(epochs)]
-    last = float(passed[EPOCH].max()) if len(passed) else 0.0
-    lengths = [last, float(passed[SECONDS].sum(skipna=False)), last * evaluations]
-    if diverged and not hits.size:
-        lengths = [math.inf] * 3
-    found = {axis.key: length for axis, length in zip(AXES, lengths, strict=True)}
-    return {THRESHOLD.key: threshold, REACHED: float(hits.size > 0), **found}
-
-
-def time_to_threshold(measured: pd.DataFrame) -> pd.DataFrame:
-    """Per cell of per_run() threshold/test_nll, threshold/n (runs with a record, or diverged), threshold/reached,
-    threshold/cut_short (failed, killed or running before, so censored where their record ends), and for each of AXES
-    KEY_median (Kaplan-Meier over all n; inf: not reached by half) and KEY_first, the earliest.
-    """
-    known = measured[measured[THRESHOLD.key].notna() & (measured[TO_EPOCHS.key] > 0)]
-    columns = [*CELL_OF, THRESHOLD.key, AT_RISK, REACHED, CUT_SHORT]
-    columns += [f"{axis.key}_{end}" for axis in AXES for end in ("median", "first")]
-    rows = []
-    for cell, group in known.groupby(CELL_OF):
-        arrived = group[REACHED] > 0
-        row = [*cell, group[THRESHOLD.key].iloc[0], len(group), arrived.sum(), (~arrived & ~group[ENDED]).sum()]
-        for axis in AXES:
-            row += [intervals.kaplan_meier_median(group[axis.key], arrived), group.loc[arrived, axis.key].min()]
-        rows.append(row)
-    return pd.DataFrame(rows, columns=columns)

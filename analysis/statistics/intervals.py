@@ -1,4 +1,4 @@
-"""Means, rates and standard deviations over the runs of a cell with their 95 % intervals, and median times.
+"""Means, rates and standard deviations over the runs of a cell with their 95 % intervals.
 
 Each seed is one training run. Values that are not finite are left out of a mean, and n says how many remain.
 """
@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -50,23 +49,3 @@ def clopper_pearson(count: int, n: int) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = stats.binomtest(int(count), int(n)).proportion_ci(CONFIDENCE, method="exact")
     return float(low), float(high)
-
-
-def kaplan_meier_median(times: ArrayLike, events: ArrayLike) -> float:
-    """The first time t at which the Kaplan-Meier estimate of the share of runs that have not arrived is at most 1/2.
-
-    Args:
-        times: of arrival or, for a run that was not seen to arrive, of its censoring, [n]; inf if it never will.
-        events: whether a run arrived, [n]. At equal times arrivals come before censoring.
-    Returns:
-        In the unit of times; without censoring the lower median. inf where half is not reached, nan without runs or
-        with an unknown time.
-    """
-    ends, arrived = np.asarray(times, dtype=float), np.asarray(events, dtype=bool)
-    if ends.size == 0 or np.isnan(ends).any():
-        return math.nan
-    # scipy takes no infinite times. Censored at the largest number, a run stays under way at every arrival.
-    sample = stats.CensoredData.right_censored(np.minimum(ends, np.finfo(float).max), ~arrived)
-    under_way = stats.ecdf(sample).sf
-    passed = under_way.quantiles[under_way.probabilities <= 0.5 + 1e-12]
-    return float(passed[0]) if passed.size else math.inf

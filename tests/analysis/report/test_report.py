@@ -1,7 +1,6 @@
 """The command itself: what it writes, what it says, what it refuses, and what it never imports."""
 
 import json
-import math
 import re
 import shutil
 import signal
@@ -246,10 +245,6 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "Path of the test NLL from epoch to epoch" in page
     assert "Path of the test BCE pseudo-NLL" in page
     assert "1 of 2 (1.3 % to 99 %)" in page  # K = 25, B = 30: one finished, one diverged
-    assert (
-        "Time to threshold: training until the first of 3 epochs in a row after which the test NLL is at most" in page
-    )
-    assert "one that was cut short (failed, killed or still running) was under way until then" in page
     assert "without compilation, tests and probes" in page
     for run_id in (*study().runs.values(), *study().grayscale.values(), study().repeat, study().failed_first):
         assert run_id in page
@@ -290,27 +285,6 @@ def test_a_report_of_a_sweep_is_named_after_it_and_replaces_its_older_figures(tm
     page = Page(tmp_path / "grid" / "report.html").text
     assert inside in page
     assert outside not in page
-
-
-def test_the_threshold_is_the_users_where_one_is_given(tmp_path):
-    store = one_setting(tmp_path)
-    assert main(["--store", store.uri, "--output", str(tmp_path), "--threshold", "113.5"]) == 0
-    stability = pd.read_csv(tmp_path / EXPERIMENT / "stability.csv").set_index("mc_samples")
-    # From the first epoch on, by final_nll + 10 / epoch: 121.0, 116.0, 114.4 at K = 1, 113.0, 108.0, 106.3 at K = 5.
-    assert stability["threshold/test_nll"].unique().tolist() == [113.5]
-    assert stability["threshold/reached"].to_dict() == {1: 0, 5: 1}
-    assert stability["threshold/epochs_median"].to_dict() == {1: math.inf, 5: 1}
-    page = Page(tmp_path / EXPERIMENT / "report.html").text
-    assert "at most 113.50 nats/image, set on the command line" in page
-    assert "not by half" in page
-    assert "--threshold 113.5" in page
-
-
-@pytest.mark.parametrize("text", ["nan", "inf", "low"])
-def test_a_threshold_that_is_no_number_is_refused(text, capsys):
-    with pytest.raises(SystemExit):
-        main(["--threshold", text])
-    assert f"must be a finite number of nats per image. Received: {text}" in capsys.readouterr().err
 
 
 def test_a_table_of_scores_by_quadrature_says_so_and_has_no_others(tmp_path):

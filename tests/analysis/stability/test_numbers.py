@@ -30,8 +30,8 @@ NLL, INF = schema.FINAL_TEST_NLL.key, math.inf
 MEASURES = (WORST_STEP, STEP_TO_STEP, SHARE_WORSE, DRAWDOWN)
 
 
-def cells(store: Store, threshold: float | None = None) -> pd.DataFrame:
-    return stability_by_cell(*marked(store), threshold).set_index(CELL_OF)
+def cells(store: Store) -> pd.DataFrame:
+    return stability_by_cell(*marked(store)).set_index(CELL_OF)
 
 
 @pytest.mark.parametrize(

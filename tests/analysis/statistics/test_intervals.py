@@ -1,4 +1,4 @@
-"""Means, rates and median times with their intervals, against numbers worked out by hand."""
+"""Means and rates with their intervals, against numbers worked out by hand."""
 
 import math
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.statistics.intervals import clopper_pearson, kaplan_meier_median, t_intervals
+from analysis.statistics.intervals import clopper_pearson, t_intervals
 from src import schema
 
 SEED = schema.SEED.key
@@ -98,38 +98,3 @@ def test_the_exact_interval_covers_every_rate_as_often_as_it_says():
     chances = stats.binom.pmf(np.arange(11), 10, rates)
     assert (chances * ((low <= rates) & (high >= rates))).sum(axis=1).min() >= 0.95
     assert (chances * ((wilson[0] <= rates) & (wilson[1] >= rates))).sum(axis=1).min() < 0.9
-
-
-@pytest.mark.parametrize(
-    ("times", "events", "median"),
-    [
-        ([3, 1, 2], [1, 1, 1], 2),
-        ([1, 2, 3, 4], [1, 1, 1, 1], 2),  # S(2) = 1/2
-        ([7], [1], 7),
-        ([1, 2, 3], [1, 0, 0], INF),  # a third arrived
-        ([2, 10, 10], [1, 0, 0], INF),
-        ([2, 3, 10], [1, 1, 0], 3),
-        # Censored at 1, so of three under way: S(2) = 2/3, S(3) = 1/3.
-        ([1, 2, 3, 4], [0, 1, 1, 1], 3),
-        # The one censored at 2 was under way when the first arrived at 2: S(2) = 3/4, S(5) = 3/8.
-        ([2, 2, 5, 9], [1, 0, 1, 1], 5),
-        ([4, INF, INF], [1, 0, 0], INF),
-        ([4, 5, INF], [1, 1, 0], 5),
-        ([10, 10], [0, 0], INF),
-        ([], [], math.nan),
-        ([1, math.nan], [1, 1], math.nan),
-    ],
-)
-def test_kaplan_meier_medians_by_hand(times, events, median):
-    assert kaplan_meier_median(times, events) == pytest.approx(median, nan_ok=True)
-
-
-def test_kaplan_meier_finds_the_median_through_censoring_where_averages_do_not():
-    rng, n = np.random.default_rng(0), 4000
-    times, ends = rng.exponential(10.0, n), rng.uniform(0.0, 15.0, n)
-    observed, arrived = np.minimum(times, ends), times <= ends
-    truth = 10 * math.log(2)
-    # Greenwood at S = 1/2 is at most sqrt(1/4 / n under way): about 3 % of the median here.
-    assert kaplan_meier_median(observed, arrived) == pytest.approx(truth, rel=0.12)
-    assert np.median(times[arrived]) < 0.7 * truth  # of those that arrived
-    assert np.median(observed) < 0.7 * truth  # as if censoring were arrival
