@@ -18,7 +18,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import probe, style
-from analysis.decision import spaced, told
 from analysis.display import interval
 from analysis.report import Findings, Question, compute
 from analysis.report.writing import told_or_refused
@@ -100,13 +99,9 @@ def row(setting: Setting, studies: str) -> list[str]:
 
 
 def enough(ended: Sequence[Contrast]) -> str:
-    """The smallest K that is proven not worse than the largest; the largest where all others are proven worse by more
-    than the margin.
-    """
-    proven = [each.level for each in ended if inference.proves(each, Verdict.NOT_WORSE)]
-    if not proven and all(inference.proves(each, Verdict.WORSE_BY_MARGIN) for each in ended):
-        proven = [ended[0].reference]
-    return called(proven[0]) if proven else "none shown"
+    """The value of K that is enough."""
+    least = inference.enough(ended)
+    return "none shown" if least is None else called(least)
 
 
 def called(level: float | str) -> str:
@@ -115,7 +110,7 @@ def called(level: float | str) -> str:
 
 def difference(each: Contrast) -> str:
     """The mean difference from the largest, with the interval on which its verdict rests, or why there is none."""
-    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({each.unscored.partition(',')[0] or told(each)})"
+    return f"{called(each.level)} {signed(each.judgement.pairs.mean)} ({each.note or each.judgement.telling})"
 
 
 def at_equal_seconds(timed: Sequence[Contrast]) -> str:
@@ -127,14 +122,14 @@ def at_equal_seconds(timed: Sequence[Contrast]) -> str:
         f"{called(each.level)} {verdict} ({signed(each.judgement.pairs.mean)})"
         for each in timed
         for verdict in (Verdict.BETTER, Verdict.WORSE)
-        if inference.proves(each, verdict)
+        if each.judgement.proves(verdict)
     ]
     return ", ".join(said) or ("undecided" if any(each.pairs for each in timed) else NONE)
 
 
 def price(ended: Sequence[Contrast]) -> str:
     """Seconds of an epoch at every K."""
-    known = inference.epoch_seconds(ended)
+    known = {each.level: each.epoch_seconds[0] for each in ended} | {ended[0].reference: ended[0].epoch_seconds[1]}
     return ", ".join(f"{significant(seconds)} at {level:g}" for level, seconds in known.items())
 
 
@@ -155,7 +150,7 @@ def draw(found: Sequence[Setting]) -> Figure:
     ax.axvline(0, color=style.MUTED, linewidth=1)
     for place, setting in enumerate(found):
         for each, height in zip(setting.ended, np.linspace(-0.18, 0.18, len(setting.ended)), strict=True):
-            y, colour, ends = place + height, colours[str(each.level)], inference.telling(each)
+            y, colour, ends = place + height, colours[str(each.level)], each.judgement.telling
             seeds = [pair.level - pair.reference for pair in each.pairs]
             ax.plot(seeds, [y + BELOW] * len(seeds), "o", color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
             if np.isfinite(ends.low):
@@ -171,7 +166,7 @@ def draw(found: Sequence[Setting]) -> Figure:
     ax.set_xticks([0, *(sign * mark for mark in marks for sign in (-1, 1))])
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
-    ax.set_yticks(range(len(found)), [spaced(each.name) for each in found])
+    ax.set_yticks(range(len(found)), [each.name for each in found])
     ax.grid(visible=False, axis="y")
     figure.legend(loc="outside upper right", ncols=len(levels))
     return figure

@@ -99,8 +99,13 @@ def clock(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
+def size(number: float) -> str:
+    """Bytes as 87 MB or 1.5 GB."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.0f} MB"
+
+
 # What templates may call, as filters and as functions.
-WRITERS = (short, label, plural, aligned, is_known, decimals, whole, signed, significant, percent, clock)
+WRITERS = (short, label, plural, aligned, is_known, decimals, whole, signed, significant, percent, clock, size)
 
 
 @cache
@@ -123,6 +128,6 @@ def environment(folder: Path) -> "jinja2.Environment":
 
 
 def render(template: Path, **values: Any) -> str:
-    """A filled template: NAME.md.j2, NAME.html.j2, or NAME.txt.j2 for a terminal, in ASCII."""
+    """A filled template: NAME.md.j2, NAME.html.j2, or NAME.txt.j2: in ASCII, without a last newline."""
     text = environment(template.parent).get_template(template.name).render(values)
-    return text.translate(ASCII) if template.name.endswith(".txt.j2") else text
+    return text.translate(ASCII).rstrip() if template.name.endswith(".txt.j2") else text

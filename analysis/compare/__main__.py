@@ -14,48 +14,64 @@ to compare, or a wrong value; 3 undecided, and about how many seeds are missing.
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from pathlib import Path
 
 from analysis import store
-from analysis.compare import compare
-from analysis.compare.words import lines, outcome
+from analysis.compare.numbers import Comparison, answer, compare, more_pairs
+from analysis.store import B, K, ReportError
 from src import schema
+from src.inference import Contrast, Verdict, labels, naming
+from src.refusal import Domain, is_number, or_null, positive
+from src.writing import render
 
 # Of these less is better, by an amount in the unit of the margin.
 RECORDED = (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE, *schema.EPOCH_METRICS, schema.VALIDATION_NLL)
 METRICS = [each.key for each in RECORDED if each.unit == "nats/image" and "_sem" not in each.key]
-
-
-def above(least: float, example: float) -> Callable[[str], float]:
-    """The type of an option: a finite number above the least one."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value > least):
-            raise argparse.ArgumentTypeError(f"must be a number above {least:g}. Received: {text}. Use {example:g}.")
-        return value
-
-    return read
+MARGIN = positive("For example 0.25.")
+SLOWER = or_null(Domain("a finite number above 1", lambda ratio: is_number(ratio) and ratio > 1, "For example 1.1."))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m analysis.compare", description=__doc__, formatter_class=style)
-    add, margin, slower = parser.add_argument, above(0, 0.25), above(1, 1.1)
+    add = parser.add_argument
     add("a", metavar="A", help="the reference: a store's URI, or the folder or runs.parquet of a report")
     add("b", metavar="B", help="what is compared with it")
-    add("--margin", type=margin, required=True, metavar="NATS", help="increase that does not matter")
-    add("--slower", type=slower, metavar="RATIO", help="compare times too: ratio that does not matter")
+    add("--margin", type=float, required=True, metavar="NATS", help="increase that does not matter")
+    add("--slower", type=float, metavar="RATIO", help="compare times too: ratio that does not matter")
     add("--metric", default=METRICS[0], choices=METRICS, metavar="KEY", help=f"{', '.join(METRICS)}; else the first")
     add("--experiment", nargs="+", default=[schema.EXPERIMENT], metavar="NAME", help="of both, or of A and of B")
     options = parser.parse_args(arguments)
+    if wrong := [*MARGIN.refusals("--margin", options.margin), *SLOWER.refusals("--slower", options.slower)]:
+        parser.error(" ".join(wrong))
     if len(options.experiment) > 2:
         parser.error(f"--experiment takes one name for both studies, or two. Received: {len(options.experiment)}.")
     return options
+
+
+def text(found: Comparison, slower: float | None) -> str:
+    """The comparison, for a terminal."""
+    keys = list(dict.fromkeys([K, B, *naming([each.group for each in found.quality])]))
+    undecided = found.answered(Verdict.UNDECIDED)
+
+    def name(each: Contrast) -> str:
+        return labels(each.group, keys)
+
+    return render(
+        Path(__file__).with_name("compare.txt.j2"),
+        found=found,
+        slower=slower,
+        name=name,
+        width=max(map(len, map(name, found.quality))),
+        number=float,
+        exp=math.exp,
+        answer=answer,
+        worse=found.answered(Verdict.WORSE_BY_MARGIN),
+        undecided=undecided,
+        undecided_cells=len(set(map(name, undecided))),
+        more=[more_pairs(each) for each in undecided],
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,12 +80,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         studies = store.read(options.a, options.experiment[0]), store.read(options.b, options.experiment[-1])
         found = compare(studies, options.metric, options.margin, options.slower)
-    except store.ReportError as error:
+    except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    code, why = outcome(found)
-    print(*lines(found, options.slower), why, sep="\n")
-    return code
+    print(text(found, options.slower))
+    if found.answered(Verdict.WORSE_BY_MARGIN):
+        return 1
+    return 3 if found.answered(Verdict.UNDECIDED) else 0
 
 
 if __name__ == "__main__":

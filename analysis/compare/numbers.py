@@ -5,7 +5,6 @@ is compared. The number of pairs is taken as fixed beforehand: the intervals are
 """
 
 import math
-from bisect import bisect_left
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,12 +15,14 @@ from analysis.decision.numbers import ENDED, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
 from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
-from src.inference import MACHINE, Contrast, Design, contrasts, judged_by, opponents, t_interval
+from src.inference import MACHINE, Contrast, Design, Verdict, contrasts, fewest, judge, opponents
 
 STUDY, STUDIES = "study", ("A", "B")
 # A ratio of times is a difference of these.
 LOG_SECONDS = "train/log_seconds"
 MOST_PAIRS = 10_000
+# The verdicts that answer whether B is worse by the margin.
+ANSWERS = (Verdict.WORSE_BY_MARGIN, Verdict.NOT_WORSE)
 
 
 class Comparison(NamedTuple):
@@ -37,6 +38,15 @@ class Comparison(NamedTuple):
     speed: list[Contrast]
     alone: tuple[int, ...]
     lost: tuple[int, ...]
+
+    def answered(self, verdict: Verdict) -> list[Contrast]:
+        """The contrasts that answer whether B is worse by the margin in this way."""
+        return [each for each in (*self.quality, *self.speed) if answer(each) == verdict]
+
+
+def answer(each: Contrast) -> Verdict:
+    """The one of its verdicts that answers whether B is worse by the margin."""
+    return next((verdict for verdict in ANSWERS if each.judgement.proves(verdict)), Verdict.UNDECIDED)
 
 
 def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: float | None) -> Comparison:
@@ -61,12 +71,12 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     cells = max(1, len(opponents(of_runs, plan)))
     plan = replace(plan, comparisons=cells if slower is None else 2 * cells)
     quality = [once(each) for each in contrasts([replace(run, machine="") for run in of_runs], plan)]
+    counts = {name: int((ended[STUDY] == name).sum()) for name in STUDIES}
     if not any(each.judgement.pairs.n for each in quality):
-        runs_of = " and ".join(str((ended[STUDY] == name).sum()) for name in STUDIES)
-        known = ["", *({each.obstacle for each in quality} - {""})]
+        known = "; ".join(["", *({each.note for each in quality} - {""})])
         raise ReportError(
             "No run of A has a partner in B. Expected ended runs of one cell, seed and kind of NLL in both. Received "
-            f"{runs_of} runs{'; '.join(known)}. Constant, but not the same: "
+            f"{counts['A']} and {counts['B']} runs{known}. Constant, but not the same: "
             f"{', '.join(changed) or 'nothing'}. Train both over the same K, B, seeds and settings that vary."
         )
     speed = []
@@ -74,7 +84,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
         by_time = replace(plan, metric=LOG_SECONDS, margin=math.log(slower))
         speed = [once(each) for each in contrasts([run for run in of_runs if run.status == schema.FINISHED], by_time)]
     paired = sum(len(each.pairs) for each in quality)
-    alone = tuple(int((ended[STUDY] == name).sum()) - paired for name in STUDIES)
+    alone = tuple(counts[name] - paired for name in STUDIES)
     lost = tuple(int((runs.drop(ended.index)[STUDY] == name).sum()) for name in STUDIES)
     return Comparison(changed, quality, speed, alone, lost)
 
@@ -94,21 +104,17 @@ def differing(runs: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def once(each: Contrast) -> Contrast:
     """The contrast judged at one look at as many pairs as there are, by Student's t."""
-    judged, n = each.judgement, each.judgement.pairs.n
-    if n < 2:
-        return each
-    return judged_by(each, replace(judged.design, n0=n, n_max=n))
+    n = each.judgement.pairs.n
+    return each.judged_by(n0=n, n_max=n) if n > 1 else each
 
 
 def more_pairs(each: Contrast) -> int | None:
     """How many more pairs would decide if mean and sd stay as they are, a plug-in guess; None where none would."""
-    judged, pairs = each.judgement, each.judgement.pairs
+    pairs, design = each.judgement.pairs, each.judgement.design
 
     def decides(n: int) -> bool:
-        at_n = replace(pairs, n=n)
-        interval, directional = (t_interval(at_n, judged.alpha / sides).wider(each.moved) for sides in (1, 2))
-        return interval.high < judged.design.margin or directional.low > judged.design.margin
+        judged = judge(replace(pairs, n=n), replace(design, n0=n, n_max=n), each.moved)
+        return any(map(judged.proves, ANSWERS))
 
-    if each.obstacle or not pairs.sd > 0 or not decides(MOST_PAIRS):
-        return None
-    return bisect_left(range(2, MOST_PAIRS), True, key=decides) + 2 - pairs.n
+    needed = fewest(decides, 2, MOST_PAIRS) if pairs.sd > 0 and not each.obstacle else None
+    return None if needed is None else needed - pairs.n

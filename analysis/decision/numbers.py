@@ -161,6 +161,6 @@ def differences(contrasts: list[Contrast]) -> pd.DataFrame:
             | {"directional_low": judged.directional.low, "directional_high": judged.directional.high}
             | {"moved": each.moved, "provable_margin": judged.provable_margin, "pairs_needed": judged.pairs_needed}
             | dict(zip(("epoch_seconds", "reference_epoch_seconds"), each.epoch_seconds, strict=True))
-            | {"verdicts": "; ".join(judged.verdicts), "note": "; ".join(filter(None, [each.obstacle, each.unpaired]))}
+            | {"verdicts": "; ".join(judged.verdicts), "note": each.note}
         )
     return pd.DataFrame(rows)

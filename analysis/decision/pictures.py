@@ -1,6 +1,7 @@
 """The figure that carries the answer, and the same difference along training: a panel per group, a colour per value."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,19 +10,12 @@ from analysis import style
 from analysis.decision.numbers import Decision
 from analysis.picture import AXIS, HUE, PANEL, POINTS, Picture, X
 from analysis.statistics.amounts import EPOCHS, SECONDS
-from analysis.store import SEED, B, K
+from analysis.store import CELL, SEED
 from src import inference
-from src.inference import Contrast, ends, stated, telling
-from src.writing import label
+from src.inference import Contrast
+from src.writing import label, render
 
-END = (
-    "Difference from {} at the end of training, seed by seed; above 0 is worse. Small points are single seeds, bars "
-    "intervals that hold at every look, the band is the margin."
-)
-ALONG = (
-    "The same difference along training, of the test NLL after an epoch, which takes few draws: at equal amounts of "
-    "training, from the fork on where there is one. Bands are intervals at each amount alone."
-)
+HERE = Path(__file__).parent
 OF_PAIRS = {"n": "pairs", "mean": "difference"}
 OF_SEED = {"seed": "seed", "run": "run", "reference run": "reference run", "command": "repeat by", "with": "with"}
 
@@ -32,69 +26,57 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
     Args:
         commands: by run, what repeats it.
     """
-    if not decision.contrasts:
+    found = decision.contrasts
+    if not found:
         return []
-    first, along = decision.contrasts[0], decision.along
-    margin = first.judgement.design.margin
+    design = found[0].judgement.design
     # Groups may lack values, so that the reference of one is a value of another.
-    reference = " or ".join(dict.fromkeys(called(each, each.reference) for each in decision.contrasts))
+    reference = " or ".join(dict.fromkeys(label(design.factor, each.reference) for each in found))
     # A value has one colour in all figures, so the reference has one too.
-    levels = {level for each in decision.contrasts for level in (each.level, each.reference)}
+    levels = {level for each in found for level in (each.level, each.reference)}
     ordered = sorted(levels, key=lambda level: (isinstance(level, str), level))
-    colours = style.sequential([called(first, level) for level in ordered])
-    compared = {called(each, each.level) for each in decision.contrasts}
-    colours = {label: colour for label, colour in colours.items() if label in compared}
-    along = along.assign(hue=[called(first, level) for level in along["level"]], panel=along["place"].map(spaced))
-    unit = inference.UNITS.get(first.judgement.design.metric, "")
-    y = f"difference from {reference}" + (f" [{unit}]" if unit else "")
+    colours = style.sequential([label(design.factor, level) for level in ordered])
+    colours = {value: colours[value] for value in dict.fromkeys(label(design.factor, each.level) for each in found)}
+    y = f"difference from {reference} [{inference.UNITS.get(design.metric, design.metric)}]"
+    along = decision.along.assign(hue=[label(design.factor, level) for level in decision.along["level"]])
     end = Picture(
-        "difference", "Difference at the end of training", END.format(reference), end_table(decision.contrasts), "", y,
-        colours, POINTS, margin=margin, seeds=seed_table(decision.contrasts, commands),
+        "difference", "Difference at the end of training", render(HERE / "difference.txt.j2", reference=reference),
+        end_table(found), "", y, colours, POINTS, margin=design.margin, seeds=seed_table(found, commands),
         tips={HUE: "value", **OF_PAIRS, "interval": "interval", "verdict": "at the study's margin", **OF_SEED},
     )  # fmt: skip
     path = Picture(
-        "difference_path", "Difference along training", ALONG, along, "", y, colours, switch=AXIS,
-        rows=(EPOCHS.axis, SECONDS.axis), margin=margin, tips={HUE: "value", X: "amount", **OF_PAIRS},
+        "difference_path", "Difference along training", render(HERE / "difference_path.txt.j2"),
+        along.rename(columns={"place": PANEL}), "", y, colours, switch=AXIS, rows=(EPOCHS.axis, SECONDS.axis),
+        margin=design.margin, tips={HUE: "value", X: "amount", **OF_PAIRS},
     )  # fmt: skip
     return [end, path]
-
-
-def called(contrast: Contrast, level: float | str) -> str:
-    """A value of the factor, as legends have it."""
-    return spaced(label(contrast.judgement.design.factor, level))
-
-
-def spaced(name: str) -> str:
-    """A name with its equals signs as figures have them."""
-    return name.replace("=", " = ")
 
 
 def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """A row per contrast: its panel, value, mean difference, the interval that tells, its text, and the verdict."""
     rows = [
-        {PANEL: spaced(panel), HUE: called(each, each.level), X: called(each, each.level), "n": each.judgement.pairs.n}
-        | {"mean": each.judgement.pairs.mean, "ci_low": telling(each).low, "ci_high": telling(each).high}
-        | {"interval": ends(telling(each)), "verdict": ", ".join(stated(each.judgement.verdicts))}
+        {PANEL: panel, HUE: label(judged.design.factor, each.level), "n": judged.pairs.n, "mean": judged.pairs.mean}
+        | {"ci_low": judged.telling.low, "ci_high": judged.telling.high, "interval": str(judged.telling)}
+        | {"verdict": ", ".join(judged.stated)}
         for panel, group in inference.by_group(contrasts).items()
         for each in group
+        for judged in [each.judgement]
     ]
-    return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
-
-
-def own(contrast: Contrast, seed: int) -> str:
-    """What a command needs beside that of its grid to make the run of the value: K, B and the seed."""
-    values = {**contrast.group, contrast.judgement.design.factor: contrast.level, SEED: seed}
-    return " ".join(f"{key}={values[key]}" for key in dict.fromkeys([K, B, contrast.judgement.design.factor, SEED]))
+    table = pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
+    return table.assign(x=table[HUE])
 
 
 def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd.DataFrame:
-    """A row per pair: its panel, value, seed and difference, with both runs and what repeats that of the value."""
-    rows = [
-        [panel, called(each, each.level), str(pair.seed), pair.level - pair.reference, *pair.runs, own(each, pair.seed)]
-        for panel, group in inference.by_group(contrasts).items()
-        for each in group
-        for pair in each.pairs
-        if np.isfinite(pair.level - pair.reference)
-    ]
+    """A row per pair: its panel, value, seed and difference, both runs, and what repeats that of the value."""
+    rows = []
+    for panel, group in inference.by_group(contrasts).items():
+        for each in group:
+            factor = each.judgement.design.factor
+            keys = dict.fromkeys([*CELL, factor, SEED])
+            value = label(factor, each.level)
+            for pair in (pair for pair in each.pairs if np.isfinite(pair.level - pair.reference)):
+                own = {**each.group, factor: each.level, SEED: pair.seed}
+                given = " ".join(f"{key}={own[key]}" for key in keys)
+                rows.append([panel, value, str(pair.seed), pair.level - pair.reference, *pair.runs, given])
     table = pd.DataFrame(rows, columns=[PANEL, HUE, "seed", "mean", "run", "reference run", "with"])
-    return table.assign(x=table[HUE], panel=table[PANEL].map(spaced), command=table["run"].map(commands))
+    return table.assign(x=table[HUE], command=table["run"].map(commands))

@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 
 from analysis.curves import cells_as_text
-from analysis.decision import answers
+from analysis.decision import answer_text
 from analysis.report import Question, compute, draw, read, write
 from analysis.report.completeness import totals
 from analysis.report.writing import add_store, slug
@@ -106,7 +106,7 @@ def report(question: Question, folder: Path) -> None:
     for found, section in zip(findings.by_setting(), shown.sections, strict=True):
         print(f"{section.heading}\n{cells_as_text(found.cells, section.kind)}\n")
     print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
-    print("", *(line for each in answers(findings.decision, findings.runs) for line in each.lines), sep="\n")
+    print("", answer_text(findings.decision, findings.runs), sep="\n")
 
 
 def watch(question: Question, folder: Path, seconds: float) -> None:
@@ -121,8 +121,8 @@ def watch(question: Question, folder: Path, seconds: float) -> None:
                     findings = compute(question, tables)
                     seen, last = state, (findings, draw(findings, findings.by_setting()))
                     write(*last, folder, refresh=True)
-                    told = [line for each in answers(findings.decision, findings.runs) for line in each.lines]
-                    print(f"{folder / 'report.html'}: {totals(findings.runs)}", *told, sep="\n", flush=True)
+                    print(f"{folder / 'report.html'}: {totals(findings.runs)}", flush=True)
+                    print(answer_text(findings.decision, findings.runs), flush=True)
             except ReportError as error:  # a sweep that has just begun has no store, or no run in it
                 if str(error) != said:
                     said = str(error)

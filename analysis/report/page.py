@@ -11,16 +11,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import vl_convert
 from markupsafe import Markup
 from PIL import Image
 
 from analysis import charts, decision
-from analysis.decision import Card
 from analysis.report.sections import Findings, Question, Shown, verdicts
 from analysis.statistics.completeness import nll_kind
 from src import inference, schema
+from src.writing import environment
 
 HERE = Path(__file__).parent
 MOST_BYTES = 350_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
@@ -46,19 +45,13 @@ def words(findings: Findings, shown: Shown) -> dict[str, Any]:
         "chosen": at,
         "cards": told[at] if margins else [],
         "card_heads": CARD_HEADS,
-        "answers": [{"margin": m, "cards": [moving(card) for card in c]} for m, c in zip(margins, told, strict=True)],
+        "moving": [{"margin": m, "cards": [card.moving for card in c]} for m, c in zip(margins, told, strict=True)],
         "scope": decision.scope(found),
         "shown": shown,
         "named": shown.named,
         "command": shlex.join(["python", "-m", "analysis.report", *asked(question)]),
         "tables": verdicts(found),
     }
-
-
-def moving(card: Card) -> dict[str, Any]:
-    """What of a card depends on the margin, in the order of the page."""
-    moves = [text for line in card.lines for text in (line.verdict, line.at_equal_seconds)]
-    return {"enough": card.enough, "remedy": card.remedy, "moves": moves}
 
 
 def asked(question: Question) -> list[str]:
@@ -75,7 +68,7 @@ def page(said: dict[str, Any], refresh: bool = False) -> str:
     own = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # without a snippet: the bundle alone
     hashes = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (vega, own["js"])]
-    template = environment(autoescape=True).get_template("page.html.j2")
+    template = environment(HERE).get_template("page.html.j2")
     return template.render(
         said,
         methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
@@ -115,10 +108,4 @@ def markdown(said: dict[str, Any], template: str = "report.md.j2") -> str:
     def row(cells: Sequence[str]) -> str:
         return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
-    return environment(autoescape=False).get_template(template).render(said, row=row)
-
-
-def environment(autoescape: bool) -> jinja2.Environment:
-    """The templates of this folder."""
-    loader = jinja2.FileSystemLoader(HERE)
-    return jinja2.Environment(loader=loader, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
+    return environment(HERE).get_template(template).render(said, row=row)

@@ -1,8 +1,10 @@
 """What the paired runs of two values of a factor prove: at the end of training, or at equal amounts of it."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -10,9 +12,10 @@ import numpy as np
 
 from src import schema
 from src.inference.design import Design
-from src.inference.pairs import discordance, paired
-from src.inference.runs import Run, choice, of_one_kind, opponents, paired_runs, plain, shared
+from src.inference.pairs import paired
+from src.inference.runs import LeftOut, Run, choice, of_one_kind, opponents, paired_runs, plain, shared
 from src.inference.verdict import Judgement, Verdict, judge
+from src.writing import label, render
 
 
 class Pair(NamedTuple):
@@ -33,10 +36,11 @@ class Contrast(NamedTuple):
         judgement: what the pairs prove.
         tuned: the chosen values of design.tune, of the level and of the reference; None where none is chosen.
         pairs: the runs that are compared.
-        unpaired: why pairs of runs were left out, with their number; empty where none was.
+        left_out: how many pairs of runs are not compared, by reason.
         moved: what a fifth of the draws changes of the mean difference, in its unit; 0 where the score has no draws.
             More draws are taken to change no more than that: the intervals are wider by it.
-        unscored: why the pairs have no difference; empty where they have one.
+        diverged: how many runs of the pairs diverged, of the level and of the reference.
+        unscored: whether runs of a pair have finished, and no pair has the metric.
         epoch_seconds, run_seconds: medians of the last epoch and of a whole run, of the level and of the reference.
     """
 
@@ -46,31 +50,61 @@ class Contrast(NamedTuple):
     judgement: Judgement
     tuned: tuple[Any, Any]
     pairs: tuple[Pair, ...]
-    unpaired: str
+    left_out: Mapping[LeftOut, int]
     moved: float
-    unscored: str
+    diverged: tuple[int, int]
+    unscored: bool
     epoch_seconds: tuple[float, float]
     run_seconds: tuple[float, float]
 
     @property
     def obstacle(self) -> str:
-        """Why more seeds cannot decide; empty where they can."""
+        """Why more seeds cannot decide: diverged, unscored or draws; empty where they can."""
         mean, margin = self.judgement.pairs.mean, self.judgement.design.margin
         # With ever more seeds the intervals shrink to mean +- moved.
         blocked = self.moved >= margin and abs(mean) <= self.moved and mean + self.moved >= margin
-        if self.unscored or not (self.undecided and blocked):
-            return self.unscored
-        return f"a fifth of the draws moves the difference by {self.moved:.2f}: raise evaluation.final_iw_samples"
+        reasons = {"diverged": any(self.diverged), "unscored": self.unscored, "draws": self.undecided and blocked}
+        return next((reason for reason, holds in reasons.items() if holds), "")
+
+    @property
+    def note(self) -> str:
+        """What is in the way of a verdict, and what was left out; empty where nothing is."""
+        return render(Path(__file__).with_name("note.txt.j2"), contrast=self)
+
+    @property
+    def finding(self) -> str:
+        """What is proven, and the note."""
+        return "; ".join(filter(None, [", ".join(self.judgement.stated), self.note]))
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a mean difference."""
+        return not math.isnan(self.judgement.pairs.mean)
 
     @property
     def undecided(self) -> bool:
-        return Verdict.UNDECIDED in self.judgement.verdicts
+        return self.judgement.proves(Verdict.UNDECIDED)
 
     @property
     def open(self) -> bool:
         """Whether further seeds are to be run."""
         last = self.judgement.design.n_max
         return self.undecided and not self.obstacle and (last is None or self.judgement.pairs.n < last)
+
+    @property
+    def names(self) -> list[str]:
+        """The level and the reference, each with the value that was chosen for it where a setting is tuned."""
+        design, levels = self.judgement.design, (self.level, self.reference)
+        chosen = ["" if value is None else f" ({label(str(design.tune), value)})" for value in self.tuned]
+        return [label(design.factor, level) + own for level, own in zip(levels, chosen, strict=True)]
+
+    def judged_by(self, **changes: Any) -> "Contrast":
+        """The same pairs judged by a design with other fields, such as another margin.
+
+        The intervals of a design hold for all margins at once.
+        """
+        design = replace(self.judgement.design, **changes)
+        return self._replace(judgement=judge(self.judgement.pairs, design, self.moved))
 
 
 def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> list[Contrast]:
@@ -87,44 +121,29 @@ def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> l
 
 def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axis: str | None) -> Contrast:
     """One contrast, from the runs of both values of the factor."""
-    pairs, unpaired = paired_runs(level, reference)
+    pairs, left_out = paired_runs(level, reference)
     if axis is None and design.metric == schema.FINAL_TEST_NLL.key:
-        pairs, mixed = of_one_kind(pairs)
-        unpaired = "; ".join(filter(None, [unpaired, mixed]))
+        before, pairs = len(pairs), of_one_kind(pairs)
+        left_out += Counter({LeftOut.SCORE: before - len(pairs)})
     pairs = pairs[: design.n_max]
     scores = [Pair(a.seed, *scored(a, b, design.metric, axis), (a.name, b.name)) for a, b in pairs]
-    a, b = [score.level for score in scores], [score.reference for score in scores]
-    found = paired(a, b)
-    unscored, lost = "", [sum(map(math.isinf, side)) for side in (a, b)]
-    if any(lost):
-        chance = discordance(found.only_a, found.only_b)
-        unscored = f"{lost[0]} and {lost[1]} of the runs diverged, which have no score (exact p = {chance:.2g})"
-    elif any(x.status == y.status == schema.FINISHED for x, y in pairs) and not (found.n or axis):
-        unscored = f"the runs have no {design.metric}"
+    found = paired((score.level, score.reference) for score in scores)
+    finished = any(a.status == b.status == schema.FINISHED for a, b in pairs)
     moved = 0.0 if axis else moved_by_draws(pairs, design)
     return Contrast(
-        shared(level[0], design),
-        plain(level[0].settings[design.factor]),
-        plain(reference[0].settings[design.factor]),
-        judge(found, design, moved),
-        (choice(level, design.tune), choice(reference, design.tune)),
-        tuple(score for score in scores if not math.isnan(score.level + score.reference)),
-        unpaired,
-        moved,
-        unscored,
-        (typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
-        (typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
+        group=shared(level[0], design),
+        level=plain(level[0].settings[design.factor]),
+        reference=plain(reference[0].settings[design.factor]),
+        judgement=judge(found, design, moved),
+        tuned=(choice(level, design.tune), choice(reference, design.tune)),
+        pairs=tuple(score for score in scores if not math.isnan(score.level + score.reference)),
+        left_out=left_out,
+        moved=moved,
+        diverged=(sum(a.diverged for a, _ in pairs), sum(b.diverged for _, b in pairs)),
+        unscored=finished and axis is None and not found.n,
+        epoch_seconds=(typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
+        run_seconds=(typical(level, schema.RUN_SECONDS.key), typical(reference, schema.RUN_SECONDS.key)),
     )
-
-
-def at_margin(found: Contrast, margin: float) -> Contrast:
-    """The same pairs judged at another margin. Intervals hold for all margins at once."""
-    return judged_by(found, replace(found.judgement.design, margin=margin))
-
-
-def judged_by(found: Contrast, design: Design) -> Contrast:
-    """The same pairs judged by another design of the same metric."""
-    return found._replace(judgement=judge(found.judgement.pairs, design, found.moved))
 
 
 def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]:

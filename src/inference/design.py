@@ -9,7 +9,7 @@ from typing import Any
 from src import schema
 from src.inference.calibrate import critical_values
 from src.inference.intervals import t_sequence
-from src.refusal import is_count, is_number, refusal
+from src.refusal import ConfigError, Domain, at_least, is_count, is_number, or_null, positive
 
 # The settings of a study that its design fixes.
 STUDY_KEYS = {
@@ -18,11 +18,19 @@ STUDY_KEYS = {
 }  # fmt: skip
 # Of the parameters of a study's run that record its design.
 PREFIX = "design."
+# What the fields of a design may be; n_max is at least n0.
+DOMAINS = {
+    "margin": positive("Use 0.5 nats/image."),
+    "metric": Domain("a name", lambda name: isinstance(name, str) and name != "", "Use 'final/test_nll'."),
+    "n0": at_least(2, "Use 4."),
+    "alpha": Domain("between 0 and 0.5", lambda alpha: is_number(alpha) and 0 < alpha < 0.5, "Use 0.05."),
+    "comparisons": at_least(1, "Count the pairs of cells that are judged."),
+}
 
 
 @dataclass(frozen=True)
 class Design:
-    """The plan of a study of one metric of which less is better. JSON: dataclasses.asdict(design), Design(**data).
+    """The plan of a study of one metric, of which less is better. JSON: dataclasses.asdict(design), Design(**data).
 
     factor: the setting whose values are compared; covarying: those that may vary with it.
     reference: the value that the others are compared with; max, min: the largest, the smallest of those there are.
@@ -47,22 +55,11 @@ class Design:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "covarying", tuple(self.covarying))  # JSON makes it a list
-        last = self.n_max is None or is_count(self.n_max, self.n0 if is_count(self.n0, 2) else 2)
-        checks = (
-            ("margin", is_number(self.margin) and self.margin > 0, "a positive number", "Use 0.5 nats/image."),
-            ("metric", isinstance(self.metric, str) and self.metric != "", "a name", "Use 'final/test_nll'."),
-            ("n_max", last, "an integer of at least n0, or None", "Use 10, or None for no last look."),
-            ("n0", is_count(self.n0, 2), "an integer of at least 2", "Use 4."),
-            ("alpha", is_number(self.alpha) and 0 < self.alpha < 0.5, "between 0 and 0.5", "Use 0.05."),
-            ("comparisons", is_count(self.comparisons, 1), "a positive integer", "Count the pairs of cells judged."),
-        )
-        wrong = [
-            refusal(key, expected, repr(getattr(self, key)), remedy)
-            for key, right, expected, remedy in checks
-            if not right
-        ]
+        least = self.n0 if is_count(self.n0, 2) else 2
+        domains = DOMAINS | {"n_max": or_null(at_least(least, "Use 10, or null for no last look."))}
+        wrong = [line for key, domain in domains.items() for line in domain.refusals(key, getattr(self, key))]
         if wrong:
-            raise ValueError("\n".join(wrong))
+            raise ConfigError("\n".join(wrong))
 
     @classmethod
     def asked(cls, settings: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({})) -> "Design":
@@ -86,6 +83,11 @@ class Design:
         return cls(**found)
 
     @property
+    def level(self) -> float:
+        """One-sided level of one comparison."""
+        return self.alpha / self.comparisons
+
+    @property
     def params(self) -> dict[str, Any]:
         """The design as parameters of a study's run, from which `asked` makes it again."""
         return {f"{PREFIX}{name}": value for name, value in asdict(self).items()}
@@ -93,8 +95,8 @@ class Design:
     def bound(self, n: int, alpha: float) -> float:
         """Bound of T_n in a look at n pairs, valid at all looks at once; alpha one-sided, of one comparison.
 
-        With n_max the repeated confidence interval's, exact; without, the t-sequence's at a two-sided 2 alpha, of which
-        a side has alpha by symmetry. inf before the first look.
+        With n_max it is the exact bound of the repeated confidence interval. Without, it is that of the t-sequence at a
+        two-sided 2 alpha, of which a side has alpha by symmetry. inf before the first look.
 
         Raises:
             ValueError: more pairs than n_max.

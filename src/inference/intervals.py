@@ -1,18 +1,19 @@
-"""Intervals and tests for the mean paired difference: at an n fixed beforehand, and at any n one likes to look at."""
+"""Intervals for the mean paired difference, and a bound that holds at every number of pairs at once."""
 
 import math
 from typing import NamedTuple
 
-import scipy
-
-from src.inference.pairs import Paired
+from src.writing import decimals
 
 
 class Interval(NamedTuple):
-    """Two ends in the unit of the differences; infinite where nothing is known yet."""
+    """Two ends in the unit of the differences; infinite before anything is known."""
 
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return f"{decimals(self.low)} to {decimals(self.high)}"
 
     def wider(self, by: float) -> "Interval":
         """Both ends further out."""
@@ -25,12 +26,6 @@ def around(mean: float, sd: float, n: int, bound: float) -> Interval:
     if not (math.isfinite(half) and math.isfinite(mean)):
         return Interval(-math.inf, math.inf)
     return Interval(mean - half, mean + half)
-
-
-def t_interval(pairs: Paired, alpha: float) -> Interval:
-    """mean +- t_{n-1, 1-alpha} sd / sqrt(n), for an n fixed beforehand; alpha one-sided, so it covers 1 - 2 alpha."""
-    bound = -float(scipy.special.stdtrit(pairs.n - 1, alpha)) if pairs.n > 1 else math.inf
-    return around(pairs.mean, pairs.sd, pairs.n, bound)
 
 
 def t_sequence(n: int, alpha: float, g: float = 3.0) -> float:

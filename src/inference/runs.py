@@ -5,9 +5,10 @@ value of the factor is compared with the reference, over the seeds that have bot
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
@@ -17,11 +18,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from src import schema
 from src.inference.design import Design
-from src.writing import plural
 
-# Tags with the kind of processor and the number of threads. The draws of a seed are the same bit for bit only where
-# both are equal.
+# Tags with the kind of processor and the number of threads.
 MACHINE = (schema.CPU, schema.THREADS)
+
+
+class LeftOut(StrEnum):
+    """Why two runs of one seed are no pair."""
+
+    MACHINE = "different processors or threads"
+    FORK = "different states at the fork"
+    SCORE = "a score by draws, not by quadrature"
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Run:
     settings: by key, those that are compared; the seed is apart.
     status: one of schema's; empty for a run to come.
     metrics: the last value of each.
-    machine: processor and threads: numbers of a seed are equal bit for bit for one of them only.
+    machine: processor and threads. Numbers of a seed are the same bit for bit only where both are equal.
     paths: by epoch: test/nll, and the axes of `matched`, all [E]; empty where they are not asked for.
     name: of the run, for tables.
     """
@@ -61,9 +68,13 @@ class Run:
 
     def score(self, metric: str) -> float:
         """The metric; inf where the run diverged, nan where it has none."""
-        if self.status == schema.DIVERGED:
+        if self.diverged:
             return math.inf
         return self.metrics.get(metric, math.nan) if self.status == schema.FINISHED else math.nan
+
+    @property
+    def diverged(self) -> bool:
+        return self.status == schema.DIVERGED
 
     @property
     def origin(self) -> tuple[str, float]:
@@ -83,14 +94,6 @@ def shared(run: Run, design: Design) -> dict[str, Any]:
     """What the runs of a group have in common: all settings but the factor, what may vary with it and what is tuned."""
     free = {design.factor, design.tune, *design.covarying}
     return {key: value for key, value in run.settings.items() if key not in free}
-
-
-def grouped(runs: Sequence[Run], design: Design) -> dict[Hashable, list[Run]]:
-    """The runs by what they share."""
-    groups = defaultdict[Hashable, list[Run]](list)
-    for run in runs:
-        groups[tuple(sorted((key, str(value)) for key, value in shared(run, design).items()))].append(run)
-    return groups
 
 
 def naming(groups: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -130,32 +133,35 @@ def choice(runs: Sequence[Run], key: str | None) -> Any:
     return min(means, key=means.__getitem__, default=None)
 
 
-def tuned(runs: Sequence[Run], key: str | None) -> list[Run]:
-    """Of the runs of one level, those with the chosen value of a setting; all where there is nothing to choose."""
-    chosen = choice(runs, key)
-    return [run for run in runs if key is None or chosen is None or run.settings.get(key) == chosen]
-
-
 def opponents(runs: Sequence[Run], design: Design) -> list[tuple[list[Run], list[Run]]]:
-    """The runs of every value of the factor beside those of the reference, group by group, in the order of values."""
+    """The runs of every value of the factor beside those of the reference, group by group, in the order of values.
+
+    Where a setting is tuned, they are the runs with its chosen value, or all while nothing can be chosen.
+    """
+    groups = defaultdict[Hashable, dict[float | str, list[Run]]](lambda: defaultdict(list))
+    for run in runs:
+        group = tuple(sorted((key, str(value)) for key, value in shared(run, design).items()))
+        groups[group][plain(run.settings[design.factor])].append(run)
     found = []
-    for group in grouped(runs, design).values():
-        by_level = defaultdict[float | str, list[Run]](list)
-        for run in group:
-            by_level[plain(run.settings[design.factor])].append(run)
+    for by_level in groups.values():
         levels = sorted(by_level, key=lambda level: (isinstance(level, str), level))
         reference = reference_level(levels, design)
-        chosen = {level: tuned(by_level[level], design.tune) for level in levels}
-        found += [(chosen[level], chosen[reference]) for level in levels if reference not in (None, level)]
+        for level, of_level in by_level.items():
+            if (chosen := choice(of_level, design.tune)) is not None:
+                by_level[level] = [run for run in of_level if run.settings.get(str(design.tune)) == chosen]
+        found += [(by_level[level], by_level[reference]) for level in levels if reference not in (None, level)]
     return found
 
 
-def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tuple[Run, Run]], str]:
-    """The runs of both values of the factor by seed, and why others of one seed are no pairs; without those to come."""
+def paired_runs(level: Sequence[Run], reference: Sequence[Run]) -> tuple[list[tuple[Run, Run]], Counter[LeftOut]]:
+    """The runs of both values of the factor by seed, without runs to come; and how many are no pairs, by reason."""
     others = {run.seed: run for run in reference if run.status}
-    begun = sorted((run for run in level if run.status), key=lambda run: run.seed)
-    both = [(run, others[run.seed]) for run in begun if run.seed in others]
-    return [(a, b) for a, b in both if a.origin == b.origin], apart([(a, b) for a, b in both if a.origin != b.origin])
+    begun = sorted((run for run in level if run.status and run.seed in others), key=lambda run: run.seed)
+    both = [(run, others[run.seed]) for run in begun]
+    left_out = Counter(
+        LeftOut.MACHINE if a.machine != b.machine else LeftOut.FORK for a, b in both if a.origin != b.origin
+    )
+    return [(a, b) for a, b in both if a.origin == b.origin], left_out
 
 
 def comparable(exact: ArrayLike) -> NDArray[np.bool_]:
@@ -170,19 +176,8 @@ def comparable(exact: ArrayLike) -> NDArray[np.bool_]:
     return known | ~known.any()
 
 
-def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[tuple[Run, Run]], str]:
-    """The pairs whose scores are comparable, and how many were left out. A run that diverged has no score."""
+def of_one_kind(pairs: Sequence[tuple[Run, Run]]) -> list[tuple[Run, Run]]:
+    """The pairs whose scores are comparable. A run that diverged has no score."""
     exact = [[schema.FINAL_TEST_NLL_QUADRATURE.key in run.metrics for run in pair] for pair in pairs]
     unscored = np.array([[run.status != schema.FINISHED for run in pair] for pair in pairs], dtype=bool)
-    kept = [pair for pair, fits in zip(pairs, comparable(exact) | unscored, strict=True) if fits.all()]
-    lost = len(pairs) - len(kept)
-    return kept, f"{plural(lost, 'pair')} left out: a score by draws, not by quadrature" if lost else ""
-
-
-def apart(pairs: Sequence[tuple[Run, Run]]) -> str:
-    """Why these runs of one seed are no pairs."""
-    if not pairs:
-        return ""
-    machines = any(a.machine != b.machine for a, b in pairs)
-    reason = "processors or threads" if machines else "states at the fork"
-    return f"{plural(len(pairs), 'pair')} left out: different {reason}"
+    return [pair for pair, fits in zip(pairs, comparable(exact) | unscored, strict=True) if fits.all()]

@@ -1,6 +1,7 @@
 """What the pairs seen so far prove under a design, and how many more would decide."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -25,17 +26,23 @@ class Verdict(StrEnum):
 
 
 DECISIONS = {Verdict.EQUIVALENT, Verdict.BETTER, Verdict.WORSE}
+# Each verdict with the stronger ones that include it.
+IMPLIED_BY = {
+    Verdict.NOT_WORSE: {Verdict.EQUIVALENT, Verdict.BETTER},
+    Verdict.BETTER: {Verdict.BETTER_BY_MARGIN},
+    Verdict.WORSE: {Verdict.WORSE_BY_MARGIN},
+}
 
 
 @dataclass(frozen=True)
 class Judgement:
     """A verdict with what it rests on; dataclasses.asdict makes it data.
 
-    verdicts: all that hold. UNDECIDED where neither equivalence nor a direction does; NOT_WORSE may stand beside it.
-    interval: for equivalence and `not worse`, one-sided level alpha = design.alpha / design.comparisons.
-    directional: for better and worse, one-sided level alpha / 2.
-    provable_margin: the smallest margin at which these pairs show equivalence. Valid though chosen after the data, as
-        the interval holds for all margins at once; inf before the first look.
+    verdicts: all that hold. UNDECIDED where neither equivalence nor a direction holds; NOT_WORSE may stand beside it.
+    interval: for equivalence and `not worse`, one-sided level design.level.
+    directional: for better and worse, one-sided level design.level / 2.
+    provable_margin: the smallest margin at which these pairs show equivalence; inf before the first look. It is valid
+        though chosen after the data, because the interval holds for all margins at once.
     pairs_needed: how many more pairs decide if mean and sd stay as they are, a plug-in guess; 0 once decided, None
         where the last look does not suffice or no sd is known.
     """
@@ -45,22 +52,21 @@ class Judgement:
     directional: Interval
     provable_margin: float
     pairs_needed: int | None
-    alpha: float
     pairs: Paired
     design: Design
 
+    def proves(self, verdict: Verdict) -> bool:
+        return verdict in self.verdicts
 
-def _verdicts(interval: Interval, directional: Interval, margin: float) -> tuple[Verdict, ...]:
-    proven = {
-        Verdict.EQUIVALENT: -margin < interval.low and interval.high < margin,
-        Verdict.NOT_WORSE: interval.high < margin,
-        Verdict.BETTER: directional.high < 0,
-        Verdict.BETTER_BY_MARGIN: directional.high < -margin,
-        Verdict.WORSE: directional.low > 0,
-        Verdict.WORSE_BY_MARGIN: directional.low > margin,
-    }
-    found = tuple(verdict for verdict, holds in proven.items() if holds)
-    return found if DECISIONS.intersection(found) else (*found, Verdict.UNDECIDED)
+    @property
+    def stated(self) -> list[Verdict]:
+        """The verdicts without those that a stronger one includes."""
+        return [each for each in self.verdicts if not IMPLIED_BY.get(each, set()).intersection(self.verdicts)]
+
+    @property
+    def telling(self) -> Interval:
+        """The interval on which the verdict rests: the directional one where a direction is proven."""
+        return self.directional if {Verdict.BETTER, Verdict.WORSE}.intersection(self.verdicts) else self.interval
 
 
 def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
@@ -83,29 +89,10 @@ def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
         ValueError: more pairs than design.n_max.
     Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305; without n_max, intervals.t_sequence.
     """
-
-    def decides(n: int) -> bool:
-        return Verdict.UNDECIDED not in _look(pairs, n, design, bias)[0]
-
     verdicts, interval, directional = _look(pairs, pairs.n, design, bias)
-    last = design.n_max or FAR
-    more = bisect_left(range(pairs.n, last), True, key=decides) if decides(last) else None
+    at = fewest(lambda n: _decides(pairs, n, design, bias), pairs.n, design.n_max or FAR)
     provable = max(-interval.low, interval.high)
-    return Judgement(verdicts, interval, directional, provable, more, _level(design), pairs, design)
-
-
-def _level(design: Design) -> float:
-    """One-sided level of one comparison."""
-    return design.alpha / design.comparisons
-
-
-def _look(pairs: Paired, n: int, design: Design, bias: float) -> tuple[tuple[Verdict, ...], Interval, Interval]:
-    """Verdicts and both intervals of a look at n pairs of this mean and sd."""
-    interval, directional = (
-        around(pairs.mean, pairs.sd, n, design.bound(n, alpha)).wider(bias)
-        for alpha in (_level(design), _level(design) / 2)
-    )
-    return _verdicts(interval, directional, design.margin), interval, directional
+    return Judgement(verdicts, interval, directional, provable, None if at is None else at - pairs.n, pairs, design)
 
 
 def pairs_of_new_study(judged: Judgement, bias: float = 0.0) -> int | None:
@@ -113,9 +100,36 @@ def pairs_of_new_study(judged: Judgement, bias: float = 0.0) -> int | None:
 
     A plug-in guess, as pairs_needed; bias as in judge().
     """
+    design = judged.design
+    return fewest(lambda n: _decides(judged.pairs, n, replace(design, n_max=n), bias), design.n0, LARGEST)
 
-    def decides(n: int) -> bool:
-        return Verdict.UNDECIDED not in _look(judged.pairs, n, replace(judged.design, n_max=n), bias)[0]
 
-    sizes = range(judged.design.n0, LARGEST)
-    return sizes[0] + bisect_left(sizes, True, key=decides) if decides(LARGEST) else None
+def fewest(decides: Callable[[int], bool], least: int, most: int) -> int | None:
+    """The smallest number of pairs from least to most that decides, by bisection; None where most does not."""
+    return least + bisect_left(range(least, most), True, key=decides) if decides(most) else None
+
+
+def _decides(pairs: Paired, n: int, design: Design, bias: float) -> bool:
+    return Verdict.UNDECIDED not in _look(pairs, n, design, bias)[0]
+
+
+def _look(pairs: Paired, n: int, design: Design, bias: float) -> tuple[tuple[Verdict, ...], Interval, Interval]:
+    """Verdicts and both intervals of a look at n pairs of this mean and sd."""
+    interval, directional = (
+        around(pairs.mean, pairs.sd, n, design.bound(n, level)).wider(bias)
+        for level in (design.level, design.level / 2)
+    )
+    return _verdicts(interval, directional, design.margin), interval, directional
+
+
+def _verdicts(interval: Interval, directional: Interval, margin: float) -> tuple[Verdict, ...]:
+    proven = {
+        Verdict.EQUIVALENT: -margin < interval.low and interval.high < margin,
+        Verdict.NOT_WORSE: interval.high < margin,
+        Verdict.BETTER: directional.high < 0,
+        Verdict.BETTER_BY_MARGIN: directional.high < -margin,
+        Verdict.WORSE: directional.low > 0,
+        Verdict.WORSE_BY_MARGIN: directional.low > margin,
+    }
+    found = tuple(verdict for verdict, holds in proven.items() if holds)
+    return found if DECISIONS.intersection(found) else (*found, Verdict.UNDECIDED)

@@ -21,9 +21,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from src import data, recording, schema
+from src import data, inference, recording, schema
 from src.config import Config, ConfigError, StudyConfig, duration, title
-from src.inference import Answer, Contrast, Design, answer, command, table
+from src.inference import Answer, Contrast, Design, answers, command
 from src.recording import Cost, Ledger, Runs, Study, UnfinishedError
 from src.sweep import factories
 from src.sweep.compose import check, composer, expand
@@ -41,7 +41,7 @@ from src.sweep.ledgers import outcome, representative
 from src.sweep.plan import Cell, Outcome, Plan, Planned, make_plan
 from src.sweep.pool import CellLost, TimeLimitExceeded, usable_cores
 from src.sweep.words import describe, summary, varying
-from src.writing import aligned, plural
+from src.writing import plural, render
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +106,15 @@ class StudySweeper(Sweeper):
         if not launched:
             if any(runs.unsent_ledgers()):
                 recording.open_and_catch_up(runs)
-            return conclude(plan, ended, started, answer(found, again))
+            return conclude(plan, ended, started, answers(found, again))
         with self.parent(runs, design) as ledger:
             while launched:
                 ended += self.launch_with_retry(launched, ledger, runs)
                 found = look()
                 if study.until:
-                    log.info("%s", "\n".join(aligned(table(found))))
+                    log.info("%s", render(inference.CONTRASTS, contrasts=found))
                 launched = next_launch(plan, ended, study, started, found)
-            return conclude(plan, ended, started, answer(found, again, plan.workers))
+            return conclude(plan, ended, started, answers(found, again, plan.workers))
 
     def cells(self, arguments: list[str]) -> list[Cell]:
         """The checked cells of the grid, in its order, each once. Raises ConfigError for the grid as a whole."""
@@ -213,12 +213,11 @@ def next_launch(
     return next_wave(plan, [each.cell for each in ended], found, left)
 
 
-def conclude(plan: Plan, ended: list[Outcome], started: float, answers: list[Answer]) -> list[Outcome]:
+def conclude(plan: Plan, ended: list[Outcome], started: float, found: list[Answer]) -> list[Outcome]:
     """Report how a grid went, its answer last. Raises UnfinishedError where some of its cells are not finished."""
-    log.info(
-        "%s",
-        "\n".join([summary(plan, ended, time.time() - started), *(line for each in answers for line in each.lines)]),
-    )
+    log.info("%s", summary(plan, ended, time.time() - started))
+    if found:
+        log.info("%s", render(inference.ANSWER, answers=found))
     unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])
     if unfinished:
         raise UnfinishedError(f"{plural(unfinished, 'cell')} did not finish")

@@ -116,8 +116,8 @@ def test_the_slider_moves_the_verdicts_as_python_gives_them(page, built):
             assert found.locator(".margin output").inner_text() == f"{margins[place]:g}"
             assert found.locator(".enough").all_text_contents() == [card.enough for card in expected]
             assert found.locator(".remedy").all_text_contents() == [card.remedy for card in expected]
-            moves = [text for card in expected for line in card.lines for text in (line.verdict, line.at_equal_seconds)]
-            assert found.locator("td.moves").all_text_contents() == moves
+            moves = [text for card in expected for text in card.moving["moves"]]
+            assert found.locator(".moves").all_text_contents() == moves
             found.evaluate("Promise.all(views.map((each) => each.view.runAsync())).then(() => null)")
             heights[margins[place]] = band_heights(found)
         said = [[card.enough for card in decision.cards(findings.decision, findings.runs, m)] for m in margins]

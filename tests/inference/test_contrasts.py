@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import Design, Run, Verdict, at_margin, contrasts, opponents
+from src.inference import Design, Run, Verdict, contrasts, opponents
+from src.inference.runs import LeftOut
 
 NLL, FIFTH, DIGEST = schema.FINAL_TEST_NLL.key, schema.FINAL_TEST_NLL_FIFTH.key, schema.FORK_DIGEST.key
 DESIGN = Design(0.5, NLL)
@@ -66,18 +67,18 @@ def test_runs_of_two_machines_or_of_two_trunks_are_no_pairs_and_that_is_said():
     runs = cells({1: 0.0, 5: 0.0})
     other = [run(r.seed, r.score(NLL), machine="other, 2", **dict(r.settings)) for r in runs[6:8]]
     (found,) = contrasts(runs[:6] + other + runs[8:], DESIGN)
-    assert (found.judgement.pairs.n, found.unpaired) == (4, "2 pairs left out: different processors or threads")
+    assert (found.judgement.pairs.n, found.left_out) == (4, {LeftOut.MACHINE: 2})
     forked = [run(r.seed, r.score(NLL), metrics={DIGEST: 7.0 + (r.seed == 3) * (n > 5)}, **dict(r.settings))
               for n, r in enumerate(runs)]  # fmt: skip
     (found,) = contrasts(forked, DESIGN)
-    assert (found.judgement.pairs.n, found.unpaired) == (5, "1 pair left out: different states at the fork")
+    assert (found.judgement.pairs.n, found.left_out) == (5, {LeftOut.FORK: 1})
 
 
 def test_a_run_to_come_is_no_pair_that_was_left_out():
     runs = cells({1: 0.0, 5: 0.0})
     runs[5] = run(5, math.nan, machine="", status="", mc_samples=1)
     (found,) = contrasts(runs, DESIGN)
-    assert (found.judgement.pairs.n, found.unpaired) == (5, "")
+    assert (found.judgement.pairs.n, found.left_out) == (5, {})
 
 
 def test_a_diverged_run_stays_in_its_pair_and_no_seed_can_decide_any_more():
@@ -86,7 +87,7 @@ def test_a_diverged_run_stays_in_its_pair_and_no_seed_can_decide_any_more():
     (found,) = contrasts(runs, DESIGN)
     assert found.judgement.pairs.n == 6
     assert found.judgement.pairs.only_a == 1
-    assert found.obstacle == "1 and 0 of the runs diverged, which have no score (exact p = 1)"
+    assert (found.obstacle, found.diverged) == ("diverged", (1, 0))
     assert (found.undecided, found.open, found.judgement.pairs_needed) == (True, False, None)
 
 
@@ -128,7 +129,7 @@ def test_more_seeds_cannot_decide_where_the_draws_may_undo_every_verdict(mean, m
     """Of two seeds, before the first verdict is due. The margin is 0.5."""
     (found,) = contrasts([run for run in moved({1: mean, 5: 0.0}, moves) if run.seed < 2], DESIGN)
     assert found.undecided
-    assert ("raise evaluation.final_iw_samples" in found.obstacle) is blocked
+    assert (found.obstacle == "draws") is blocked
     assert found.open is not blocked
 
 
@@ -141,12 +142,12 @@ def test_scores_by_quadrature_and_by_draws_are_no_pair():
     runs[2] = run(2, runs[2].score(NLL) + 2.5, metrics={FIFTH: runs[2].score(NLL) + 2.6}, **dict(runs[2].settings))
     (found,) = contrasts(runs, DESIGN)
     assert (found.judgement.pairs.n, found.moved) == (5, 0.0)
-    assert found.unpaired == "1 pair left out: a score by draws, not by quadrature"
+    assert found.left_out == {LeftOut.SCORE: 1}
     assert abs(found.judgement.pairs.mean) < 0.1
     runs[8] = run(2, runs[8].score(NLL) + 2.5, metrics={FIFTH: runs[8].score(NLL)}, **dict(runs[8].settings))
     assert contrasts(runs, DESIGN)[0].judgement.pairs.n == 5  # both are by draws, which the other pairs are not
     runs[3] = run(3, math.nan, status=schema.DIVERGED, **dict(runs[3].settings))
-    assert "1 and 0 of the runs diverged" in contrasts(runs, DESIGN)[0].obstacle
+    assert contrasts(runs, DESIGN)[0].diverged == (1, 0)
 
 
 def test_at_another_margin_the_pairs_are_judged_as_if_it_had_been_chosen():
@@ -156,16 +157,16 @@ def test_at_another_margin_the_pairs_are_judged_as_if_it_had_been_chosen():
     (found,) = contrasts(runs, DESIGN)
     for margin in (0.04, 0.26, 0.31, 2.0):
         (chosen,) = contrasts(runs, replace(DESIGN, margin=margin))
-        assert at_margin(found, margin) == chosen
-        assert at_margin(at_margin(found, 0.01), margin) == chosen
-    assert at_margin(found, 0.31).undecided is False
-    assert Verdict.EQUIVALENT in at_margin(found, 2.0).judgement.verdicts
-    assert Verdict.EQUIVALENT not in at_margin(found, 0.26).judgement.verdicts
+        assert found.judged_by(margin=margin) == chosen
+        assert found.judged_by(margin=0.01).judged_by(margin=margin) == chosen
+    assert found.judged_by(margin=0.31).undecided is False
+    assert Verdict.EQUIVALENT in found.judged_by(margin=2.0).judgement.verdicts
+    assert Verdict.EQUIVALENT not in found.judged_by(margin=0.26).judgement.verdicts
 
 
 def test_a_metric_that_no_run_has_stands_in_the_way_instead_of_more_seeds():
     (found,) = contrasts(cells({1: 0.0, 5: 0.0}), Design(0.5, "final/no_such"))
-    assert (found.obstacle, found.open) == ("the runs have no final/no_such", False)
+    assert (found.obstacle, found.open) == ("unscored", False)
     planned = [run(seed, 0.0, status="", mc_samples=k) for k in (1, 5) for seed in range(6)]
     (found,) = contrasts(planned, Design(0.5, "final/no_such"))
     assert (found.obstacle, found.open) == ("", True)

@@ -7,19 +7,12 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 
 from src.inference import Design, critical_values, t_sequence
+from src.refusal import ConfigError
 
 WRONG = [
-    ({"margin": 0.0}, r"margin must be a positive number. Received: margin=0.0. Use 0.5 nats/image"),
-    ({"margin": math.nan}, r"margin must be a positive number. Received: margin=nan"),
-    ({"margin": "0.5"}, r"Received: margin='0.5'"),
-    ({"metric": ""}, r"metric must be a name. Received: metric=''. Use 'final/test_nll'"),
-    ({"n_max": 3}, r"n_max must be an integer of at least n0, or None. Received: n_max=3. Use 10, or None"),
-    ({"n_max": 10.0}, r"Received: n_max=10.0"),
-    ({"n0": 1}, r"n0 must be an integer of at least 2. Received: n0=1. Use 4"),
-    ({"n0": True}, r"Received: n0=True"),
-    ({"alpha": 0.5}, r"alpha must be between 0 and 0.5. Received: alpha=0.5. Use 0.05"),
-    ({"comparisons": 0}, r"comparisons must be a positive integer. Received: comparisons=0. Count the pairs"),
-]
+    {"margin": 0.0}, {"margin": math.nan}, {"margin": "0.5"}, {"metric": ""}, {"n_max": 3}, {"n_max": 10.0},
+    {"n0": 1}, {"n0": True}, {"alpha": 0.5}, {"comparisons": 0},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("design", [Design(0.5, "final/test_nll"), Design(1, "m", None, 3, 0.1, 6, 543.4)])
@@ -29,9 +22,10 @@ def test_a_design_goes_through_json(design):
         design.n_max = 20
 
 
-@pytest.mark.parametrize(("change", "message"), WRONG)
-def test_a_wrong_design_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("change", WRONG)
+def test_a_wrong_design_is_refused(change):
+    ((key, value),) = change.items()
+    with pytest.raises(ConfigError, match=f"{key} must be .* Received: {key}={value}"):
         Design(**{"margin": 0.5, "metric": "final/test_nll", **change})
 
 

@@ -1,11 +1,12 @@
-"""Fixed and anytime-valid intervals: coverage by simulation, identities, and rules that fail."""
+"""Intervals at one look and at any: coverage by simulation, identities, and rules that fail."""
 
 import math
 
 import numpy as np
 import pytest
 
-from src.inference import Paired, t_interval, t_sequence
+from src.inference import Design, Paired, judge, t_sequence
+from src.inference.intervals import around
 from tests.inference import studies
 from tests.inference.studies import agrees, at_most
 
@@ -38,11 +39,12 @@ def test_the_t_sequence_covers_at_every_n_and_a_fixed_interval_does_not():
     assert at_most((above & below).mean(), 0.001)  # all that a side can have beyond its half
 
 
-def test_the_fixed_interval_covers_and_one_of_z_does_not():
+def test_the_interval_of_one_look_covers_and_one_of_z_does_not():
     d = studies.normal(np.random.default_rng(3), n=5)
+    design = Design(1.0, "m", n_max=5, n0=5, alpha=0.025)
     pairs = [Paired(5, *moments) for moments in zip(d.mean(axis=1), d.std(axis=1, ddof=1), strict=True)]
-    ends = np.array([t_interval(pair, 0.025) for pair in pairs[:4000]])
+    ends = np.array([judge(pair, design).interval for pair in pairs[:4000]])
     assert agrees(((ends > 0).all(axis=1) | (ends < 0).all(axis=1)).mean(), 0.05, 4000)
     narrow = ends.mean(axis=1, keepdims=True) + (ends - ends.mean(axis=1, keepdims=True)) * 1.96 / 2.776
     assert not agrees(((narrow > 0).all(axis=1) | (narrow < 0).all(axis=1)).mean(), 0.05, 4000)
-    assert t_interval(Paired(1, 0.3, math.nan), 0.025) == (-math.inf, math.inf)
+    assert around(0.3, math.nan, 1, math.inf) == (-math.inf, math.inf)

@@ -13,7 +13,6 @@ from scipy import stats
 from src import schema
 from src.config import Config, ConfigError, DataConfig, StudyConfig, identifying
 from src.inference import Design, Verdict, contrasts, critical_values
-from src.inference.words import versus
 from src.recording.cost import CALIBRATED, Cost
 from src.sweep.decision import as_run, design_of, needed, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
@@ -127,7 +126,7 @@ def test_a_setting_is_tuned_in_the_first_seed_and_later_seeds_have_the_chosen_va
     assert {(cell.config.mc_samples, cell.config.learning_rate) for cell in waves[1]} == set(best.items())
     assert found.tuned == (1e-3, 1e-4)
     assert (found.judgement.pairs.n, found.undecided) == (4, False)
-    assert versus(found) == "K=1 (learning_rate=0.001) - K=5 (learning_rate=0.0001)"
+    assert found.names == ["K=1 (learning_rate=0.001)", "K=5 (learning_rate=0.0001)"]
 
 
 def test_where_the_first_seed_has_no_score_the_next_one_is_tuned():

@@ -249,7 +249,7 @@ def test_long_lists_are_cut_and_counted():
     done = grid((1,), tuple(range(11)))
     lines = said(plan_of(done, {cell.fingerprint: run_of(cell) for cell in done}))
     assert lines[0] == "11 cells: 0 to run, 11 skipped (finished before)"
-    assert lines[8:] == ["skipped  seed=7   run abcdef01", "... and 3 more"]
+    assert lines[8:] == ["skipped   seed=7   run abcdef01", "... and 3 more"]
 
 
 def test_want_of_memory_is_said_with_its_remedy():

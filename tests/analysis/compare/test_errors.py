@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.compare.numbers import STUDIES, STUDY, once
-from analysis.compare.words import verdict
+from analysis.compare.numbers import STUDIES, STUDY, answer, once
 from src import schema
 from src.inference import Design, Run, Verdict, contrasts
 from tests.statistics import Z
@@ -23,7 +22,7 @@ def verdicts(rng, shift, plan=PLAN):
         for seed, value in enumerate(rng.normal(size=PAIRS))
         for name, value in zip(STUDIES, (10 * seed, 10 * seed + shift + value), strict=True)
     ]
-    return [verdict(once(each)) for each in contrasts(runs, plan)]
+    return [answer(once(each)) for each in contrasts(runs, plan)]
 
 
 def rates(shift, plan=PLAN):

@@ -61,18 +61,18 @@ def test_the_difference_at_the_end_is_that_of_pairs_with_the_interval_that_tells
     table = shown["difference"].table.set_index("hue")
     for k, level in ((1, ALPHA / 2), (5, ALPHA)):  # of K = 1 a direction is proven, of K = 5 equivalence
         d = np.array([final(k, seed) - final(25, seed) for seed in range(SEEDS)])
-        row = table.loc[f"K = {k}"]
+        row = table.loc[f"K={k}"]
         assert list(row[["mean", "ci_low", "ci_high"]]) == pytest.approx(ends(d, level))
         assert row["n"] == SEEDS
     assert table["verdict"].tolist() == ["worse by more than the margin", "equivalent"]
-    assert list(table.index) == ["K = 1", "K = 5"]
+    assert list(table.index) == ["K=1", "K=5"]
 
 
 def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, runs):
     seeds, ids = shown["difference"].seeds, runs[0].set_index(["mc_samples", "seed"])["run_id"]
     assert len(seeds) == 2 * SEEDS
     for row in seeds.to_dict("records"):
-        k, seed = int(row["hue"].removeprefix("K = ")), int(row["seed"])
+        k, seed = int(row["hue"].removeprefix("K=")), int(row["seed"])
         assert row["mean"] == pytest.approx(final(k, seed) - final(25, seed))
         assert (row["run"], row["reference run"]) == (ids[k, seed], ids[25, seed])
         assert row["command"] == f"python repeat {ids[k, seed]}"
@@ -80,11 +80,11 @@ def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, run
 
 
 def test_both_pictures_have_the_margin_the_reference_and_the_colours_of_k(shown):
-    everywhere = style.sequential([1, 5, 25], "K = ")
+    everywhere = style.sequential([1, 5, 25], "K=")
     for picture in shown.values():
-        assert (picture.margin, picture.y) == (MARGIN, "difference from K = 25 [nats/image]")
-        assert picture.panels == ["B = 100"]
-        assert picture.colours == {f"K = {k}": everywhere[f"K = {k}"] for k in (1, 5)}
+        assert (picture.margin, picture.y) == (MARGIN, "difference from K=25 [nats/image]")
+        assert picture.panels == ["B=100"]
+        assert picture.colours == {f"K={k}": everywhere[f"K={k}"] for k in (1, 5)}
 
 
 def test_along_training_the_last_point_is_the_matched_contrast(shown, decision):
@@ -95,7 +95,7 @@ def test_along_training_the_last_point_is_the_matched_contrast(shown, decision):
     for axis, matched in decision.matched.items():
         for each in matched:
             rows = path_of.chosen(axis.axis)
-            rows = rows[rows["hue"] == f"K = {each.level}"].sort_values("x")
+            rows = rows[rows["hue"] == f"K={each.level}"].sort_values("x")
             if not each.judgement.pairs.n:  # no amount that both reach
                 assert rows.empty
                 continue
@@ -114,13 +114,13 @@ def test_along_training_every_point_is_interpolated_seed_by_seed(shown, k):
 
     for axis, knots in (("epochs", [1.0, 2.0, 3.0]), ("training time [s]", [1.0, 3.0, 4.0])):
         rows = shown["difference_path"].chosen(axis)
-        rows = rows[rows["hue"] == f"K = {k}"].sort_values("x")
+        rows = rows[rows["hue"] == f"K={k}"].sort_values("x")
         assert (rows["x"].min(), rows["x"].max()) == (knots[0], knots[-1])
         assert not rows["x"].duplicated().any()
         expected = np.array([ends(d, ALPHA / 2) for d in differences(knots, rows["x"].to_numpy()).T])
         np.testing.assert_allclose(rows[["mean", "ci_low", "ci_high"]], expected)
         assert rows["n"].unique().tolist() == [SEEDS]
-    assert list(shown["difference_path"].chosen("epochs", "B = 100").query(f"hue == 'K = {k}'")["x"]) == [1, 2, 3]
+    assert list(shown["difference_path"].chosen("epochs", "B=100").query(f"hue == 'K={k}'")["x"]) == [1, 2, 3]
 
 
 def test_before_the_first_look_there_are_points_and_no_intervals(tmp_path):
@@ -138,11 +138,11 @@ def test_a_diverged_run_leaves_a_mark_of_its_own_and_no_mean(tmp_path):
     made.record(25, 100, 4, nll=final(25, 4), metrics={schema.TEST_NLL.key: path(25, 4)})
     end, along = pictures(decide(*marked(made), {}), {})
     rows = end.table.set_index("hue")
-    assert rows.loc["K = 1", ["mean", "ci_low", "ci_high"]].isna().all()
-    assert rows.loc["K = 1", "n"] == 5
-    assert "undecided" in rows.loc["K = 1", "verdict"]
-    assert rows.loc["K = 5", "mean"] == pytest.approx(np.mean([final(5, s) - final(25, s) for s in range(4)]))
-    assert "4" not in end.seeds[end.seeds["hue"] == "K = 1"]["seed"].tolist()
+    assert rows.loc["K=1", ["mean", "ci_low", "ci_high"]].isna().all()
+    assert rows.loc["K=1", "n"] == 5
+    assert "undecided" in rows.loc["K=1", "verdict"]
+    assert rows.loc["K=5", "mean"] == pytest.approx(np.mean([final(5, s) - final(25, s) for s in range(4)]))
+    assert "4" not in end.seeds[end.seeds["hue"] == "K=1"]["seed"].tolist()
     assert along.table.query("level == 1")["n"].unique().tolist() == [4]
 
 
@@ -150,9 +150,9 @@ def test_groups_with_different_references_have_all_colours(tmp_path):
     """At B = 30 K = 5 is the reference, at B = 100 a value."""
     decided = decide(*marked(store(tmp_path, ((1, 30), (5, 30), (1, 100), (5, 100), (25, 100)), seeds=2)), {})
     for picture in pictures(decided, {}):
-        assert set(picture.table["hue"]) == set(picture.colours) == {"K = 1", "K = 5"}
-        assert picture.y == "difference from K = 5 or K = 25 [nats/image]"
-        assert picture.panels == ["B = 30", "B = 100"]
+        assert set(picture.table["hue"]) == set(picture.colours) == {"K=1", "K=5"}
+        assert picture.y == "difference from K=5 or K=25 [nats/image]"
+        assert picture.panels == ["B=30", "B=100"]
 
 
 def test_words_are_compared_in_their_own_colours(tmp_path):
@@ -161,8 +161,8 @@ def test_words_are_compared_in_their_own_colours(tmp_path):
         for seed in range(4):
             made.record(5, 100, seed, params={"objective": objective, **GRAYSCALE}, nll=90 + worse + seed)
     end, _ = pictures(decide(*marked(made), {"factor": "objective", "reference": "elbo"}), {})
-    assert end.table.set_index("hue")["mean"].to_dict() == {"objective = dreg": -2.0, "objective = iwae": -1.0}
-    assert set(end.colours) == {"objective = dreg", "objective = iwae"}
+    assert end.table.set_index("hue")["mean"].to_dict() == {"objective=dreg": -2.0, "objective=iwae": -1.0}
+    assert set(end.colours) == {"objective=dreg", "objective=iwae"}
     assert end.seeds["with"].iloc[0] == "mc_samples=5 batch_size=100 objective=dreg seed=0"
 
 
