@@ -113,7 +113,7 @@ def more_pairs(each: Contrast) -> int | None:
     pairs, design = each.judgement.pairs, each.judgement.design
 
     def decides(n: int) -> bool:
-        judged = judge(replace(pairs, n=n), replace(design, n0=n, n_max=n), each.moved)
+        judged = judge(replace(pairs, n=n), replace(design, n0=n, n_max=n), each.judgement.bias)
         return any(map(judged.proves, ANSWERS))
 
     needed = fewest(decides, 2, MOST_PAIRS) if pairs.sd > 0 and not each.obstacle else None

@@ -159,7 +159,7 @@ def differences(contrasts: list[Contrast]) -> pd.DataFrame:
             | {name: getattr(judged.pairs, name) for name in ("n", "mean", "sd", "correlation")}
             | {"low": judged.interval.low, "high": judged.interval.high}
             | {"directional_low": judged.directional.low, "directional_high": judged.directional.high}
-            | {"moved": each.moved, "provable_margin": judged.provable_margin, "pairs_needed": judged.pairs_needed}
+            | {"moved": judged.bias, "provable_margin": judged.provable_margin, "pairs_needed": judged.pairs_needed}
             | dict(zip(("epoch_seconds", "reference_epoch_seconds"), each.epoch_seconds, strict=True))
             | {"verdicts": "; ".join(judged.verdicts), "note": each.note}
         )

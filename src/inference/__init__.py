@@ -19,4 +19,4 @@ from src.inference.design import PREFIX, STUDY_KEYS, Design
 from src.inference.intervals import Interval, t_sequence
 from src.inference.pairs import Paired, paired
 from src.inference.runs import MACHINE, Run, comparable, naming, opponents, paired_runs, plain, representative
-from src.inference.verdict import Judgement, Verdict, fewest, judge, pairs_of_new_study
+from src.inference.verdict import Judgement, Verdict, fewest, judge

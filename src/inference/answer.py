@@ -11,7 +11,7 @@ from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
 from src.inference.runs import naming
-from src.inference.verdict import LARGEST, Verdict, pairs_of_new_study
+from src.inference.verdict import LARGEST, Verdict
 from src.writing import label, render, short
 
 # What a terminal shows: of `answers`, and of `contrasts`.
@@ -94,7 +94,7 @@ def remedy_of(undecided: Sequence[Contrast], again: Callable[[int], str], worker
     have = min(each.pairs.n for each in judged)
     new_study = sd > 0 and any(each.pairs_needed is None for each in judged)
     if new_study:  # new seeds, whose number is fixed beforehand
-        sizes = [pairs_of_new_study(each.judgement, each.moved) for each in undecided]
+        sizes = [each.pairs_of_new_study for each in judged]
     elif sd > 0:
         sizes = [have + (each.pairs_needed or 0) for each in judged]
     else:

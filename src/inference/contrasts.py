@@ -37,8 +37,6 @@ class Contrast(NamedTuple):
         tuned: the chosen values of design.tune, of the level and of the reference; None where none is chosen.
         pairs: the runs that are compared.
         left_out: how many pairs of runs are not compared, by reason.
-        moved: what a fifth of the draws changes of the mean difference, in its unit; 0 where the score has no draws.
-            More draws are taken to change no more than that: the intervals are wider by it.
         diverged: how many runs of the pairs diverged, of the level and of the reference.
         unscored: whether runs of a pair have finished, and no pair has the metric.
         epoch_seconds, run_seconds: medians of the last epoch and of a whole run, of the level and of the reference.
@@ -51,7 +49,6 @@ class Contrast(NamedTuple):
     tuned: tuple[Any, Any]
     pairs: tuple[Pair, ...]
     left_out: Mapping[LeftOut, int]
-    moved: float
     diverged: tuple[int, int]
     unscored: bool
     epoch_seconds: tuple[float, float]
@@ -60,9 +57,9 @@ class Contrast(NamedTuple):
     @property
     def obstacle(self) -> str:
         """Why more seeds cannot decide: diverged, unscored or draws; empty where they can."""
-        mean, margin = self.judgement.pairs.mean, self.judgement.design.margin
-        # With ever more seeds the intervals shrink to mean +- moved.
-        blocked = self.moved >= margin and abs(mean) <= self.moved and mean + self.moved >= margin
+        mean, margin, bias = self.judgement.pairs.mean, self.judgement.design.margin, self.judgement.bias
+        # With ever more seeds the intervals shrink to mean +- bias.
+        blocked = bias >= margin and abs(mean) <= bias and mean + bias >= margin
         reasons = {"diverged": any(self.diverged), "unscored": self.unscored, "draws": self.undecided and blocked}
         return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -104,7 +101,7 @@ class Contrast(NamedTuple):
         The intervals of a design hold for all margins at once.
         """
         design = replace(self.judgement.design, **changes)
-        return self._replace(judgement=judge(self.judgement.pairs, design, self.moved))
+        return self._replace(judgement=judge(self.judgement.pairs, design, self.judgement.bias))
 
 
 def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> list[Contrast]:
@@ -129,16 +126,14 @@ def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axi
     scores = [Pair(a.seed, *scored(a, b, design.metric, axis), (a.name, b.name)) for a, b in pairs]
     found = paired((score.level, score.reference) for score in scores)
     finished = any(a.status == b.status == schema.FINISHED for a, b in pairs)
-    moved = 0.0 if axis else moved_by_draws(pairs, design)
     return Contrast(
         group=shared(level[0], design),
         level=plain(level[0].settings[design.factor]),
         reference=plain(reference[0].settings[design.factor]),
-        judgement=judge(found, design, moved),
+        judgement=judge(found, design, 0.0 if axis else moved_by_draws(pairs, design)),
         tuned=(choice(level, design.tune), choice(reference, design.tune)),
         pairs=tuple(score for score in scores if not math.isnan(score.level + score.reference)),
         left_out=left_out,
-        moved=moved,
         diverged=(sum(a.diverged for a, _ in pairs), sum(b.diverged for _, b in pairs)),
         unscored=finished and axis is None and not found.n,
         epoch_seconds=(typical(level, schema.TRAIN_SECONDS.key), typical(reference, schema.TRAIN_SECONDS.key)),
@@ -159,7 +154,10 @@ def scored(a: Run, b: Run, metric: str, axis: str | None) -> tuple[float, float]
 
 
 def moved_by_draws(pairs: Sequence[tuple[Run, Run]], design: Design) -> float:
-    """What a fifth of the draws changes of the mean difference of importance-weighted scores; 0 for other scores."""
+    """What a fifth of the draws changes of the mean difference of importance-weighted scores; 0 for other scores.
+
+    More draws are taken to change no more than that.
+    """
     if design.metric != schema.FINAL_TEST_NLL.key:
         return 0.0
 

@@ -15,17 +15,13 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         return f"{decimals(self.low)} to {decimals(self.high)}"
 
-    def wider(self, by: float) -> "Interval":
-        """Both ends further out."""
-        return Interval(self.low - by, self.high + by)
 
-
-def around(mean: float, sd: float, n: int, bound: float) -> Interval:
-    """mean +- bound sd / sqrt(n); infinite where mean, sd or bound is not finite."""
+def around(mean: float, sd: float, n: int, bound: float, bias: float = 0.0) -> Interval:
+    """mean +- (bound sd / sqrt(n) + bias); infinite where mean, sd or bound is not finite."""
     half = bound * sd / math.sqrt(n) if n else math.nan
     if not (math.isfinite(half) and math.isfinite(mean)):
         return Interval(-math.inf, math.inf)
-    return Interval(mean - half, mean + half)
+    return Interval(mean - half - bias, mean + half + bias)
 
 
 def t_sequence(n: int, alpha: float, g: float = 3.0) -> float:

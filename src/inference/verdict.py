@@ -36,24 +36,20 @@ IMPLIED_BY = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with what it rests on; dataclasses.asdict makes it data.
+    """What pairs prove, with what it rests on; dataclasses.asdict makes it data.
 
+    pairs, design, bias: see `judge`.
     verdicts: all that hold. UNDECIDED where neither equivalence nor a direction holds; NOT_WORSE may stand beside it.
     interval: for equivalence and `not worse`, one-sided level design.level.
     directional: for better and worse, one-sided level design.level / 2.
-    provable_margin: the smallest margin at which these pairs show equivalence; inf before the first look. It is valid
-        though chosen after the data, because the interval holds for all margins at once.
-    pairs_needed: how many more pairs decide if mean and sd stay as they are, a plug-in guess; 0 once decided, None
-        where the last look does not suffice or no sd is known.
     """
 
+    pairs: Paired
+    design: Design
+    bias: float
     verdicts: tuple[Verdict, ...]
     interval: Interval
     directional: Interval
-    provable_margin: float
-    pairs_needed: int | None
-    pairs: Paired
-    design: Design
 
     def proves(self, verdict: Verdict) -> bool:
         return verdict in self.verdicts
@@ -67,6 +63,37 @@ class Judgement:
     def telling(self) -> Interval:
         """The interval on which the verdict rests: the directional one where a direction is proven."""
         return self.directional if {Verdict.BETTER, Verdict.WORSE}.intersection(self.verdicts) else self.interval
+
+    @property
+    def provable_margin(self) -> float:
+        """The smallest margin at which these pairs show equivalence; inf before the first look.
+
+        It is valid though chosen after the data, because the interval holds for all margins at once.
+        """
+        return max(-self.interval.low, self.interval.high)
+
+    @property
+    def pairs_needed(self) -> int | None:
+        """How many more pairs decide if mean and sd stay as they are, a plug-in guess; 0 once decided.
+
+        None where the last look does not suffice, or no sd is known.
+        """
+        n = fewest(lambda n: self.decides(n, self.design), self.pairs.n, self.design.n_max or FAR)
+        return None if n is None else n - self.pairs.n
+
+    @property
+    def pairs_of_new_study(self) -> int | None:
+        """The smallest n_max of a study of new seeds that decides if mean and sd are these; None above LARGEST."""
+        return fewest(lambda n: self.decides(n, replace(self.design, n_max=n)), self.design.n0, LARGEST)
+
+    def decides(self, n: int, design: Design) -> bool:
+        """Whether n pairs of this mean and sd decide under a design."""
+        return not judge(replace(self.pairs, n=n), design, self.bias).proves(Verdict.UNDECIDED)
+
+
+def fewest(decides: Callable[[int], bool], least: int, most: int) -> int | None:
+    """The smallest number of pairs from least to most that decides, by bisection; None where most does not."""
+    return least + bisect_left(range(least, most), True, key=decides) if decides(most) else None
 
 
 def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
@@ -89,40 +116,11 @@ def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
         ValueError: more pairs than design.n_max.
     Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305; without n_max, intervals.t_sequence.
     """
-    verdicts, interval, directional = _look(pairs, pairs.n, design, bias)
-    at = fewest(lambda n: _decides(pairs, n, design, bias), pairs.n, design.n_max or FAR)
-    provable = max(-interval.low, interval.high)
-    return Judgement(verdicts, interval, directional, provable, None if at is None else at - pairs.n, pairs, design)
-
-
-def pairs_of_new_study(judged: Judgement, bias: float = 0.0) -> int | None:
-    """The smallest n_max of a study of new seeds that decides if their mean and sd are these; None above LARGEST.
-
-    A plug-in guess, as pairs_needed; bias as in judge().
-    """
-    design = judged.design
-    return fewest(lambda n: _decides(judged.pairs, n, replace(design, n_max=n), bias), design.n0, LARGEST)
-
-
-def fewest(decides: Callable[[int], bool], least: int, most: int) -> int | None:
-    """The smallest number of pairs from least to most that decides, by bisection; None where most does not."""
-    return least + bisect_left(range(least, most), True, key=decides) if decides(most) else None
-
-
-def _decides(pairs: Paired, n: int, design: Design, bias: float) -> bool:
-    return Verdict.UNDECIDED not in _look(pairs, n, design, bias)[0]
-
-
-def _look(pairs: Paired, n: int, design: Design, bias: float) -> tuple[tuple[Verdict, ...], Interval, Interval]:
-    """Verdicts and both intervals of a look at n pairs of this mean and sd."""
     interval, directional = (
-        around(pairs.mean, pairs.sd, n, design.bound(n, level)).wider(bias)
+        around(pairs.mean, pairs.sd, pairs.n, design.bound(pairs.n, level), bias)
         for level in (design.level, design.level / 2)
     )
-    return _verdicts(interval, directional, design.margin), interval, directional
-
-
-def _verdicts(interval: Interval, directional: Interval, margin: float) -> tuple[Verdict, ...]:
+    margin = design.margin
     proven = {
         Verdict.EQUIVALENT: -margin < interval.low and interval.high < margin,
         Verdict.NOT_WORSE: interval.high < margin,
@@ -132,4 +130,5 @@ def _verdicts(interval: Interval, directional: Interval, margin: float) -> tuple
         Verdict.WORSE_BY_MARGIN: directional.low > margin,
     }
     found = tuple(verdict for verdict, holds in proven.items() if holds)
-    return found if DECISIONS.intersection(found) else (*found, Verdict.UNDECIDED)
+    verdicts = found if DECISIONS.intersection(found) else (*found, Verdict.UNDECIDED)
+    return Judgement(pairs, design, bias, verdicts, interval, directional)

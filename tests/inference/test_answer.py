@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import ANSWER, Design, Run, answers, command, contrasts, enough, pairs_of_new_study, place
+from src.inference import ANSWER, Design, Run, answers, command, contrasts, enough, place
 from src.writing import render
 
 NLL = schema.FINAL_TEST_NLL.key
@@ -98,7 +98,7 @@ def test_what_the_last_look_cannot_decide_takes_a_new_study():
     found = judged({1: 0.0, 25: 0.0}, seeds=10, sd=3.0)
     remedy = answered(found).remedy
     assert found[0].judgement.pairs_needed is None
-    size = pairs_of_new_study(found[0].judgement)
+    size = found[0].judgement.pairs_of_new_study
     assert (remedy.new_study, remedy.more, remedy.pairs) == (True, False, size)
     assert remedy.command == f"train seed=range(0,{size})"
 

@@ -141,7 +141,7 @@ def test_scores_by_quadrature_and_by_draws_are_no_pair():
     ]
     runs[2] = run(2, runs[2].score(NLL) + 2.5, metrics={FIFTH: runs[2].score(NLL) + 2.6}, **dict(runs[2].settings))
     (found,) = contrasts(runs, DESIGN)
-    assert (found.judgement.pairs.n, found.moved) == (5, 0.0)
+    assert (found.judgement.pairs.n, found.judgement.bias) == (5, 0.0)
     assert found.left_out == {LeftOut.SCORE: 1}
     assert abs(found.judgement.pairs.mean) < 0.1
     runs[8] = run(2, runs[8].score(NLL) + 2.5, metrics={FIFTH: runs[8].score(NLL)}, **dict(runs[8].settings))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.inference import Design, Paired, Verdict, critical_values, judge, pairs_of_new_study
+from src.inference import Design, Paired, Verdict, critical_values, judge
 from tests.inference import studies
 from tests.inference.studies import N0, N_MAX, agrees, at_most
 
@@ -216,7 +216,7 @@ def test_a_new_study_is_the_smallest_that_decides(mean, bias):
         new = replace(seen.design, n_max=n)
         return Verdict.UNDECIDED not in judge(Paired(n, mean, 0.2), new, bias).verdicts
 
-    n = pairs_of_new_study(seen, bias)
+    n = seen.pairs_of_new_study
     assert decided(n)
     assert n == 4 or not decided(n - 1)
 
@@ -224,4 +224,4 @@ def test_a_new_study_is_the_smallest_that_decides(mean, bias):
 def test_a_new_study_that_would_be_too_large_has_no_size():
     """The mean is at the margin, and its bias as large: no number of pairs decides."""
     seen = judge(Paired(6, 0.25, 0.2), Design(0.25, "final/test_nll", n_max=6), 0.25)
-    assert pairs_of_new_study(seen, 0.25) is None
+    assert seen.pairs_of_new_study is None
