@@ -70,7 +70,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     plan = Design(margin, metric, None, factor=STUDY, covarying=free, reference=STUDIES[0])
     cells = max(1, len(opponents(of_runs, plan)))
     plan = replace(plan, comparisons=cells if slower is None else 2 * cells)
-    quality = [once(each) for each in contrasts([replace(run, machine="") for run in of_runs], plan)]
+    quality = [once(each) for each in contrasts([replace(run, tags={}) for run in of_runs], plan)]
     counts = {name: int((ended[STUDY] == name).sum()) for name in STUDIES}
     if not any(each.judgement.pairs.n for each in quality):
         known = "; ".join(["", *({each.note for each in quality} - {""})])

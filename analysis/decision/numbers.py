@@ -99,7 +99,7 @@ def as_runs(runs: pd.DataFrame, paths: Paths = MappingProxyType({})) -> list[Run
         known[schema.TRAIN_SECONDS.key] = known.get(EPOCH_SECONDS.key, math.nan)
         tags = {tag: str(row.get(f"{TAG_PREFIX}{tag}", "")) for tag in inference.MACHINE}
         run_id = row["run_id"]
-        made.append(Run.recorded(settings, row["status"], known, tags, paths.get(run_id, {}), run_id))
+        made.append(Run(settings, row["status"], known, tags, paths.get(run_id, {}), run_id))
     return made
 
 

@@ -10,7 +10,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,36 +34,28 @@ class LeftOut(StrEnum):
 class Run:
     """What a comparison needs of a run that has ended or stands for one that was lost.
 
-    settings: by key, those that are compared; the seed is apart.
+    settings: by key, those that are compared, and the seed.
     status: one of schema's; empty for a run to come.
     metrics: the last value of each.
-    machine: processor and threads. Numbers of a seed are the same bit for bit only where both are equal.
+    tags: those of MACHINE. Numbers of a seed are the same bit for bit only where they are equal.
     paths: by epoch: test/nll, and the axes of `matched`, all [E]; empty where they are not asked for.
     name: of the run, for tables.
     """
 
     settings: Mapping[str, Any]
-    seed: int
     status: str
     metrics: Mapping[str, float]
-    machine: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     name: str = ""
 
-    @classmethod
-    def recorded(
-        cls,
-        settings: Mapping[str, Any],
-        status: str,
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        paths: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
-        name: str = "",
-    ) -> "Run":
-        """A run from what was recorded of it: its settings with the seed, and its tags, which name the machine."""
-        others = {key: value for key, value in settings.items() if key != schema.SEED.key}
-        machine = ", ".join(tags.get(tag, "") for tag in MACHINE)
-        return cls(others, int(settings[schema.SEED.key]), status, metrics, machine, paths, name)
+    @property
+    def seed(self) -> int:
+        return int(self.settings[schema.SEED.key])
+
+    @property
+    def machine(self) -> list[str | None]:
+        return [self.tags.get(tag) for tag in MACHINE]
 
     def score(self, metric: str) -> float:
         """The metric; inf where the run diverged, nan where it has none."""
@@ -77,7 +68,7 @@ class Run:
         return self.status == schema.DIVERGED
 
     @property
-    def origin(self) -> tuple[str, float]:
+    def origin(self) -> tuple[list[str | None], float]:
         """Runs of one seed are pairs where this is equal: same machine, and same state at the fork if there is one."""
         return self.machine, self.metrics.get(schema.FORK_DIGEST.key, 0.0)
 
@@ -91,8 +82,8 @@ def representative(statuses: Sequence[str]) -> int:
 
 
 def shared(run: Run, design: Design) -> dict[str, Any]:
-    """What the runs of a group have in common: all settings but the factor, what may vary with it and what is tuned."""
-    free = {design.factor, design.tune, *design.covarying}
+    """What the runs of a group have in common: all but the factor, what varies with it, what is tuned, and the seed."""
+    free = {design.factor, design.tune, *design.covarying, schema.SEED.key}
     return {key: value for key, value in run.settings.items() if key not in free}
 
 

@@ -85,8 +85,8 @@ def compared(cell: Cell) -> dict[str, Any]:
 def as_run(cell: Cell, ledger: Ledger | None) -> Run:
     """A cell as the comparison sees it; without a ledger it has no score."""
     if ledger is None:
-        return Run.recorded(compared(cell), "", {}, {})
-    return Run.recorded(compared(cell), ledger.status, ledger.latest(), ledger.tags)
+        return Run(compared(cell), "", {}, {})
+    return Run(compared(cell), ledger.status, ledger.latest(), ledger.tags)
 
 
 def judged(cells: Iterable[Cell], runs: Runs, design: Design) -> list[Contrast]:

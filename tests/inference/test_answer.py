@@ -17,7 +17,7 @@ def runs(means, seeds=6, sd=0.01, **settings):
     """Runs at each K whose differences from the largest K have these means and this sd."""
     rng = np.random.default_rng(1)
     return [
-        Run({"mc_samples": k, "batch_size": 100, **settings}, seed, schema.FINISHED,
+        Run({"mc_samples": k, "batch_size": 100, "seed": seed, **settings}, schema.FINISHED,
             {NLL: 100 + seed + mean + rng.normal(scale=sd) * (k < 25), **{key: of[k] for key, of in TIMES.items()}})
         for k, mean in means.items() for seed in range(seeds)
     ]  # fmt: skip
@@ -121,7 +121,7 @@ def test_a_smaller_value_that_is_open_is_not_forgotten():
 
 def test_a_diverged_run_is_named_as_what_stands_in_the_way():
     some = runs({1: 0.0, 25: 0.0})
-    some[0] = Run(some[0].settings, 0, schema.DIVERGED, {})
+    some[0] = Run(some[0].settings, schema.DIVERGED, {})
     answer = answered(contrasts(some, Design(0.5, NLL)))
     assert (answer.remedy, answer.blocked) == (None, answer.contrasts[0])
     assert "1 and 0 of the runs diverged" in answer.written("remedy")

@@ -17,7 +17,7 @@ PLAN = Design(1.0, METRIC, None, alpha=ALPHA, comparisons=CELLS, factor=STUDY, r
 def verdicts(rng, shift, plan=PLAN):
     """The verdicts on the cells of two studies whose differences B - A are normal, of this mean and sd 1."""
     runs = [
-        Run({STUDY: name, "mc_samples": k, "batch_size": 100}, seed, schema.FINISHED, {METRIC: value})
+        Run({STUDY: name, "mc_samples": k, "batch_size": 100, "seed": seed}, schema.FINISHED, {METRIC: value})
         for k in range(CELLS)
         for seed, value in enumerate(rng.normal(size=PAIRS))
         for name, value in zip(STUDIES, (10 * seed, 10 * seed + shift + value), strict=True)

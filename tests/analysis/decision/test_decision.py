@@ -61,27 +61,6 @@ def test_two_studies_together_have_no_last_look(tmp_path):
     assert (judged.design.n_max, judged.pairs.n) == (None, SEEDS)
 
 
-def test_epochs_may_vary_with_k_instead_of_splitting_the_grid(tmp_path):
-    made = Store(tmp_path)
-    for k, epochs in ((1, 50), (5, 10)):
-        for seed in range(SEEDS):
-            made.record(k, 100, seed, params={"epochs": epochs})
-    runs, history = marked(made)
-    assert decide(runs, history, {}).contrasts == []
-    [found] = decide(runs, history, {"covarying": ["epochs"]}).contrasts
-    assert found.judgement.pairs.n == SEEDS
-
-
-def test_a_setting_can_be_the_factor(tmp_path):
-    made = Store(tmp_path)
-    for objective, shift in (("elbo", 0.0), ("iwae", -1.0)):
-        for seed in range(SEEDS):
-            made.record(5, 100, seed, params={"objective": objective}, nll=90 + shift + seed + 0.01 * (seed % 2))
-    runs, history = marked(made)
-    [found] = decide(runs, history, {"factor": "objective", "reference": "elbo"}).contrasts
-    assert (found.level, found.judgement.pairs.mean) == ("iwae", pytest.approx(-1.0))
-
-
 def test_paths_are_compared_at_equal_amounts(tmp_path):
     """Three epochs of 600 images: K = 5 decodes in one epoch more than K = 1 in all three."""
     runs, history = store(tmp_path, ks=(1, 5))

@@ -164,7 +164,3 @@ def test_words_are_compared_in_their_own_colours(tmp_path):
     assert end.table.set_index("hue")["mean"].to_dict() == {"objective=dreg": -2.0, "objective=iwae": -1.0}
     assert set(end.colours) == {"objective=dreg", "objective=iwae"}
     assert end.seeds["with"].iloc[0] == "mc_samples=5 batch_size=100 objective=dreg seed=0"
-
-
-def test_without_two_values_nothing_is_drawn(tmp_path):
-    assert pictures(decide(*marked(store(tmp_path, ((1, 100),))), {}), {}) == []
