@@ -164,7 +164,7 @@ def points(picture: Picture) -> list[alt.Chart]:
     rows, y = base(picture, picture.table), y_axis(picture)
     drawn, shape = band(picture), {}
     if picture.marks:
-        key = alt.Legend(title=picture.marks, orient="top") if len(picture.mark_values) > 1 else None
+        key = alt.Legend(title=None, orient="top") if len(picture.mark_values) > 1 else None
         shape = {"shape": alt.Shape(f"{picture.marks}:N", sort=picture.mark_values, legend=key)}
     if "line" in picture.table:
         joined = rows.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)

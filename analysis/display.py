@@ -1,6 +1,6 @@
-"""How numbers, names and tables are written."""
+"""Tables of text from rows of numbers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -8,11 +8,11 @@ import pandas as pd
 from analysis.store import B, K
 from src import schema
 from src.schema import Quantity
-from src.writing import NONE, decimals
+from src.writing import NONE, decimals, short
 
 Row = Mapping[Any, Any]
-Write = Callable[[float], str]
-Columns = dict[str, Callable[[Row], str]]  # how each column is written of a cell, by its head
+Write = Callable[[Any], str]
+Columns = Mapping[str, Callable[[Row], str]]  # by its head, how a column is written of a row
 
 
 class Table(NamedTuple):
@@ -24,17 +24,10 @@ class Table(NamedTuple):
 
 
 def table(caption: str, cells: pd.DataFrame, columns: Columns) -> Table:
-    """Cells in the order of B and K: both, and each column by its head and how it is written of a cell."""
-    columns = {"B": number(B, str), "K": number(K, str), **columns}
+    """B, K and these columns of every cell, in the order of B and K."""
+    columns = {**{short(key): number(key, str) for key in (B, K)}, **columns}
     rows = cells.sort_values([B, K]).to_dict("records")
     return Table(caption, list(columns), [[write(row) for write in columns.values()] for row in rows])
-
-
-def ends(cells: pd.DataFrame) -> Iterator[tuple[Any, Row, Row]]:
-    """Each B with its cells of the smallest and the largest K."""
-    for batch_size, group in cells.sort_values(K).groupby(B):
-        levels = group.to_dict("records")
-        yield batch_size, levels[0], levels[-1]
 
 
 def interval(row: Row, prefix: str = "", write: Write = decimals) -> str:
@@ -43,13 +36,13 @@ def interval(row: Row, prefix: str = "", write: Write = decimals) -> str:
     return NONE if pd.isna(low) else f"{write(low)} to {write(high)}"
 
 
-def number(key: str, write: Callable[[Any], str] = decimals) -> Callable[[Row], str]:
-    """How the value of a column is written."""
+def number(key: str, write: Write = decimals) -> Callable[[Row], str]:
+    """The value of a column."""
     return lambda row: write(row[key])
 
 
 def spread(key: str, write: Write = decimals) -> Callable[[Row], str]:
-    """How the median of a column is written, with the lowest and the highest value in brackets where they differ."""
+    """The median of a column, with the lowest and the highest value in brackets where they differ."""
 
     def text(row: Row) -> str:
         middle, low, high = (write(row[f"{key}_{end}"]) for end in ("median", "lowest", "highest"))

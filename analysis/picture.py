@@ -1,5 +1,4 @@
-"""What a figure is: a table with what is drawn of it. Two libraries draw it: analysis.plots for files, analysis.charts
-for pages."""
+"""What a figure is: a table, and what is drawn of it. analysis.plots draws it for files, analysis.charts for pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-Colours = dict[str, tuple[float, float, float]]  # by label
+from analysis.store import B, K
+from analysis.style import Colours, sequential
+from src.writing import label
 
 LINES, POINTS, TILES, IMAGES = "lines", "points", "tiles", "images"
 PANEL, HUE, X = "panel", "hue", "x"  # columns, beside mean, ci_low, ci_high and line
@@ -67,7 +68,7 @@ class Picture(NamedTuple):
         """The number of seeds behind the points, from the column n; empty where they are single runs."""
         found: list[Any] = list(self.table["n"]) if "n" in self.table else []
         known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself
-        return f"n = {' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
+        return f"n={' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
 
     @property
     def mark_values(self) -> list[str]:
@@ -103,3 +104,18 @@ class Picture(NamedTuple):
         """Whether x are few epochs that lie far apart."""
         values: Any = self.table[X]
         return self.x == "epoch" and values.nunique() <= SPARSE_EPOCHS and values.max() > SPARSE_EPOCHS
+
+
+def labels(column: pd.Series) -> list[str]:
+    """The values of a setting with its name: K=5."""
+    return [label(str(column.name), value) for value in column]
+
+
+def of_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of cells with their panel, B=100, and their hue, K=5."""
+    return rows.assign(**{PANEL: labels(rows[B]), HUE: labels(rows[K])})
+
+
+def palette(rows: pd.DataFrame) -> Colours:
+    """The colour of each K."""
+    return sequential(labels(rows[K].sort_values()))

@@ -1,7 +1,7 @@
 """Pictures by seaborn and matplotlib, for files and for pages that cannot draw. Draw inside style.applied()."""
 
 from itertools import cycle
-from textwrap import wrap
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def draw(picture: Picture) -> Figure:
         part = value if len(values) > 1 and picture.kind != IMAGES else ""
         title = ", ".join(filter(None, [panel, part]))
         axes[at].set_title(wrapped(title, TITLE_PER_INCH * size[0] / columns) if len(axes) > 1 else title)
-        fill(axes[at], picture, value, panel)
+        panel_of(axes[at], picture, value, panel)
         if at % columns == 0:
             axes[at].set_ylabel(wrapped(picture.y, LABEL_WIDTH))
     if handles := keys(picture):
@@ -56,12 +56,9 @@ def draw(picture: Picture) -> Figure:
 
 
 def wrapped(text: str, width: float) -> str:
-    """A text in lines of at most so many characters; a name and its value stay together where they fit."""
-    together = text.replace(" = ", "\0=\0")
-    lines = wrap(
-        together if max(map(len, together.split()), default=0) <= width else text, int(width), break_long_words=False
-    )
-    return "\n".join(lines).replace("\0", " ")
+    """A text in lines of at most so many characters; a name and its value are apart only where they do not fit."""
+    words = [word if len(word) <= width else word.replace("=", "= ") for word in text.split()]
+    return fill(" ".join(words), int(width), break_long_words=False)
 
 
 def filled(picture: Picture) -> list[str]:
@@ -69,7 +66,7 @@ def filled(picture: Picture) -> list[str]:
     return [value for value in picture.rows or [""] if any(len(picture.chosen(value, each)) for each in picture.panels)]
 
 
-def fill(ax: Axes, picture: Picture, value: str, panel: str) -> None:
+def panel_of(ax: Axes, picture: Picture, value: str, panel: str) -> None:
     """One panel, at a value of the switch."""
     if picture.kind == IMAGES:
         rows = picture.table[(picture.table[PANEL] == panel) & (picture.table[X] == value)]
@@ -187,6 +184,6 @@ def keys(picture: Picture) -> list[Line2D]:
         looks = zip(values, DASHES, strict=False)
         found += [Line2D([], [], color=style.MUTED, label=value, linestyle=(0, dash or ())) for value, dash in looks]
     elif len(values) > 1:
-        named = zip((f"{picture.marks} = {value}" for value in values), cycle(MARKERS), strict=False)
-        found += [Line2D([], [], color=style.MUTED, label=name, marker=mark, linestyle="") for name, mark in named]
+        looks = zip(values, cycle(MARKERS), strict=False)
+        found += [Line2D([], [], color=style.MUTED, label=value, marker=mark, linestyle="") for value, mark in looks]
     return [] if picture.kind == IMAGES else found

@@ -7,9 +7,9 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 
-from analysis.picture import Colours
 from src import schema
 
+Colours = dict[str, tuple[float, float, float]]  # by label
 INK = "#23303a"
 MUTED = "#6b7780"
 GRID = "#e7ebee"
@@ -40,8 +40,8 @@ def applied() -> AbstractContextManager[None]:
     return mpl.rc_context(SETTINGS)
 
 
-def sequential(levels: Iterable[Any], prefix: str = "") -> Colours:
-    """A colour per level of an ordered quantity, light to dark, by its label; words keep their order."""
+def sequential(levels: Iterable[Any]) -> Colours:
+    """A colour per level, light to dark, by its text. Numbers are sorted, words keep their order."""
     ordered = list(dict.fromkeys(levels))
     ordered = ordered if any(isinstance(level, str) for level in ordered) else sorted(ordered)
-    return {f"{prefix}{level}": c for level, c in zip(ordered, sns.blend_palette(STOPS, len(ordered)), strict=True)}
+    return {str(level): c for level, c in zip(ordered, sns.blend_palette(STOPS, len(ordered)), strict=True)}

@@ -2,4 +2,4 @@
 
 from analysis.curves.numbers import results_by_cell
 from analysis.curves.pictures import pictures
-from analysis.curves.words import cell_table, cells_as_text
+from analysis.curves.tables import cell_table, cells_as_text

@@ -1,14 +1,5 @@
 """Topic: the probe. How much of a step's noise comes from the choice of images and how much is Monte Carlo."""
 
-from analysis.probe.numbers import (
-    BEST_K,
-    PART,
-    components_by_point,
-    headline,
-    last_probe,
-    observations,
-    of_layers,
-    of_parts,
-)
+from analysis.probe.numbers import BEST_K, PART, components_by_point, headline, last_probe, left_out, observations
 from analysis.probe.pictures import pictures
-from analysis.probe.words import caption, left_out, noise_sentences, probe_table
+from analysis.probe.tables import findings, probe_tables

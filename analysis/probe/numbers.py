@@ -173,18 +173,24 @@ def last_probe(points: pd.DataFrame) -> pd.DataFrame:
     return points[points[EPOCH] == points.groupby(CELL_OF)[EPOCH].transform("max")]
 
 
-def of_parts(points: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the parts of the model, without those of its layers."""
-    return points[points[PART].isin(schema.PROBE_PARTS)]
+def smallest(points: pd.DataFrame) -> pd.DataFrame:
+    """The points of the smallest K of each setting and B."""
+    return points[points[K] == points.groupby([SETTING, B])[K].transform("min")]
 
 
-def of_layers(points: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the layers alone."""
-    return points[~points[PART].isin(schema.PROBE_PARTS)]
+def single(points: pd.DataFrame) -> bool:
+    """Whether V_mc is that of one draw. It is that of a set of K where draws depend on each other or share a bound."""
+    return bool(points[INDEPENDENT].all())
 
 
 def headline(points: pd.DataFrame) -> pd.DataFrame:
     """The rows of the loss and of the parts, in the optimizer's metric where that was recorded, else as traces."""
     norm = SCALED if (points[NORM] == SCALED).any() else TRACE
-    parts = of_parts(points)
+    parts = points[points[PART].isin(schema.PROBE_PARTS)]
     return parts[(parts[NORM] == norm) | (parts[PART] == "loss")]
+
+
+def left_out(history: pd.DataFrame, runs: pd.DataFrame) -> int:
+    """How many runs have probes without a record of what an observation is."""
+    rows = probed(history, runs)
+    return rows.loc[rows[list(OBSERVATION)].isna().any(axis=1), "run_id"].nunique()

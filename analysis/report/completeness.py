@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 from analysis.display import Table
-from analysis.picture import HUE, PANEL, TILES, Picture, X
+from analysis.picture import HUE, PANEL, TILES, Picture, X, labels
 from analysis.statistics import COUNTED, SETTING, completeness
 from analysis.store import RUN, SEED, STATUSES, B, K
 from src import schema
@@ -24,8 +24,9 @@ def status_table(runs: pd.DataFrame) -> pd.DataFrame:
     counted = runs[runs[COUNTED]].rename(columns={"status": HUE})
     absent = completeness.missing(runs).assign(**{HUE: MISSING, "run_id": ""})
     table = pd.concat([counted[[SETTING, *RUN, HUE, "run_id"]], absent]).sort_values([SETTING, B, K, SEED])
-    settings = table[SETTING].nunique() > 1
-    named = [f"setting {s}, B = {b}" if settings else f"B = {b}" for s, b in zip(table[SETTING], table[B], strict=True)]
+    batches = labels(table[B])
+    of_settings = [f"setting {setting}, {batch}" for setting, batch in zip(table[SETTING], batches, strict=True)]
+    named = of_settings if table[SETTING].nunique() > 1 else batches
     return table.assign(**{PANEL: named}).drop(columns=SETTING)
 
 

@@ -18,6 +18,7 @@ from analysis.report.completeness import lost_table, picture, text, totals
 from analysis.statistics import SETTING, completeness, finished
 from analysis.store import RUN, TAG_PREFIX, K, Tables
 from src import schema
+from src.writing import label, plural
 
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
@@ -147,22 +148,22 @@ def section(found: Findings) -> Section:
     images = {name: store.pictures(found.question.places, usable, name) for name in MADE}
     price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
     steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, data)
-    last = probe.last_probe(points)
     topics = [
         Topic("Price", [], drawn([price, cost, paths]), [curves.cell_table(found.cells, kind)]),
-        Topic("Stability", stability.divergence_sentences(found.stability), drawn(steady),
+        Topic("Stability", [stability.divergence(found.stability)], drawn(steady),
               [stability.stability_table(found.stability, kind)]),
-        Topic("Where the noise comes from", probe.noise_sentences(points), drawn(noise),
-              [probe.probe_table(probe.of_parts(last), probe.caption(points)),
-               probe.probe_table(probe.of_layers(last), "The same by layer and head: other epochs are in probe.csv")]),
+        Topic("Where the noise comes from", probe.findings(points), drawn(noise), probe.probe_tables(points)),
         Topic("What the models make", [], drawn([made]), []),
         Topic("Runs and parameters", [], [], [run_table(runs, found.varying), parameter_table(runs)]),
     ]  # fmt: skip
     empty = [each.stem for each in (price, cost, paths, *steady, *noise, made) if each.table.empty]
     absent = [f"{stem}: no finished run recorded what it shows." for stem in empty]
     without = sorted(set(usable[K]) - set(images[MADE[0]][K])) if len(images[MADE[0]]) else []
-    absent += [f"reconstructions at K = {', '.join(map(str, without))}: the artifact is missing."] if without else []
-    return Section(data, kind, len(usable), topics, [*absent, *probe.left_out(found.history, runs)])
+    absent += [f"reconstructions at {', '.join(label(K, k) for k in without)}: no such artifact."] if without else []
+    if n := probe.left_out(found.history, runs):
+        key = schema.PROBE_SET_SIZE.key
+        absent.append(f"probes of {plural(n, 'run')}: recorded without {key}, by a version before that metric.")
+    return Section(data, kind, len(usable), topics, absent)
 
 
 def drawn(pictures: list[Picture]) -> list[Drawing]:
@@ -187,7 +188,7 @@ def heading(runs: pd.DataFrame, varying: list[str]) -> str:
     first = runs.iloc[0]
     data = f"{first.get('data.name', 'data not recorded')}, {first.get('data.pixels', 'unrecorded')} pixels"
     others = [p for p in varying if p not in (schema.NLL_KIND, "data.name", "data.pixels")]
-    return "; ".join([data, *(f"{p} = {'none' if pd.isna(first[p]) else first[p]}" for p in others)])
+    return "; ".join([data, *(label(p, "none" if pd.isna(first[p]) else first[p]) for p in others)])
 
 
 def commands(runs: pd.DataFrame, varying: Sequence[str]) -> dict[str, str]:

@@ -2,4 +2,4 @@
 
 from analysis.stability.numbers import stability_by_cell
 from analysis.stability.pictures import pictures
-from analysis.stability.words import divergence_sentences, stability_table
+from analysis.stability.tables import divergence, stability_table

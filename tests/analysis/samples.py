@@ -8,8 +8,8 @@ import pandas as pd
 from analysis import style
 from analysis.picture import IMAGES, POINTS, TILES, Picture
 
-COLOURS = style.sequential([1, 5], "K = ")
-PANELS, HUES, AXES = ("B = 30", "B = 100"), ("K = 1", "K = 5"), ("epochs", "seconds")
+COLOURS = style.sequential(["K=1", "K=5"])
+PANELS, HUES, AXES = ("B=30", "B=100"), ("K=1", "K=5"), ("epochs", "seconds")
 SIZES = {"epochs": 1.0, "seconds": 40.0}
 
 
@@ -40,8 +40,8 @@ def lines(points: int = 4, **changes) -> Picture:
 def points(**changes) -> Picture:
     """Words on x, with single seeds and a margin; the last point has neither mean nor interval."""
     rows = [
-        ["B = 30", "K = 1", 3.0, 2.5, 3.5], ["B = 30", "K = 5", 0.2, -0.1, 0.4], ["B = 100", "K = 1", 2.0, 1.0, 3.0],
-        ["B = 100", "K = 5", np.nan, np.nan, np.nan],
+        ["B=30", "K=1", 3.0, 2.5, 3.5], ["B=30", "K=5", 0.2, -0.1, 0.4], ["B=100", "K=1", 2.0, 1.0, 3.0],
+        ["B=100", "K=5", np.nan, np.nan, np.nan],
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["panel", "hue", "mean", "ci_low", "ci_high"])
     seeds = pd.DataFrame(
@@ -58,12 +58,12 @@ def points(**changes) -> Picture:
 def prices(**changes) -> Picture:
     """Numbers on a logarithmic x, a shape per B, a line that joins some of the points, and a switch."""
     rows = [
-        {"panel": "", "hue": hue, "B": b, "axis": axis, "x": size * cost, "mean": mean}
+        {"panel": "", "hue": hue, "B": f"B={b}", "axis": axis, "x": size * cost, "mean": mean}
         | {"ci_low": mean - 1, "ci_high": mean + 1, "line": mean if front else np.nan}
         for axis, size in SIZES.items()
         for hue, b, cost, mean, front in [
-            ("K = 1", "30", 10.0, 99.0, True), ("K = 5", "30", 300.0, 97.0, True),
-            ("K = 1", "100", 20.0, 99.5, False), ("K = 5", "100", 200.0, 98.0, True),
+            ("K=1", "30", 10.0, 99.0, True), ("K=5", "30", 300.0, 97.0, True),
+            ("K=1", "100", 20.0, 99.5, False), ("K=5", "100", 200.0, 98.0, True),
         ]
     ]  # fmt: skip
     made = Picture(
@@ -75,8 +75,8 @@ def prices(**changes) -> Picture:
 
 def tiles() -> Picture:
     """Two panels of statuses."""
-    fates = {("B = 30", 1, 0): "finished", ("B = 30", 5, 0): "failed", ("B = 30", 5, 1): "finished"}
-    fates |= {("B = 100", 1, 0): "failed", ("B = 100", 1, 1): "failed"}
+    fates = {("B=30", 1, 0): "finished", ("B=30", 5, 0): "failed", ("B=30", 5, 1): "finished"}
+    fates |= {("B=100", 1, 0): "failed", ("B=100", 1, 1): "failed"}
     rows = [[*cell, status] for cell, status in fates.items()]
     colours = {"finished": (0.1, 0.6, 0.4), "failed": (0.9, 0.5, 0.2)}
     table = pd.DataFrame(rows, columns=["panel", "x", "mean", "hue"])
@@ -84,8 +84,8 @@ def tiles() -> Picture:
 
 
 def images() -> Picture:
-    """Two kinds of image; of the second only K = 5 has one."""
-    cells = [("K = 1", "made", 1), ("K = 5", "made", 5), ("K = 5", "latent", 2)]
+    """Two kinds of image; of the second only K=5 has one."""
+    cells = [("K=1", "made", 1), ("K=5", "made", 5), ("K=5", "latent", 2)]
     rows = [
         {"panel": k, "x": kind, "image": np.full((4, 4 * width), width / 8), "note": f"{k}, {kind}"}
         for k, kind, width in cells

@@ -100,8 +100,8 @@ def test_points_are_never_thinned():
 
 
 def test_parameters_begin_at_the_first_panel_the_first_value_and_the_margin():
-    assert parameters(samples.lines(margin=0.25)) == {"panel": "B = 30", "axis": "epochs", "margin": 0.25}
-    assert parameters(samples.points()) == {"panel": "B = 30", "margin": 0.25}
+    assert parameters(samples.lines(margin=0.25)) == {"panel": "B=30", "axis": "epochs", "margin": 0.25}
+    assert parameters(samples.points()) == {"panel": "B=30", "margin": 0.25}
     assert parameters(samples.prices()) == {"panel": "", "axis": "epochs"}
 
 
@@ -139,7 +139,7 @@ def test_colours_axes_and_tips_are_the_pictures():
         assert encoding["x"].get("title") == (picture.x or None)
         known = {tip["title"] for tip in encoding["tooltip"]}
         assert known == {title for key, title in picture.tips.items() if key in picture.table}
-    assert charts.legend(samples.points())["K = 5"].startswith("#")
+    assert charts.legend(samples.points())["K=5"].startswith("#")
 
 
 def test_logarithmic_axes_are_so_and_their_ticks_inside():

@@ -49,7 +49,7 @@ def test_price_is_the_final_nll_of_each_cell_at_what_its_whole_training_took(sho
     rows = shown["price"].chosen(axis)
     assert len(rows) == len(SEEDS)
     for (k, b), n in SEEDS.items():
-        [row] = rows[(rows["hue"] == f"K = {k}") & (rows["B"] == str(b))].to_dict("records")
+        [row] = rows[(rows["hue"] == f"K={k}") & (rows["B"] == f"B={b}")].to_dict("records")
         expected = interval([final_nll(k, b, seed) for seed in range(n)])
         assert (row["mean"], row["ci_low"], row["ci_high"]) == pytest.approx(expected, rel=1e-5, nan_ok=True)
         assert (row["x"], row["n"]) == (pytest.approx(cost(k)), n)
@@ -62,9 +62,7 @@ def test_the_line_of_the_price_joins_the_front(shown):
         means = {
             k: min(np.mean([final_nll(k, b, s) for s in range(SEEDS[k, b])]) for b in (30, 100)) for k in (1, 5, 25)
         }
-        assert dict(zip(front["hue"], front["line"], strict=True)) == pytest.approx(
-            {f"K = {k}": means[k] for k in means}
-        )
+        assert dict(zip(front["hue"], front["line"], strict=True)) == pytest.approx({f"K={k}": means[k] for k in means})
 
 
 def test_the_front_is_that_of_brute_force_with_equal_costs_too():
@@ -104,7 +102,7 @@ def test_two_k_have_no_line(tmp_path):
 
 def test_paths_are_means_over_seeds_at_the_amount_of_each_epoch(shown):
     paths = shown["paths"]
-    assert (paths.panels, paths.y, paths.x) == (["B = 30", "B = 100"], "test NLL [nats/image]", "")
+    assert (paths.panels, paths.y, paths.x) == (["B=30", "B=100"], "test NLL [nats/image]", "")
     amounts = {
         "epochs": lambda k, b: np.arange(1.0, EPOCHS + 1),
         "updates": lambda k, b: np.ceil(IMAGES / b) * np.arange(1, EPOCHS + 1),
@@ -114,14 +112,14 @@ def test_paths_are_means_over_seeds_at_the_amount_of_each_epoch(shown):
     assert set(paths.choices) == set(amounts) >= set(paths.rows)
     for axis, amount in amounts.items():
         for (k, b), n in SEEDS.items():
-            rows = paths.chosen(axis, f"B = {b}")
-            rows = rows[rows["hue"] == f"K = {k}"].sort_values("x")
+            rows = paths.chosen(axis, f"B={b}")
+            rows = rows[rows["hue"] == f"K={k}"].sort_values("x")
             np.testing.assert_allclose(rows["x"], amount(k, b))
             values = zip(*(curve(k, b, seed)[schema.TEST_NLL.key] for seed in range(n)), strict=True)
             expected = [interval(list(of_epoch)) for of_epoch in values]
             np.testing.assert_allclose(rows[["mean", "ci_low", "ci_high"]], expected, rtol=1e-5)
-    updates = paths.chosen("updates", "B = 100")
-    assert updates["x"].max() < paths.chosen("updates", "B = 30")["x"].max()
+    updates = paths.chosen("updates", "B=100")
+    assert updates["x"].max() < paths.chosen("updates", "B=30")["x"].max()
 
 
 def test_a_pseudo_nll_is_named_on_the_axes_and_in_the_titles():
@@ -135,7 +133,7 @@ def test_a_pseudo_nll_is_named_on_the_axes_and_in_the_titles():
 def test_a_k_has_one_colour_and_every_hue_has_one(shown):
     for stem in ("price", "cost", "paths"):
         assert shown[stem].colours == shown["price"].colours
-        assert set(shown[stem].table["hue"]) == set(shown[stem].colours) == {"K = 1", "K = 5", "K = 25"}
+        assert set(shown[stem].table["hue"]) == set(shown[stem].colours) == {"K=1", "K=5", "K=25"}
         assert DATA in shown[stem].title
 
 
@@ -145,9 +143,9 @@ def test_what_one_run_per_k_made_has_a_row_per_kind_and_a_column_per_k():
     picture = made({"reconstructions": panels, "manifold": panels.head(1)}, DATA)
     rows = picture.table[["panel", "x", "note"]].to_numpy().tolist()
     assert rows == [
-        ["K = 1", "reconstructions", "B = 30, seed 2"],
-        ["K = 5", "reconstructions", "B = 100, seed 0"],
-        ["K = 5", "manifold", "B = 100, seed 0"],
+        ["K=1", "reconstructions", "B=30, seed=2"],
+        ["K=5", "reconstructions", "B=100, seed=0"],
+        ["K=5", "manifold", "B=100, seed=0"],
     ]
     assert [image.shape for image in picture.table["image"]] == [(28, 28), (28, 140), (28, 140)]
 

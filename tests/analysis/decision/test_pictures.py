@@ -80,7 +80,7 @@ def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, run
 
 
 def test_both_pictures_have_the_margin_the_reference_and_the_colours_of_k(shown):
-    everywhere = style.sequential([1, 5, 25], "K=")
+    everywhere = style.sequential(["K=1", "K=5", "K=25"])
     for picture in shown.values():
         assert (picture.margin, picture.y) == (MARGIN, "difference from K=25 [nats/image]")
         assert picture.panels == ["B=100"]

@@ -7,16 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import plots, style
-from analysis.probe import (
-    caption,
-    components_by_point,
-    last_probe,
-    left_out,
-    noise_sentences,
-    observations,
-    of_parts,
-    probe_table,
-)
+from analysis.probe import components_by_point, findings, left_out, observations, probe_tables
 from analysis.probe.numbers import (
     CEILING,
     INDEPENDENT,
@@ -109,7 +100,7 @@ def test_two_k_make_no_line_and_no_best_k(tmp_path, ks):
     runs, _, points = read(probed(tmp_path, ks, 1))
     assert cost_lines(runs).empty
     assert points["best_mc_samples"].isna().all()
-    assert "K* needs seconds per epoch at 3 K or more" in caption(points)
+    assert "at 3 K or more" in probe_tables(points)[0].caption
 
 
 def test_a_line_that_costs_nothing_per_epoch_or_draw_gives_a_best_k_of_zero_or_infinity():
@@ -155,13 +146,13 @@ def test_of_a_set_the_variance_is_not_divided_again(tmp_path):
     assert four[CEILING] == pytest.approx(1 + 10 / 90)  # against one set
     assert four[["b_eq", "best_mc_samples", SHARE_SINGLE]].isna().all()
     assert observed[STEP_MC].equals(observed["var_mc"])
-    table = probe_table(last_probe(points), caption(points))
+    table = probe_tables(points)[0]
     assert "V_mc of a set of K" in table.heads
     assert "ceiling 1 + V_mc/V_data, against one set" in table.heads
     assert "a whole set of K draws" in table.caption
     assert "a step's variance is (V_data + V_mc)/B" in table.caption
-    [sentence] = noise_sentences(points)
-    assert "of the variance of a gradient from a set of 2 draws by the trace" in sentence
+    [said] = findings(points)
+    assert "2 draws, taken as one set" in said
 
 
 def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameters(tmp_path):
@@ -188,16 +179,15 @@ def test_probes_without_the_record_are_left_out_and_the_report_says_so(tmp_path,
         store.record(1, 100, seed, more=more)
     runs, history = marked(store)
     assert observations(history, runs).groupby("run_id").size().tolist() == [len(schema.PROBE_PARTS)]
-    [reason] = left_out(history, runs)
-    assert reason.startswith("probes of 2 runs: recorded without probe/set_size, by a version before")
-    assert left_out(history, runs[runs["seed"] == 0]) == []
-    assert left_out(marked(study())[1], marked(study())[0]) == []
+    assert left_out(history, runs) == 2
+    assert left_out(history, runs[runs["seed"] == 0]) == 0
+    assert left_out(marked(study())[1], marked(study())[0]) == 0
     assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
-    assert reason in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
+    assert "probes of 2 runs" in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_table_names_the_unit_of_each_part(store):
-    table = probe_table(last_probe(read(store)[2]), "")
+    table = probe_tables(read(store)[2])[0]
     rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
     units = {row["part"]: row["unit of V_data and V_mc"] for row in rows}
     assert units["loss"] == "(nats/image)^2"
@@ -213,7 +203,7 @@ def test_what_is_not_finite_shows(tmp_path):
     encoder, decoder = point(points, 1, 1, "encoder"), point(points, 1, 1, "decoder")
     assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING]) == (2, math.inf, math.inf)
     assert math.isnan(decoder["var_mc_mean"])  # not the 1 of the other seed
-    table = probe_table(points, "")
+    table = probe_tables(points)[0]
     rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
     assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
     assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
@@ -221,20 +211,16 @@ def test_what_is_not_finite_shows(tmp_path):
         assert all(plots.draw(picture).axes for picture in pictures(points, "data") if len(picture.table))
 
 
-def test_the_answer_is_about_the_last_probe_and_the_smallest_k(store):
-    _, _, points = read(store)
-    [sentence] = noise_sentences(points)
-    assert sentence == (
-        "B = 100, probe at epoch 3 (3 seeds trained at K = 1): of the variance of a K = 1 gradient by the trace, in "
-        "which every weight counts the same, Monte Carlo noise is 10 % (10 % to 10 %) at the encoder (no K can reduce "
-        "that variance by more than a factor 1.11 (1.11 to 1.11); least variance × time at K = 1) and 10 % (10 % to "
-        "10 %) at the decoder (at most a factor 1.11 (1.11 to 1.11); least variance × time at K = 1)."
-    )
+def test_the_finding_is_about_the_last_probe_and_the_smallest_k(store):
+    [said] = findings(read(store)[2])
+    assert "B=100, probe at epoch 3 of 3 runs with K=1" in said
+    assert said.count("10 % (10 % to 10 %)") == 2
+    assert said.count("1.11 (1.11 to 1.11)") == 2
 
 
 def test_one_seed_has_the_probes_own_standard_error(tmp_path):
     _, _, points = read(probed(tmp_path, (1, 5), 1))
-    table = probe_table(last_probe(points), caption(points))
+    table = probe_tables(points)[0]
     row = dict(zip(table.heads, table.rows[0], strict=True))
     assert row["V_data, between images"] == "90.0 ± 9.00"
     assert row["V_mc of one draw"] == "10.0 ± 1.00"
@@ -246,7 +232,7 @@ def test_runs_without_probes_have_no_points():
     runs, observed, points = read(study())
     assert observed.empty
     assert points.empty
-    assert noise_sentences(points) == []
+    assert findings(points) == []
     assert len(cost_lines(runs)) == 2
 
 
@@ -264,9 +250,9 @@ def test_the_errors_of_ratios_at_one_seed_are_the_delta_methods_of_its_probe(tmp
     assert five["best_mc_samples_sem"] == pytest.approx(five["best_mc_samples"] * error / 2)
     assert five["snr_sem"] == pytest.approx(five["snr"] * 0.2)
     assert five[[f"{SHARE}_ci_low", f"{CEILING}_ci_high"]].isna().all()
-    table = probe_table(last_probe(points), "")
+    table = probe_tables(points)[0]
     row = dict(zip(table.heads, table.rows[0], strict=True))
-    assert row["the same at K = 1"] == "10 % ± 0.90 %"
+    assert row["Monte Carlo share of a step at K=1"] == "10 % ± 0.90 %"
     assert row["ceiling 1 + V_mc/V_data"] == "1.11 ± 0.0111"
 
 
@@ -289,23 +275,21 @@ def test_the_intervals_of_ratios_over_seeds_are_a_jackknife_of_logarithms(tmp_pa
 
 def test_both_norms_and_the_layers_have_rows_and_the_headline_is_in_the_optimizers(tmp_path):
     _, observed, points = read(probed(tmp_path, layers=LAYERS))
-    last = last_probe(points)
-    table = probe_table(last[last[K] == 5], "")
-    rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    tables = probe_tables(points[points[K] == 5])
+    rows = [dict(zip(table.heads, row, strict=True)) for table in tables for row in table.rows]
     whole = ["encoder's gradient", "decoder's gradient", "whole gradient"]
     both = [(part, norm) for part in [*whole, *LAYERS] for norm in ("optimizer", "trace")]
     assert [(row["part"], row["norm"]) for row in rows] == [("loss", "–"), *both]
     assert {row["unit of V_data and V_mc"] for row in rows if row["norm"] == "optimizer"} == {"1"}
-    assert set(of_parts(points)[PART]) == set(schema.PROBE_PARTS)
     shown = headline(points)
     assert set(zip(shown[PART], shown[NORM], strict=True)) == {
         ("loss", TRACE), *((part, SCALED) for part in ("encoder", "decoder", "all")),
     }  # fmt: skip
     assert len(headline(observed)) == 9 * 3 * 4
-    [sentence] = noise_sentences(points)
-    assert "gradient in the optimizer's metric" in sentence
-    assert sentence.endswith(" The trace says 10 % (10 % to 10 %) and 10 % (10 % to 10 %).")
-    assert "36 % (36 % to 36 %) at the encoder" in sentence  # 50 of 140
+    [said] = findings(points)
+    assert "optimizer's metric" in said
+    assert said.endswith("10 % (10 % to 10 %) and 10 % (10 % to 10 %).")  # by the trace
+    assert "36 % (36 % to 36 %) at the encoder" in said  # 50 of 140
 
 
 def test_runs_without_the_metric_and_the_errors_are_still_reported(tmp_path):
@@ -314,12 +298,11 @@ def test_runs_without_the_metric_and_the_errors_are_still_reported(tmp_path):
     store.record(1, 100, 0, more=old)
     _, _, points = read(store)
     assert set(points[NORM]) == {TRACE}
-    table = probe_table(points, caption(points))
+    table = probe_tables(points)[0]
     row = dict(zip(table.heads, table.rows[0], strict=True))
     assert row["ceiling 1 + V_mc/V_data"] == "1.11"
-    [sentence] = noise_sentences(points)
-    assert "by the trace" in sentence
-    assert "The trace says" not in sentence
+    [said] = findings(points)
+    assert said.count("by the trace") == 1
     assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
 
 

@@ -26,8 +26,8 @@ def shown(store) -> dict[str, Picture]:
 
 
 def line(picture: Picture, part: str, k: int, **of: str) -> list[float]:
-    rows = picture.chosen(part, "B = 100")
-    for column, value in {"hue": f"K = {k}", **of}.items():
+    rows = picture.chosen(part, "B=100")
+    for column, value in {"hue": f"K={k}", **of}.items():
         rows = rows[rows[column] == value]
     assert rows["x"].tolist() == EPOCHS
     return rows["mean"].tolist()
@@ -62,7 +62,7 @@ def test_the_share_is_a_ratio_of_means_with_an_interval(shown):
 
 
 def test_a_k_has_the_colour_it_has_everywhere(shown):
-    assert [picture.colours for picture in shown.values()] == [style.sequential([1, 5, 25], "K = ")] * 2
+    assert [picture.colours for picture in shown.values()] == [style.sequential(["K=1", "K=5", "K=25"])] * 2
 
 
 def test_sets_of_draws_are_said_to_be_sets_and_one_seed_has_no_interval(tmp_path):

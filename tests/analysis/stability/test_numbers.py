@@ -176,7 +176,7 @@ def test_the_table_says_what_was_counted(tmp_path):
     assert row["diverged, of the runs that ended (95 % interval)"] == "2 of 4 (6.8 % to 93 %)"
     assert row["worst step between epochs [nats/image]"] == "16.00 (−5.00 to ∞)"
     assert row["spikes of the minibatch loss"] == "3 (2 to 4)"
-    assert row["the same per 1,000 judged steps"] == "34.48 (22.99 to 45.98)"
+    assert row["spikes of the minibatch loss per 1,000 judged steps"] == "34.48 (22.99 to 45.98)"
     assert row["active latent units [units]"] == "2 (1 to 2)"
     assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "0.245"  # root of 0.06
     assert "BCE pseudo-NLL" in table.caption

@@ -47,7 +47,7 @@ def drawn(picture: Picture, hue: str) -> np.ndarray:
 def test_the_part_that_k_removes_is_the_geometric_mean_over_seeds_of_each_k(picture, k):
     removed = [variances(k, seed)[1] for seed in SEEDS]
     expected = [[epoch, *geometric([each[epoch - 1] for each in removed])] for epoch in (1, 2, 3)]
-    np.testing.assert_allclose(drawn(picture, f"K = {k}"), expected, rtol=1e-4)
+    np.testing.assert_allclose(drawn(picture, f"K={k}"), expected, rtol=1e-4)
     assert np.mean([each[1] for each in removed]) != pytest.approx(expected[1][1], rel=0.01)  # an arithmetic mean
 
 
@@ -55,11 +55,11 @@ def test_all_of_it_is_over_all_finished_runs_and_leaves_out_the_first_epoch(pict
     totals = [variances(k, seed)[0] for k in (1, 5) for seed in SEEDS]
     expected = [[epoch, *geometric([each[epoch - 1] for each in totals])] for epoch in (2, 3)]
     np.testing.assert_allclose(drawn(picture, ALL), expected, rtol=1e-4)
-    assert picture.seed_count == "n = 3"  # of each K: all of it counts no seeds
+    assert picture.seed_count == "n=3"  # of each K: all of it counts no seeds
 
 
 def test_the_axis_is_logarithmic_and_has_its_unit(picture):
     assert (picture.log, picture.x, picture.y) == ("y", "epoch", "variance of losses [(nats/image)^2]")
-    assert picture.panels == ["B = 100"]
-    assert list(picture.colours) == ["K = 1", "K = 5", ALL]
+    assert picture.panels == ["B=100"]
+    assert list(picture.colours) == ["K=1", "K=5", ALL]
     assert DATA in picture.title

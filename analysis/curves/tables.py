@@ -1,28 +1,15 @@
-"""Results by cell, as the report writes them."""
+"""Results by cell, as a table of the report and for a terminal."""
+
+from pathlib import Path
 
 import pandas as pd
 
 from analysis.curves.numbers import ESS, NLL, VARIANCE
 from analysis.display import Row, Table, interval, labelled, number, table
-from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
-from analysis.store import STATUSES, B, K
+from analysis.statistics import CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS
+from analysis.store import STATUSES
 from src import schema
-from src.writing import significant, whole
-
-
-def seeds(cells: pd.DataFrame) -> str:
-    """The number of finished seeds behind each mean: that of most cells, and the cells that have another."""
-    usual = int(cells["n_finished"].mode().max())
-    others = cells[cells["n_finished"] != usual].to_dict("records")
-    if not others:
-        return f"n = {usual} in every cell"
-    return f"n = {usual}, but " + ", ".join(f"{c['n_finished']} at K = {c[K]}, B = {c[B]}" for c in others)
-
-
-def lacking(cell: Row) -> str:
-    """The runs of a cell that did not finish, were never started, or are repeats."""
-    names = [name for name in (*STATUSES, "missing", "set_aside") if name != schema.FINISHED]
-    return ", ".join(f"{cell[f'n_{name}']} {name.replace('_', ' ')}" for name in names if cell[f"n_{name}"]) or "none"
+from src.writing import render, short, significant, whole
 
 
 def cell_table(cells: pd.DataFrame, kind: str) -> Table:
@@ -31,7 +18,9 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     # The score of every run, unless an earlier version has recorded it beside another score.
     exact = cells[f"{quadrature.key}_n"].any() and cells[f"{quadrature.key}_mean"].equals(cells[f"{NLL.key}_mean"])
     nll = labelled(quadrature if exact else NLL, kind)
-    caption = f"The {nll.label}, stability and cost by cell; means over seeds, {seeds(cells)}."
+    usual = int(cells["n_finished"].mode().max())
+    others = cells[cells["n_finished"] != usual].to_dict("records")
+    caption = render(Path(__file__).with_name("cells.md.j2"), nll=nll.label, usual=usual, others=others)
     columns = {
         "seeds finished": lambda cell: f"{cell['n_finished']} of {cell['n_seeds'] + cell['n_missing']}",
         "not finished, repeats": lacking,
@@ -46,9 +35,16 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     return table(caption, cells, columns)
 
 
+def lacking(cell: Row) -> str:
+    """The runs of a cell that did not finish, were never started, or are repeats."""
+    names = [name for name in (*STATUSES, "missing", "set_aside") if name != schema.FINISHED]
+    return ", ".join(f"{cell[f'n_{name}']} {name.replace('_', ' ')}" for name in names if cell[f"n_{name}"]) or "none"
+
+
 def cells_as_text(cells: pd.DataFrame, kind: str) -> str:
     """results_by_cell() of one setting, for a terminal."""
-    names = {B: "B", K: "K", "n_finished": "n", f"{NLL.key}_mean": kind, f"{NLL.key}_sd": "sd"}
-    names |= {f"{NLL.key}_ci_low": "95 % low", f"{NLL.key}_ci_high": "high", f"{EPOCH_SECONDS.key}_mean": "s/epoch"}
-    shown = cells.sort_values([B, K])[list(names)].rename(columns=names)
+    names = {key: short(key) for key in reversed(CELL_OF[1:])}
+    names |= {"n_finished": "n", f"{NLL.key}_mean": kind, f"{NLL.key}_sd": "sd", f"{NLL.key}_ci_low": "95 % low"}
+    names |= {f"{NLL.key}_ci_high": "high", f"{EPOCH_SECONDS.key}_mean": "s/epoch"}
+    shown = cells.rename(columns=names)[[*names.values()]].sort_values([*names.values()][:2])
     return shown.to_string(index=False, na_rep="–", float_format="{:.2f}".format)
