@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from src import ROOT, data, schema
 from src.config import Config, ConfigError, flatten, refusal
 from src.process import configure_logging
-from src.run import tensorflow
+from src.run import run, tensorflow
 from src.sweep import USAGE_ERROR, check_single, explain, register, typed
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def of_run(model: Path, overrides: list[str]) -> list[str]:
 
 def configured(overrides: list[str]) -> Config:
     """The checked settings. Raises ConfigError or HydraException."""
-    register()
+    register(run)
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = typed(hydra.compose("config", overrides))
     check_single(config)

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 
 from src.config import ConfigError
 from src.process import closed_on_exit, configure_logging, leave, on_signal
-from src.recording import RunFailed, Runs, UnfinishedError, open_and_catch_up
+from src.recording import RunFailed, Runs, Study, UnfinishedError, open_and_catch_up
 from src.run import run
 from src.sweep import USAGE_ERROR, check_single, explain, help_text, register, typed
 
@@ -23,17 +24,17 @@ FAILURE = 1
 def cell(cfg: DictConfig) -> None:
     """One cell of a grid, or a single run. `run` imports TensorFlow, after everything has been checked."""
     configure_logging()  # also in the worker of another launcher
-    number = None
+    number, study = 0, None
     try:
         config = typed(cfg)
         if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
-            number = HydraConfig.get().job.num
+            number, study = HydraConfig.get().job.num, Study.load(Path(HydraConfig.get().sweep.dir))
         else:
             check_single(config)
             open_and_catch_up(Runs(config.tracking))
     except ConfigError as error:
         refuse(error)  # here, as Hydra puts a line of its own before an exception
-    run(config, number)
+    run(config, number, study)
 
 
 def refuse(error: Exception) -> NoReturn:
@@ -60,7 +61,7 @@ def main() -> None:
     # Hydra's parser refuses overrides after an option that follows overrides.
     sys.argv[1:] = sorted(sys.argv[1:], key=is_override)
     try:
-        register()
+        register(run)
         with (
             closed_on_exit(lambda reason: print(f"\nThe program was {reason}; open runs are KILLED.", file=sys.stderr)),
             on_signal(lambda received: leave(f"ended by {received.name}", 128 + received)),

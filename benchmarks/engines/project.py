@@ -1,7 +1,7 @@
 """A grid with this project's sweeper, launchers and ledgers: cells of `cells.WORK`, or its own (work=own)."""
 
 import sys
-from pkgutil import resolve_name
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 from benchmarks.engines.cells import WORK
 from src import schema
 from src.config import Config, flatten
-from src.recording import Runs, fingerprint, record
-from src.sweep import launcher, register, typed
+from src.recording import Runs, Study, fingerprint, record
+from src.run import run
+from src.sweep import PoolLauncher, register, typed
 
-OWN = "own"  # as launcher.TARGET is: probes, scores, pictures and all
+OWN = "own"  # the project's own runs: probes, scores, pictures and all
 
 
-def run(work: str, config: Config) -> None:
+def record_run(work: str, config: Config) -> None:
     """Record a cell in a ledger, of which the store gets a copy."""
     runs, identity = Runs(config.tracking), fingerprint(config)
     tags = {schema.FINGERPRINT: identity}
@@ -25,26 +26,30 @@ def run(work: str, config: Config) -> None:
         WORK[work](config, lambda epoch, metrics: recorder.log(metrics, epoch))
 
 
-def trained(config: Config, number: int) -> None:
-    run("trained", config)
+def trained(config: Config, number: int, study: Study) -> None:
+    record_run("trained", config)
 
 
-def empty(config: Config, number: int) -> None:
-    run("empty", config)
+def empty(config: Config, number: int, study: Study) -> None:
+    record_run("empty", config)
+
+
+TASKS = {OWN: run, "trained": trained, "empty": empty}
 
 
 @hydra.main(version_base="1.3", config_path="../../conf", config_name="config")
 def cell(cfg: DictConfig) -> None:
-    resolve_name(launcher.TARGET)(typed(cfg), HydraConfig.get().job.num)
+    study = Study.load(Path(HydraConfig.get().sweep.dir))
+    PoolLauncher.task(typed(cfg), HydraConfig.get().job.num, study)
 
 
 if __name__ == "__main__":
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     folder, work, images = (given.pop(key) for key in ("folder", "work", "images"))
-    if work != OWN:
-        launcher.TARGET = f"benchmarks.engines.project:{work}"
     places = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"tracking.runs={folder}/runs"]
     overrides = [f"{key}={value}" for key, value in given.items()]
     sys.argv[1:] = ["-m", *overrides, f"data.train_size={images}", *places]
-    register()
+    from benchmarks.engines import project  # by its name, by which a worker imports it
+
+    register(project.TASKS[work])
     cell()

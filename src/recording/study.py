@@ -1,16 +1,14 @@
 """The data of a study that its cells use: its run, their number and their expected seconds."""
 
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from src.config import Config, flatten, title
 
-# Every launcher passes the environment on to its workers.
-VARIABLE = "VAE_MC_SAMPLES_STUDY"
+# In the folder of a study, which the workers of every launcher can read.
+STUDY_FILE = "study.json"
 
 
 class RunFailed(RuntimeError):
@@ -39,20 +37,16 @@ class Study:
     started: float
     varying: list[str]
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        """Pass the study to its cells, in this process and in those it starts."""
-        os.environ[VARIABLE] = json.dumps(asdict(self))
-        try:
-            yield
-        finally:
-            del os.environ[VARIABLE]
+    def save(self, folder: Path) -> None:
+        """Write the study into its folder, for its cells. A reader finds this text or the one before it, whole."""
+        unfinished = folder / f"{STUDY_FILE}.tmp"
+        unfinished.write_text(json.dumps(asdict(self)))
+        unfinished.replace(folder / STUDY_FILE)
 
     @classmethod
-    def current(cls) -> "Study | None":
-        """The study that this process works for; None for a single run."""
-        text = os.environ.get(VARIABLE)
-        return cls(**json.loads(text)) if text else None
+    def load(cls, folder: Path) -> "Study":
+        """The study of a folder."""
+        return cls(**json.loads((folder / STUDY_FILE).read_text()))
 
     def seconds_left(self, cell: int, share: float) -> float:
         """Predicted seconds until the last cell ends, with `share` of cell number `cell` done."""

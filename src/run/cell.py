@@ -10,28 +10,27 @@ import psutil
 
 from src import data, recording, schema
 from src.config import Config, flatten, source_digest
-from src.data import Dataset
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study, titled
 from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
 from src.run.metrics import final_metrics, test_metrics, training_metrics, validation_metrics
 from src.run.progress import EpochBar, numbered
-from src.vae import VAE, Diverged, EpochRecord, Probe, is_due, programs_for, train
+from src.vae import Diverged, EpochRecord, Probe, is_due, programs_for, train
 from src.writing import clock
 
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, number: int | None) -> None:
+def run(config: Config, number: int, study: Study | None) -> None:
     """Train and record one cell, continued from where an earlier process stopped.
 
     Args:
         config: checked settings.
-        number: the cell's number in the current study, from 0; None for a single run.
+        number: the cell's number in its study, from 0.
+        study: the study that the run is a cell of; None for a single run.
     Raises:
         RunFailed: the run diverged or raised.
     """
-    study = Study.current() if number is not None else None
     runs, name = Runs(config.tracking), titled(config, study)
     home = runs.home(config, recording.fingerprint(config))
     if recording.is_held(home):
@@ -90,8 +89,7 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
     """The run proper, from its last checkpoint where it has one; returns its final metrics."""
     save_settings(config, recorder)
     dataset = data.load(config.data, config.seed)
-    vae, compiled = untrained(config, dataset), programs_for(config, dataset)
-    compiled.begin(vae, dataset, config.seed)
+    compiled = programs_for(config, dataset)
     trainer, probe = compiled.trainer(config, dataset), compiled.probe(config, dataset)
     evaluator = compiled.evaluator("test", dataset.test)
     held_out = None if dataset.validation is None else compiled.evaluator("validation", dataset.validation)
@@ -120,19 +118,10 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
             train(trainer, config, on_epoch, done)
     finally:
         save_history(recorder)
-    compiled.end(vae)
-    save_artifacts(vae, dataset, recorder)
+    save_artifacts(compiled.vae, dataset, recorder)
     final = final_metrics(evaluator, config) | cost_metrics(config, recorder)
     recorder.log(final, config.epochs)
     return final
-
-
-def untrained(config: Config, dataset: Dataset) -> VAE:
-    """The model with its initial weights."""
-    vae = VAE.from_settings(config, dataset.train.shape[1])
-    if config.model.output_bias == "pixel_means":
-        vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
-    return vae
 
 
 def probed(probe: Probe, epoch: int, config: Config) -> dict[str, float]:
@@ -165,7 +154,7 @@ def peak_rss_bytes() -> int:
     return peak if psutil.MACOS else peak * 1024
 
 
-def last_line(config: Config, study: Study | None, number: int | None, final: dict[str, float]) -> str:
+def last_line(config: Config, study: Study | None, number: int, final: dict[str, float]) -> str:
     """The line that is printed when a run has finished."""
     nll, sem = final[schema.FINAL_TEST_NLL.key], final[schema.FINAL_TEST_NLL_SEM.key]
     scored = f"a subset of {config.evaluation.final_images} images" if config.evaluation.final_images else "images"

@@ -20,9 +20,9 @@ SHOWN = {
 }
 
 
-def numbered(config: Config, study: Study | None, cell: int | None) -> str:
+def numbered(config: Config, study: Study | None, cell: int) -> str:
     """The name of a run, after its number in its study."""
-    place = f"cell {cell + 1}/{len(study.costs)}  " if study and cell is not None else ""
+    place = f"cell {cell + 1}/{len(study.costs)}  " if study else ""
     return place + titled(config, study)
 
 
@@ -32,10 +32,10 @@ class EpochBar:
     Args:
         config: the run's settings.
         study: the study that the run is a cell of; None for a single run.
-        cell: its number in the study, from 0; None for a single run.
+        cell: its number in the study, from 0.
     """
 
-    def __init__(self, config: Config, study: Study | None, cell: int | None):
+    def __init__(self, config: Config, study: Study | None, cell: int):
         self.study, self.cell, self.epochs = study, cell, config.epochs
         named = numbered(config, study, cell)
         self.bar = tqdm(total=config.epochs, desc=named, unit="epoch", disable=HIDDEN, dynamic_ncols=True)
@@ -54,7 +54,7 @@ class EpochBar:
     def show(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch done, with its metrics by schema key."""
         shown = {name: f"{metrics[key]:{style}}" for name, (key, style) in SHOWN.items() if key in metrics}
-        if self.study and self.cell is not None:
+        if self.study:
             shown["grid left"] = clock(self.study.seconds_left(self.cell, epoch / self.epochs))
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()

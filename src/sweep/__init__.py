@@ -1,71 +1,7 @@
 """Plan, check and launch the cells of a grid: the Hydra side of the project."""
 
-import os
-import sys
-from collections.abc import Mapping
-from types import ModuleType, SimpleNamespace
-from typing import cast
-
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.plugins.plugin import Plugin
-from omegaconf import DictConfig, OmegaConf
-
-from src import ROOT
-from src.config import Config, ConfigError, TrackingConfig
-from src.recording import Runs
 from src.sweep.compose import check_single, typed
 from src.sweep.help import USAGE_ERROR, explain, help_text
 from src.sweep.launcher import PoolLauncher
+from src.sweep.plugins import register
 from src.sweep.sweeper import StudySweeper
-
-
-def register_plugins() -> None:
-    """Register the sweeper and the launcher with Hydra.
-
-    A workaround: Hydra accepts plugins of the package `hydra_plugins` only, and finds a registered class by that name
-    once more when it makes one. So the classes are put there, too; no such folder is needed.
-    """
-    plugins: dict[str, type[Plugin]] = {"StudySweeper": StudySweeper, "PoolLauncher": PoolLauncher}
-    for plugin in plugins.values():
-        Plugins.instance().register(plugin)  # the first use imports `hydra_plugins` where a package provides it
-    package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
-    setattr(package, StudySweeper.__module__.partition(".")[2], SimpleNamespace(**plugins))
-
-
-def by(value: object, table: Mapping[object, object]) -> object:
-    """What a table of a study has for a value, such as the epochs of every K: ${by:${mc_samples},{1:50,5:10}}."""
-    if value not in table:
-        raise ConfigError(f"Expected one of: {', '.join(map(str, table))}. Received: {value}.")
-    return table[value]
-
-
-def register() -> None:
-    """Make the typed configuration, the sweeper and the launcher known to Hydra."""
-    register_plugins()
-    # Cached with the configuration: a worker that resolves it has another process id.
-    OmegaConf.register_new_resolver("pid", os.getpid, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("runs", lambda path: str(Runs(TrackingConfig(runs=path)).root), replace=True)
-    OmegaConf.register_new_resolver("by", by, replace=True)
-    store = ConfigStore.instance()
-    store.store(name="base", node=Config)
-    store.store(
-        group="hydra/sweeper",
-        name="study",
-        node={"_target_": f"{StudySweeper.__module__}.StudySweeper", "params": None},
-    )
-    store.store(
-        group="hydra/launcher",
-        name="pool",
-        node={
-            "_target_": f"{PoolLauncher.__module__}.PoolLauncher",
-            "workers": None,
-            "threads": 1,
-            "time_limit": None,
-            "recycle_gb": 2.0,
-        },
-    )
-    for study in sorted((ROOT / "sweeps").glob("*.yaml")):
-        node = cast(DictConfig, OmegaConf.load(study))
-        node.pop("about", None)  # the study's page says it
-        store.store(group="sweep", name=study.stem, node=node, package="_global_")

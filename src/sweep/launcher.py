@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
+from typing import ClassVar
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -9,13 +11,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.config import Config, ConfigError, duration, is_duration
+from src.recording import Study
 from src.refusal import Domain, at_least, or_null, positive
 from src.sweep.compose import composer
 from src.sweep.pool import Pool, usable_cores
-
-# By name, as only a worker imports it, with TensorFlow.
-TARGET = "src.run:run"
-
 
 DOMAINS = {
     "workers": or_null(at_least(1, "null takes all usable cores.")),
@@ -37,6 +36,8 @@ class PoolLauncher(Launcher):
 
     # Hydra accepts plugins of this package only.
     __module__ = "hydra_plugins.vae_mc_samples"
+    # Set by `register`: (settings, number, study) -> a run. A worker imports it, with TensorFlow.
+    task: ClassVar[Callable[..., object]]
 
     def __init__(self, workers: int | None, threads: int, time_limit: str | float | None, recycle_gb: float):
         self.workers, self.threads, self.time_limit, self.recycle_gb = workers, threads, time_limit, recycle_gb
@@ -46,6 +47,7 @@ class PoolLauncher(Launcher):
         wrong = [domain.refusals(f"hydra.launcher.{key}", getattr(self, key)) for key, domain in DOMAINS.items()]
         if any(wrong):
             raise ConfigError("\n".join(chain(*wrong)))
+        self.folder = Path(config.hydra.sweep.dir)
         self.compose: Callable[[Sequence[str]], Config] = composer(hydra_context.config_loader, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -55,8 +57,9 @@ class PoolLauncher(Launcher):
         """
         limit = None if self.time_limit is None else duration(self.time_limit)
         count = self.workers or usable_cores()
-        pool = Pool(TARGET, count, self.threads, limit, self.recycle_gb * 2**30)
-        cells = [(initial_job_idx + place, self.compose(cell)) for place, cell in enumerate(job_overrides)]
+        pool = Pool(type(self).task, count, self.threads, limit, self.recycle_gb * 2**30)
+        study = Study.load(self.folder)
+        cells = [(self.compose(cell), number, study) for number, cell in enumerate(job_overrides, initial_job_idx)]
         return [
             JobReturn(
                 overrides=list(cell),

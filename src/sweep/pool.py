@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from src.writing import clock
 # where the program itself is being ended.
 CLOSING_SECONDS, ENDING_SECONDS = EXIT_SECONDS + 2, EXIT_SECONDS - 3
 # Not by -m: the package imports the module before it would run as a program.
-WORKER = "import sys; from src.sweep.worker import main; main(sys.argv[1], int(sys.argv[2]))"
+WORKER = "import sys; from src.sweep.worker import main; main(int(sys.argv[1]))"
 # Names of the signals by the exit code of a process that one of them ended.
 SIGNAL_NAMES = {-number: f" ({number.name})" for number in signal.Signals}
 
@@ -64,14 +64,14 @@ class Pool:
     """Runs cells in worker processes, each of them many cells, so that TensorFlow is imported once per worker.
 
     Attributes:
-        target: "module:function" that runs a cell, called with the cell and its number.
+        task: runs a cell; a function of a module, which the worker imports.
         workers: processes at a time.
         threads: threads of TensorFlow in each worker.
         time_limit: seconds that a cell may take; None for no limit.
         recycle_bytes: resident memory above which a worker is replaced before its next cell.
     """
 
-    target: str
+    task: Callable[..., object]
     workers: int
     threads: int = 1
     time_limit: float | None = None
@@ -79,13 +79,13 @@ class Pool:
     running: list["Worker"] = field(default_factory=list)
     ending: bool = False
 
-    def run(self, cells: Sequence[tuple[int, Any]]) -> list[RuntimeError | None]:
-        """Run numbered cells, in their order as workers become free.
+    def run(self, cells: Sequence[tuple[Any, ...]]) -> list[RuntimeError | None]:
+        """Run cells, each given by the arguments of the task, in their order as workers become free.
 
         Returns:
             For each cell, in the order given: None where it ended well, else CellFailed or CellLost.
         """
-        queue: SimpleQueue[tuple[int, tuple[int, Any]]] = SimpleQueue()
+        queue: SimpleQueue[tuple[int, tuple[Any, ...]]] = SimpleQueue()
         for placed in enumerate(cells):
             queue.put(placed)
         results: list[RuntimeError | None] = [None] * len(cells)
@@ -95,8 +95,8 @@ class Pool:
             self.running.append(worker)
             with suppress(Empty):
                 while not self.ending:
-                    place, (number, cell) = queue.get_nowait()
-                    results[place] = worker.run(number, cell)
+                    place, cell = queue.get_nowait()
+                    results[place] = worker.run(cell)
             worker.close(CLOSING_SECONDS)
 
         count = min(self.workers, len(cells))
@@ -128,10 +128,10 @@ class Worker:
         self.process: subprocess.Popen | None = None
         self.connection: Connection | None = None
 
-    def run(self, number: int, cell: Any) -> RuntimeError | None:
+    def run(self, cell: tuple[Any, ...]) -> RuntimeError | None:
         """Run a cell; returns its error, also where its process is lost."""
         try:
-            error, resident_bytes = self._call(number, cell)
+            error, resident_bytes = self._call(cell)
         except CellLost as lost:
             self.close(CLOSING_SECONDS)
             return lost
@@ -139,14 +139,14 @@ class Worker:
             self.close(CLOSING_SECONDS)
         return None if error is None else CellFailed(error)
 
-    def _call(self, number: int, cell: Any) -> tuple[str | None, int]:
+    def _call(self, cell: tuple[Any, ...]) -> tuple[str | None, int]:
         """What the process answers: the cell's error, and its resident memory in bytes. Raises CellLost."""
         if self.process is None or self.process.poll() is not None:
             self.close(0)
             self._start()
         assert self.connection is not None
         try:
-            self.connection.send((number, cell))
+            self.connection.send((self.pool.task, cell))
             if not self.connection.poll(self.pool.time_limit):
                 raise TimeLimitExceeded(f"over its time limit of {clock(self.pool.time_limit or 0)}")
             return self.connection.recv()
@@ -157,7 +157,7 @@ class Worker:
         self.connection, child = Pipe()
         with child:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, self.pool.target, str(child.fileno())],
+                [sys.executable, "-c", WORKER, str(child.fileno())],
                 stdin=subprocess.DEVNULL,
                 env=environment(self.pool.threads),
                 pass_fds=(child.fileno(),),

@@ -188,15 +188,14 @@ class StudySweeper(Sweeper):
         """Run cells on whichever launcher; returns how they ended, and which exceeded their time limit."""
         assert self.launcher is not None
         cells, costs = [item.cell for item in planned], [item.cost.seconds for item in planned]
-        study = Study(ledger.key, ledger.folder.name, costs, started, varying(cells))
+        Study(ledger.key, ledger.folder.name, costs, started, varying(cells)).save(ledger.folder)
         results: Sequence[JobReturn] = []
-        with study.shared():
-            try:
-                results = self.launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
-            except ConfigError:
-                raise
-            except Exception as error:
-                log.error("The launcher gave up (%s: %s)", type(error).__name__, error)
+        try:
+            results = self.launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
+        except ConfigError:
+            raise
+        except Exception as error:
+            log.error("The launcher gave up (%s: %s)", type(error).__name__, error)
         values = [result._return_value for result in results]
         lost = {cell.fingerprint: v for cell, v in zip(cells, values, strict=False) if isinstance(v, CellLost)}
         late = [cell for cell in cells if isinstance(lost.get(cell.fingerprint), TimeLimitExceeded)]

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from src import data
 from src.config import Config
 from src.data import Dataset
 from src.vae.evaluation import Evaluator
@@ -15,26 +16,39 @@ from src.vae.training import EpochTrainer, Inputs, make_optimizer, make_trainer
 
 Made = TypeVar("Made")
 
-_latest: dict[str, "Programs"] = {}
+_latest: list["Programs"] = []  # at most one: programs hold their data
 
 
 def programs_for(config: Config, dataset: Dataset) -> "Programs":
-    """Those of the latest model in this process; new ones where the model or the data are others."""
-    key = repr((config.data, config.model, config.likelihood, config.optimizer))
-    if key not in _latest:
-        _latest.clear()
-        _latest[key] = Programs(config, dataset)
-    return _latest[key]
+    """The programs of this process, with a run's initial state; new ones where the model or the data are others."""
+    if _latest and _latest[0].made_for == made_for(config):
+        _latest[0].begin(config, dataset)
+    else:
+        _latest[:] = [Programs(config, dataset)]
+    return _latest[0]
+
+
+def made_for(config: Config) -> tuple[Any, ...]:
+    """What the runs that share programs have in common."""
+    return config.data, data.digest(config.data), config.model, config.likelihood, config.optimizer
+
+
+def untrained(config: Config, dataset: Dataset) -> VAE:
+    """The model of a run with its initial weights."""
+    vae = VAE.from_settings(config, dataset.train.shape[1])
+    if config.model.output_bias == "pixel_means":
+        vae.predict_from_the_start(dataset.train.mean(axis=0) / dataset.scale)
+    return vae
 
 
 class Programs:
     """A model and its optimizer, with the training, the scores and the probes of every shape that was asked for.
 
-    A run puts its weights, images and keys in place. Only what has a new shape is traced and compiled.
+    Each run begins with its initial weights, images and keys. Only what has a new shape is traced and compiled.
     """
 
     def __init__(self, config: Config, dataset: Dataset):
-        self.vae = VAE.from_settings(config, dataset.train.shape[1])
+        self.made_for, self.vae = made_for(config), untrained(config, dataset)
         self.inputs = Inputs(dataset, config.seed)
         self.optimizer = make_optimizer(config)
         self.optimizer.build(variables_of(self.vae))
@@ -46,15 +60,12 @@ class Programs:
         """The state of training: the model's variables and the optimizer's."""
         return [*self.vae.variables, *self.optimizer.variables]
 
-    def begin(self, vae: VAE, dataset: Dataset, seed: int) -> None:
-        """Go on with the weights of this model, an unused optimizer, these images and the numbers of this seed."""
-        self.inputs.feed(dataset, seed)
-        for variable, value in zip(self.variables, [*vae.variables, *self.unused], strict=True):
-            variable.assign(value)
-
-    def end(self, vae: VAE) -> None:
-        """Give a model the weights that have been reached."""
-        for variable, value in zip(vae.variables, self.vae.variables, strict=True):
+    def begin(self, config: Config, dataset: Dataset) -> None:
+        """Go on with the initial weights, the images and the random numbers of another run, and an unused optimizer."""
+        fresh = untrained(config, dataset)
+        self.vae.mc_samples, self.vae.settings = fresh.mc_samples, fresh.settings
+        self.inputs.feed(dataset, config.seed)
+        for variable, value in zip(self.variables, [*fresh.variables, *self.unused], strict=True):
             variable.assign(value)
 
     def trainer(self, config: Config, dataset: Dataset) -> EpochTrainer:

@@ -14,7 +14,7 @@ def test_a_cell_that_is_being_run_elsewhere_is_waited_for_and_that_is_said(tmp_p
     caplog.set_level("INFO", "src")
     config = small(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", runs=str(tmp_path / "runs")))
     monkeypatch.setattr(cell, "attempt", lambda *_: None)  # by the time it is this one's turn, there is nothing to do
-    waiting = threading.Thread(target=cell.run, args=(config, None))
+    waiting = threading.Thread(target=cell.run, args=(config, 0, None))
     with held(Runs(config.tracking).home(config, fingerprint(config))):
         waiting.start()
         said = "K=1 B=100 seed=0 is being run by another process; waiting until that one ends"

@@ -169,7 +169,7 @@ def test_a_trunk_that_is_being_trained_elsewhere_is_waited_for(tmp_path, at_fork
 
 def finished(config: Config) -> tuple[Numbers, list[np.ndarray], Ledger]:
     """What a cell that is run has recorded but for times and memory, its weights, and its ledger."""
-    cell.run(config, None)
+    cell.run(config, 0, None)
     runs = Runs(config.tracking)
     (ledger,) = runs.attempts(runs.home(config, fingerprint(config)))
     recorded = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from src.process import closed_on_exit, leave, on_signal
 from src.sweep.pool import Pool
+from tests.sweep import pool_cells  # this module by its name, by which a worker imports it
 
 SEEN = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "TQDM_DISABLE", "OF_THE_PROGRAM")
 KEPT: list[bytes] = []
@@ -66,8 +67,8 @@ def run(cell: tuple[str, str], number: int) -> None:
 def main(folder: str, pool: str, *cells: str) -> None:
     """Run cells in a pool with these arguments, a JSON object; print what becomes of each."""
     with on_signal(lambda received: leave(f"ended by {received.name}", 128 + received)):
-        made = Pool("tests.sweep.pool_cells:run", **json.loads(pool))
-        results = made.run([(number, (what, folder)) for number, what in enumerate(cells)])
+        made = Pool(pool_cells.run, **json.loads(pool))
+        results = made.run([((what, folder), number) for number, what in enumerate(cells)])
     print(json.dumps([result and [type(result).__name__, str(result)] for result in results]))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from src import data
 from src.config.settings import Config, DataConfig, ProbeConfig
-from src.vae import VAE, Evaluator, Probe, programs_for, train
+from src.vae import Evaluator, Probe, programs_for, train
 from src.vae.programs import Programs
 from src.vae.training import EpochTrainer
 from tests.conftest import small
@@ -24,17 +24,15 @@ def results(compiled: Programs, config: Config) -> list[np.ndarray]:
     """All that a run takes from its programs: the record of its steps, probes, scores and the weights at the end."""
     config.probe = ProbeConfig(images=20, draws=3)
     dataset = data.load(config.data, config.seed)
-    vae = VAE.from_settings(config, 784)
-    compiled.begin(vae, dataset, config.seed)
+    compiled.begin(config, dataset)
     trainer, probe = compiled.trainer(config, dataset), compiled.probe(config, dataset)
     records = []
     train(trainer, config, records.append)
     steps = [record.steps[name] for record in records for name in sorted(record.steps)]
     probed = np.array(list(probe(2).values()))
-    compiled.end(vae)
     evaluator = compiled.evaluator("test", dataset.test)
     scores = [*evaluator.score(3), evaluator.subset(30).score(3).nll, evaluator.quadrature().per_image]
-    return [*steps, probed, *scores, *(np.asarray(variable) for variable in vae.variables)]
+    return [*steps, probed, *scores, *(np.asarray(variable) for variable in compiled.vae.variables)]
 
 
 @pytest.fixture
@@ -72,6 +70,14 @@ def test_what_changes_a_shape_or_an_estimator_is_another_program(traced, change)
     assert shared.trainer(other, dataset) is not shared.trainer(first, dataset)
     assert shared.probe(other, dataset) is not shared.probe(first, dataset)
     assert shared.trainer(other, dataset) is shared.trainer(other, dataset)
+
+
+def test_the_model_has_the_settings_of_its_run():
+    first, dataset = cell(0), data.load(cell(0).data, 0)
+    programs_for(first, dataset)
+    vae = programs_for(replace(first, seed=5, mc_samples=7), dataset).vae
+    assert (vae.get_config()["seed"], vae.get_config()["mc_samples"]) == (5, 7)
+    assert vae(dataset.test[:2]).shape == (2, 7, 784)
 
 
 def test_another_model_or_data_set_replaces_the_programs():
