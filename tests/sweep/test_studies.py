@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from analysis.report import Question, compute
 from analysis.report.sections import commands
 from src import ROOT
-from src.sweep import by
+from src.sweep.plugins import by
 from tests.commands import BRIEF, CLOCKED, Workplace
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
