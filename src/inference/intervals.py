@@ -13,7 +13,7 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{decimals(self.low)} to {decimals(self.high)}"
+        return f"{decimals(self.low)} to {decimals(self.high)}" if math.isfinite(self.low) else "no interval yet"
 
 
 def around(mean: float, sd: float, n: int, bound: float, bias: float = 0.0) -> Interval:
