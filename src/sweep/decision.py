@@ -16,7 +16,7 @@ from src.inference import STUDY_KEYS, Contrast, Design, Run, contrasts, opponent
 from src.recording import Ledger, Runs, held
 from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
-from src.writing import clock, plural
+from src.writing import render
 
 
 def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
@@ -162,20 +162,18 @@ def price(plan: Plan, design: Design, found: Sequence[Contrast]) -> str:
     lasts = partial(makespan, workers=plan.workers)
     a_seed = max((lasts(of_chosen(items, design)) for items in by_seed.values()), default=0.0)
     first = by_seed[min(by_seed, default=0)]
-    tuning = lasts(item.cost.seconds for item in first) - lasts(of_chosen(first, design))
-    with_tuning = f", and {clock(tuning)} more for the first, which has all of {design.tune}" if tuning else ""
-    alpha, looks = design.alpha / design.comparisons, range(design.n0, (design.n_max or design.n0) + 1)
-    spreads = {n: design.margin * n**0.5 / design.bound(n, alpha) for n in looks}
-    likely = ", ".join(f"{n} up to {spreads[n]:.2g}" for n in sorted({looks[0], looks[len(looks) // 2], looks[-1]}))
-    known = [each.judgement.pairs.sd for each in found if each.judgement.pairs.sd > 0]
-    now = f"; so far {max(known):.2g}" if known else ""
-    lacking = max((design.n0 - each.judgement.pairs.n for each in found if each.open), default=0)
-    ahead = f"; first verdicts after {design.n0}, {clock(tuning + lacking * a_seed)}" if lacking > 0 else ""
-    return (
-        f"study   {plural(design.comparisons, 'comparison')}, at most {design.n_max} seeds of {clock(a_seed)} each"
-        f"{with_tuning}{ahead}\n"
-        f"        seeds that show two equal values to be within {design.margin:g}, by the sd of their differences: "
-        f"{likely}{now}"
+    looks = range(design.n0, (design.n_max or design.n0) + 1)
+    return render(
+        Path(__file__).with_name("price.txt.j2"),
+        design=design,
+        seed=a_seed,
+        tuning=lasts(item.cost.seconds for item in first) - lasts(of_chosen(first, design)),
+        spreads={
+            n: design.margin * n**0.5 / design.bound(n, design.level)
+            for n in sorted({looks[0], looks[len(looks) // 2], looks[-1]})
+        },
+        sd=max((each.judgement.pairs.sd for each in found if each.judgement.pairs.sd > 0), default=None),
+        lacking=max((design.n0 - each.judgement.pairs.n for each in found if each.open), default=0),
     )
 
 

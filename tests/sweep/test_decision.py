@@ -140,7 +140,7 @@ def test_the_price_of_tuning_is_that_of_the_first_seed():
     design = design_of(TUNED, cells)
     text = price(plan_of(cells), design, contrasts([as_run(cell, None) for cell in cells], design))
     assert "10 seeds of 2m00s each, and 4m00s more for the first, which has all of learning_rate" in text
-    assert "first verdicts after 4, 12m00s" in text
+    assert "first verdicts after 4 seeds, 12m00s" in text
 
 
 def test_a_budget_takes_whole_seeds_and_refuses_what_has_no_room_for_one():
@@ -216,7 +216,7 @@ def test_the_price_names_seeds_minutes_and_spreads():
     cells = grid()
     design = design_of(STUDY, cells)
     text = price(plan_of(cells), design, contrasts([as_run(cell, None) for cell in cells], design))
-    assert "1 comparison, at most 10 seeds of 2m00s each; first verdicts after 4, 8m00s" in text
+    assert "1 comparison, at most 10 seeds of 2m00s each; first verdicts after 4 seeds, 8m00s" in text
     least = 2 / critical_values(10, 0.05)[0]
     assert f"4 up to {least:.2g}" in text
 
