@@ -1,4 +1,4 @@
-"""The bounds of repeated confidence intervals, computed: no simulation behind them and no table to keep.
+"""The bounds of repeated confidence intervals, computed without simulation and without a table.
 
 Let x_1, x_2, ... be iid N(0, sigma^2). T_n = sqrt(n) mean / s is a function of U_n = sum x / sqrt(sum x^2) alone. U_n
 is independent of sum x^2 (Basu), hence a Markov chain; with phi_n the angle between (x_1..x_n) and (1..1)
@@ -6,7 +6,7 @@ is independent of sum x^2 (Basu), hence a Markov chain; with phi_n the angle bet
     U_n = sqrt(n) cos phi_n,   T_n = sqrt(n-1) cot phi_n
     U_{n+1} = U_n cos psi + sin psi,   psi independent of U_n with density ~ cos^{n-1} psi, so sqrt(n) tan psi ~ t_n
 
-so one recursion in one dimension gives the chance that T ever crosses its bounds.
+so a recursion in one dimension gives the chance that T ever crosses its bounds.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def _latitude(angle: Array, dimension: int) -> Array:
 
 
 def _crosses_later(n: int, phi: Array, edge: float, after: Callable[[Array], Array]) -> Array:
-    """P(T crosses a bound after look n | phi_n), [len(phi)]; edge: phi_{n+1} at the next; after: this one look on."""
+    """P(T crosses a bound after look n | phi_n), [len(phi)]; edge: phi of the bound at n + 1; after: the same of n + 1."""
     u = np.sqrt(n) * np.cos(phi)
     top, reach = np.arctan2(1.0, u), np.sqrt(1 + u * u)  # U_{n+1} = reach cos(psi - top)
     half = np.arccos(np.minimum(np.sqrt(n + 1) * np.cos(edge) / reach, 1.0))
@@ -43,7 +43,7 @@ def _crosses_later(n: int, phi: Array, edge: float, after: Callable[[Array], Arr
     return chance
 
 
-# Where chances are near the smallest number, SciPy's slopes overflow in a divisor, and are 0 as they should be.
+# The interpolator divides by slopes: where chances are close to 0 this overflows, and the result is 0, as it should be.
 @np.errstate(over="ignore")
 def crossing_probability(bounds: Array, first: int) -> float:
     """P(T_n > c_n for some n) of iid normal differences with mean 0, whatever their variance.
@@ -55,7 +55,7 @@ def crossing_probability(bounds: Array, first: int) -> float:
         The probability, with a relative error below 0.002, for critical_values() below 0.0005.
     Source: the recursion of Armitage, McPherson and Rowe (1969), here for a variance that is not known.
     """
-    # Imported here, like `optimize` below: they take a quarter of a second, and most commands decide nothing.
+    # Imported here, like `optimize` below: this takes a quarter of a second, and most commands decide nothing.
     from scipy.interpolate import PchipInterpolator
 
     edges = np.arctan2(np.sqrt(np.arange(first, first + len(bounds)) - 1), bounds).tolist()
@@ -63,7 +63,7 @@ def crossing_probability(bounds: Array, first: int) -> float:
     after: Callable[[Array], Array] = np.zeros_like
     for n in range(first + len(bounds) - 2, first - 1, -1):
         edge, following = edges[n - first], edges[n - first + 1]
-        # Beyond this angle the next look cannot cross: there the chance bends like a square root, so w has none of it.
+        # Beyond the kink the next look cannot cross. The chance bends there like a square root; in w it is smooth.
         kink = max(edge, np.arccos(np.sqrt(max((n + 1) * np.cos(following) ** 2 - 1, 0.0) / n)))
         w = np.linspace(-np.sqrt(kink - edge), np.sqrt(np.pi - kink), INTERVALS + 1)
         phi = kink + w * np.abs(w)
@@ -89,7 +89,7 @@ def critical_values(n_max: int, alpha: float, n0: int = 4) -> tuple[float, ...]:
         n0: pairs at the first look.
     Returns:
         c_n of n = n0..n_max, in units of s / sqrt(n). Their level is alpha within 0.1 % of itself; for skewed
-        differences it is higher. Kept once computed, in about 0.1 s at n_max = 10, 0.5 s at 30.
+        differences it is higher. Cached; computed in about 0.1 s at n_max = 10, 0.5 s at 30.
     Raises:
         ValueError: n0, n_max or alpha out of range.
     Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305, here with a t statistic.

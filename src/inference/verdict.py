@@ -36,7 +36,7 @@ IMPLIED_BY = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """What pairs prove, with what it rests on; dataclasses.asdict makes it data.
+    """What pairs prove, with what it rests on.
 
     pairs, design, bias: see `judge`.
     verdicts: all that hold. UNDECIDED where neither equivalence nor a direction holds; NOT_WORSE may stand beside it.

@@ -127,15 +127,6 @@ def test_a_card_has_its_contrasts_at_the_end_and_at_equal_seconds(tmp_path):
     assert card.moving["moves"] == [ended.finding]
 
 
-def test_a_wider_margin_proves_what_a_design_of_that_margin_proves(tmp_path):
-    runs, history = store(tmp_path)
-    found = decide(runs, history, {"margin": 0.25})
-    for margin in (0.1, 2.0, 20.0):
-        other = decide(runs, history, {"margin": margin})
-        assert [each.moving for each in cards(found, runs, margin)] == [each.moving for each in cards(other, runs)]
-    assert cards(found, runs, 0.25) != cards(found, runs, 20.0)
-
-
 def test_the_margins_of_the_slider_span_a_hundredfold_around_the_designs(tmp_path):
     found = margins(decide(*store(tmp_path, ks=(1, 5)), {"margin": 0.3}))
     assert found == sorted(set(found))

@@ -65,7 +65,10 @@ def test_the_difference_at_the_end_is_that_of_pairs_with_the_interval_that_tells
         assert list(row[["mean", "ci_low", "ci_high"]]) == pytest.approx(ends(d, level))
         assert row["n"] == SEEDS
     assert table["verdict"].tolist() == ["worse by more than the margin", "equivalent"]
-    assert list(table.index) == ["K=1", "K=5"]
+    everywhere = style.sequential(["K=1", "K=5", "K=25"])
+    for picture in shown.values():
+        assert (picture.margin, picture.y, picture.panels) == (MARGIN, "difference from K=25 [nats/image]", ["B=100"])
+        assert picture.colours == {f"K={k}": everywhere[f"K={k}"] for k in (1, 5)}
 
 
 def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, runs):
@@ -77,14 +80,6 @@ def test_every_seed_is_a_point_with_both_its_runs_and_what_repeats_it(shown, run
         assert (row["run"], row["reference run"]) == (ids[k, seed], ids[25, seed])
         assert row["command"] == f"python repeat {ids[k, seed]}"
         assert row["with"] == f"mc_samples={k} batch_size=100 seed={seed}"
-
-
-def test_both_pictures_have_the_margin_the_reference_and_the_colours_of_k(shown):
-    everywhere = style.sequential(["K=1", "K=5", "K=25"])
-    for picture in shown.values():
-        assert (picture.margin, picture.y) == (MARGIN, "difference from K=25 [nats/image]")
-        assert picture.panels == ["B=100"]
-        assert picture.colours == {f"K={k}": everywhere[f"K={k}"] for k in (1, 5)}
 
 
 def test_along_training_the_last_point_is_the_matched_contrast(shown, decision):
