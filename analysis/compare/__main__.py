@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 
 from analysis import store
-from analysis.compare.numbers import Comparison, answer, compare, more_pairs
-from analysis.store import B, K, ReportError
+from analysis.compare.numbers import answer, compare, more_pairs
+from analysis.store import ReportError
 from src import schema
-from src.inference import Contrast, Verdict, labels, naming
+from src.inference import Verdict
 from src.refusal import Domain, is_number, or_null, positive
 from src.writing import render
 
@@ -50,30 +50,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def text(found: Comparison, slower: float | None) -> str:
-    """The comparison, for a terminal."""
-    keys = list(dict.fromkeys([K, B, *naming([each.group for each in found.quality])]))
-    undecided = found.answered(Verdict.UNDECIDED)
-
-    def name(each: Contrast) -> str:
-        return labels(each.group, keys)
-
-    return render(
-        Path(__file__).with_name("compare.txt.j2"),
-        found=found,
-        slower=slower,
-        name=name,
-        width=max(map(len, map(name, found.quality))),
-        number=float,
-        exp=math.exp,
-        answer=answer,
-        worse=found.answered(Verdict.WORSE_BY_MARGIN),
-        undecided=undecided,
-        undecided_cells=len(set(map(name, undecided))),
-        more=[more_pairs(each) for each in undecided],
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Print the comparison, and return the exit code of the module's text."""
     options = parse(arguments)
@@ -83,10 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(text(found, options.slower))
-    if found.answered(Verdict.WORSE_BY_MARGIN):
-        return 1
-    return 3 if found.answered(Verdict.UNDECIDED) else 0
+    worse, undecided = found.answered(Verdict.WORSE_BY_MARGIN), found.answered(Verdict.UNDECIDED)
+    told = {"found": found, "worse": worse, "undecided": undecided, "more": list(map(more_pairs, undecided))}
+    print(
+        render(Path(__file__).with_name("compare.txt.j2"), **told, answer=answer, exp=math.exp, slower=options.slower)
+    )
+    return 1 if worse else 3 if undecided else 0
 
 
 if __name__ == "__main__":

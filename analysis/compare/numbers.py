@@ -13,9 +13,9 @@ import pandas as pd
 
 from analysis.decision.numbers import ENDED, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
-from analysis.store import TAG_PREFIX, ReportError, Tables
+from analysis.store import TAG_PREFIX, B, K, ReportError, Tables
 from src import schema
-from src.inference import MACHINE, Contrast, Design, Verdict, contrasts, fewest, judge, opponents
+from src.inference import MACHINE, Contrast, Design, Run, Verdict, contrasts, fewest, judge, labels, naming, opponents
 
 STUDY, STUDIES = "study", ("A", "B")
 # A ratio of times is a difference of these.
@@ -70,7 +70,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     plan = Design(margin, metric, None, factor=STUDY, covarying=free, reference=STUDIES[0])
     cells = max(1, len(opponents(of_runs, plan)))
     plan = replace(plan, comparisons=cells if slower is None else 2 * cells)
-    quality = [once(each) for each in contrasts([replace(run, tags={}) for run in of_runs], plan)]
+    quality = judged_once([replace(run, tags={}) for run in of_runs], plan)
     counts = {name: int((ended[STUDY] == name).sum()) for name in STUDIES}
     if not any(each.judgement.pairs.n for each in quality):
         known = "; ".join(["", *({each.note for each in quality} - {""})])
@@ -82,7 +82,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     speed = []
     if slower is not None:
         by_time = replace(plan, metric=LOG_SECONDS, margin=math.log(slower))
-        speed = [once(each) for each in contrasts([run for run in of_runs if run.status == schema.FINISHED], by_time)]
+        speed = judged_once([run for run in of_runs if run.status == schema.FINISHED], by_time)
     paired = sum(len(each.pairs) for each in quality)
     alone = tuple(counts[name] - paired for name in STUDIES)
     lost = tuple(int((runs.drop(ended.index)[STUDY] == name).sum()) for name in STUDIES)
@@ -102,10 +102,12 @@ def differing(runs: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return found
 
 
-def once(each: Contrast) -> Contrast:
-    """The contrast judged at one look at as many pairs as there are, by Student's t."""
-    n = each.judgement.pairs.n
-    return each.judged_by(n0=n, n_max=n) if n > 1 else each
+def judged_once(runs: list[Run], design: Design) -> list[Contrast]:
+    """Every cell, named by K and B first, judged at one look at as many pairs as there are, by Student's t."""
+    found = contrasts(runs, design)
+    keys = list(dict.fromkeys([K, B, *naming([each.group for each in found])]))
+    named = [each._replace(place=labels(each.group, keys)) for each in found]
+    return [each.judged_by(n0=n, n_max=n) if (n := each.judgement.pairs.n) > 1 else each for each in named]
 
 
 def more_pairs(each: Contrast) -> int | None:

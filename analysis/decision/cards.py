@@ -93,9 +93,8 @@ def matched_table(matched: dict[Quantity, list[Contrast]]) -> Table:
 
 def rows(contrasts: Sequence[Contrast]) -> list[list[str]]:
     """A row of HEADS per contrast."""
-    keys = inference.naming([each.group for each in contrasts])
     return [
-        [inference.labels(each.group, keys), " − ".join(each.names), str(judged.pairs.n), signed(judged.pairs.mean, 3),
+        [each.place, " − ".join(each.names), str(judged.pairs.n), signed(judged.pairs.mean, 3),
          decimals(judged.pairs.sd, 3), f"{judged.interval}", f"{judged.directional}", each.finding,
          whole(judged.pairs_needed)]
         for each in contrasts

@@ -121,12 +121,11 @@ def differences_along(matched: Mapping[Quantity, list[Contrast]], paths: Paths) 
     """
     tables = [pd.DataFrame(columns=["place", "level", "axis", "n", "x", "mean"]).astype({"x": float, "mean": float})]
     for axis, contrasts in matched.items():
-        keys = inference.naming([each.group for each in contrasts])
         # After an epoch all pairs have a score, at equal seconds some may have none.
         for each, at_epochs in zip(contrasts, matched[EPOCHS], strict=True):
             scored = [pair for pair in at_epochs.pairs if math.isfinite(pair.level - pair.reference)]
             found = along_axis([[paths[name] for name in pair.runs] for pair in scored], each.judgement.design, axis)
-            tables.append(found.assign(place=inference.place(each, keys), level=each.level, axis=axis.axis))
+            tables.append(found.assign(place=each.place, level=each.level, axis=axis.axis))
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 

@@ -55,11 +55,15 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
 def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """A row per contrast: its panel, value, mean difference, the interval that tells, its text, and the verdict."""
     rows = [
-        {PANEL: panel, HUE: label(judged.design.factor, each.level), "n": judged.pairs.n, "mean": judged.pairs.mean}
+        {
+            PANEL: each.place,
+            HUE: label(judged.design.factor, each.level),
+            "n": judged.pairs.n,
+            "mean": judged.pairs.mean,
+        }
         | {"ci_low": judged.telling.low, "ci_high": judged.telling.high, "interval": str(judged.telling)}
         | {"verdict": ", ".join(judged.stated)}
-        for panel, group in inference.by_group(contrasts).items()
-        for each in group
+        for each in contrasts
         for judged in [each.judgement]
     ]
     table = pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
@@ -69,14 +73,12 @@ def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
 def seed_table(contrasts: Sequence[Contrast], commands: Mapping[str, str]) -> pd.DataFrame:
     """A row per pair: its panel, value, seed and difference, both runs, and what repeats that of the value."""
     rows = []
-    for panel, group in inference.by_group(contrasts).items():
-        for each in group:
-            factor = each.judgement.design.factor
-            keys = dict.fromkeys([*CELL, factor, SEED])
+    for each in contrasts:
+        factor = each.judgement.design.factor
+        for pair in (pair for pair in each.pairs if np.isfinite(pair.level - pair.reference)):
+            own = {**each.group, factor: each.level, SEED: pair.seed}
+            given = " ".join(f"{key}={own[key]}" for key in dict.fromkeys([*CELL, factor, SEED]))
             value = label(factor, each.level)
-            for pair in (pair for pair in each.pairs if np.isfinite(pair.level - pair.reference)):
-                own = {**each.group, factor: each.level, SEED: pair.seed}
-                given = " ".join(f"{key}={own[key]}" for key in keys)
-                rows.append([panel, value, str(pair.seed), pair.level - pair.reference, *pair.runs, given])
+            rows.append([each.place, value, str(pair.seed), pair.level - pair.reference, *pair.runs, given])
     table = pd.DataFrame(rows, columns=[PANEL, HUE, "seed", "mean", "run", "reference run", "with"])
     return table.assign(x=table[HUE], command=table["run"].map(commands))

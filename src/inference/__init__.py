@@ -10,11 +10,9 @@ from src.inference.answer import (
     by_group,
     command,
     enough,
-    labels,
-    place,
 )
 from src.inference.calibrate import critical_values
-from src.inference.contrasts import Contrast, contrasts
+from src.inference.contrasts import Contrast, contrasts, labels
 from src.inference.design import PREFIX, STUDY_KEYS, Design
 from src.inference.intervals import Interval, t_sequence
 from src.inference.pairs import Paired, paired

@@ -3,16 +3,15 @@
 import math
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from src import schema
 from src.inference.contrasts import Contrast
 from src.inference.design import Design
-from src.inference.runs import naming
 from src.inference.verdict import LARGEST, Verdict
-from src.writing import label, render, short
+from src.writing import render
 
 # What a terminal shows: of `answers`, and of `contrasts`.
 ANSWER, CONTRASTS = (Path(__file__).with_name(f"{name}.txt.j2") for name in ("answer", "contrasts"))
@@ -39,7 +38,7 @@ class Remedy(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is found for one group: see `place`, `enough`, `Remedy`.
+    """What is found for one group: see `Contrast.place`, `enough`, `Remedy`.
 
     blocked: an undecided contrast that more seeds cannot decide. remedy: None where nothing is undecided, or blocked.
     """
@@ -120,23 +119,7 @@ def command(overrides: Sequence[str], design: Design, first: int, seeds: int) ->
 
 def by_group(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
     """The contrasts of each group, by its name."""
-    groups, keys = defaultdict[str, list[Contrast]](list), naming([each.group for each in contrasts])
+    groups = defaultdict[str, list[Contrast]](list)
     for each in contrasts:
-        groups[place(each, keys)].append(each)
+        groups[each.place].append(each)
     return groups
-
-
-def place(contrast: Contrast, keys: Sequence[str]) -> str:
-    """The name of a group: what distinguishes its runs, what the factor sets, and where they were forked.
-
-    keys: naming() of all groups.
-    """
-    design, fork = contrast.judgement.design, contrast.group.get("fork.epochs", 0)
-    set_too = [f"{key} set by {short(design.factor)}" for key in design.covarying]
-    forked = f"forked after epoch {fork}" if fork else ""
-    return ", ".join(filter(None, [labels(contrast.group, keys), *set_too, forked]))
-
-
-def labels(group: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """The settings of a group among these keys; empty for none."""
-    return " ".join(label(key, group[key]) for key in keys if key in group)

@@ -29,7 +29,7 @@ def _latitude(angle: Array, dimension: int) -> Array:
 
 
 def _crosses_later(n: int, phi: Array, edge: float, after: Callable[[Array], Array]) -> Array:
-    """P(T crosses a bound after look n | phi_n), [len(phi)]; edge: phi of the bound at n + 1; after: the same of n + 1."""
+    """P(T crosses a bound after look n | phi_n), [len(phi)]; edge: phi of the bound at n + 1; after: of look n + 1."""
     u = np.sqrt(n) * np.cos(phi)
     top, reach = np.arctan2(1.0, u), np.sqrt(1 + u * u)  # U_{n+1} = reach cos(psi - top)
     half = np.arccos(np.minimum(np.sqrt(n + 1) * np.cos(edge) / reach, 1.0))

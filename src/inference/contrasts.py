@@ -13,9 +13,9 @@ import numpy as np
 from src import schema
 from src.inference.design import Design
 from src.inference.pairs import paired
-from src.inference.runs import LeftOut, Run, choice, of_one_kind, opponents, paired_runs, plain, shared
+from src.inference.runs import LeftOut, Run, choice, naming, of_one_kind, opponents, paired_runs, plain, shared
 from src.inference.verdict import Judgement, Verdict, judge
-from src.writing import label, render
+from src.writing import label, render, short
 
 
 class Pair(NamedTuple):
@@ -31,7 +31,7 @@ class Contrast(NamedTuple):
     """One value of the factor against the reference.
 
     Attributes:
-        group: what its runs share; see `naming`.
+        group: what its runs share. place: its name among the groups; empty for the only one without a batch size.
         level, reference: values of the factor.
         judgement: what the pairs prove.
         tuned: the chosen values of design.tune, of the level and of the reference; None where none is chosen.
@@ -53,6 +53,7 @@ class Contrast(NamedTuple):
     unscored: bool
     epoch_seconds: tuple[float, float]
     run_seconds: tuple[float, float]
+    place: str = ""
 
     @property
     def obstacle(self) -> str:
@@ -113,7 +114,21 @@ def contrasts(runs: Sequence[Run], design: Design, axis: str | None = None) -> l
         axis: compare test/nll at the largest value of this path that both runs of a pair reach; None: compare
             design.metric at the end.
     """
-    return [contrast(*both, design, axis) for both in opponents(runs, design)]
+    found = [contrast(*both, design, axis) for both in opponents(runs, design)]
+    keys = naming([each.group for each in found])
+    return [each._replace(place=place(each.group, keys, design)) for each in found]
+
+
+def place(group: Mapping[str, Any], keys: Sequence[str], design: Design) -> str:
+    """The name of a group: its settings among these keys, what the factor sets, and where its runs were forked."""
+    set_too = [f"{key} set by {short(design.factor)}" for key in design.covarying]
+    forked = [f"forked after epoch {group['fork.epochs']}"] if group.get("fork.epochs") else []
+    return ", ".join(filter(None, [labels(group, keys), *set_too, *forked]))
+
+
+def labels(group: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """The settings of a group among these keys; empty for none."""
+    return " ".join(label(key, group[key]) for key in keys if key in group)
 
 
 def contrast(level: Sequence[Run], reference: Sequence[Run], design: Design, axis: str | None) -> Contrast:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src import schema
-from src.inference import ANSWER, Design, Run, answers, command, contrasts, enough, place
+from src.inference import ANSWER, Design, Run, answers, command, contrasts, enough
 from src.writing import render
 
 NLL = schema.FINAL_TEST_NLL.key
@@ -75,7 +75,7 @@ def test_the_terminal_has_every_contrast_with_its_numbers_and_the_price():
 def test_where_runs_differ_by_more_than_the_factor_the_answer_says_so():
     settings = {"fork.epochs": 1, "epochs": 10}
     (found,) = contrasts(runs({1: 0.0, 5: 0.0}, **settings), Design(0.5, NLL, None, covarying=("epochs",)))
-    assert place(found, ["batch_size"]) == "B=100, epochs set by K, forked after epoch 1"
+    assert found.place == "B=100, epochs set by K, forked after epoch 1"
 
 
 def test_a_tuned_setting_is_named_with_its_chosen_value():

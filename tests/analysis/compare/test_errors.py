@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.compare.numbers import STUDIES, STUDY, answer, once
+from analysis.compare.numbers import STUDIES, STUDY, answer, judged_once
 from src import schema
-from src.inference import Design, Run, Verdict, contrasts
+from src.inference import Design, Run, Verdict
 from tests.statistics import Z
 
 STUDIES_MADE, CELLS, PAIRS, ALPHA = 1000, 2, 5, 0.05
@@ -22,7 +22,7 @@ def verdicts(rng, shift, plan=PLAN):
         for seed, value in enumerate(rng.normal(size=PAIRS))
         for name, value in zip(STUDIES, (10 * seed, 10 * seed + shift + value), strict=True)
     ]
-    return [answer(once(each)) for each in contrasts(runs, plan)]
+    return [answer(each) for each in judged_once(runs, plan)]
 
 
 def rates(shift, plan=PLAN):
