@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     worse, undecided = found.answered(Verdict.WORSE_BY_MARGIN), found.answered(Verdict.UNDECIDED)
-    told = {"found": found, "worse": worse, "undecided": undecided, "more": list(map(more_pairs, undecided))}
+    told = {"found": found, "slower": options.slower, "worse": worse, "undecided": undecided}
+    more = list(map(more_pairs, undecided))
     print(
         render(Path(__file__).with_name("compare.txt.j2"), **told, answer=answer, exp=math.exp, slower=options.slower)
     )

@@ -55,14 +55,9 @@ def pictures(decision: Decision, commands: Mapping[str, str]) -> list[Picture]:
 def end_table(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """A row per contrast: its panel, value, mean difference, the interval that tells, its text, and the verdict."""
     rows = [
-        {
-            PANEL: each.place,
-            HUE: label(judged.design.factor, each.level),
-            "n": judged.pairs.n,
-            "mean": judged.pairs.mean,
-        }
-        | {"ci_low": judged.telling.low, "ci_high": judged.telling.high, "interval": str(judged.telling)}
-        | {"verdict": ", ".join(judged.stated)}
+        {PANEL: each.place, HUE: label(judged.design.factor, each.level), "n": judged.pairs.n}
+        | {"mean": judged.pairs.mean, "ci_low": judged.telling.low, "ci_high": judged.telling.high}
+        | {"interval": str(judged.telling), "verdict": ", ".join(judged.stated)}
         for each in contrasts
         for judged in [each.judgement]
     ]
