@@ -62,9 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     worse, undecided = found.answered(Verdict.WORSE_BY_MARGIN), found.answered(Verdict.UNDECIDED)
     told = {"found": found, "slower": options.slower, "worse": worse, "undecided": undecided}
     more = list(map(more_pairs, undecided))
-    print(
-        render(Path(__file__).with_name("compare.txt.j2"), **told, answer=answer, exp=math.exp, slower=options.slower)
-    )
+    print(render(Path(__file__).with_name("compare.txt.j2"), **told, more=more, answer=answer, exp=math.exp))
     return 1 if worse else 3 if undecided else 0
 
 
