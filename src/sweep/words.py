@@ -1,19 +1,16 @@
 """What a study prints: its plan before it starts, and how its cells ended. The sentences are in templates."""
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from src import schema
 from src.config import flatten
 from src.recording import disk_bytes
-from src.sweep.plan import DROPPED, SKIPPED, Cell, Outcome, Plan, makespan
+from src.sweep.plan import DROPPED, Cell, Outcome, Plan, makespan
 from src.writing import aligned, render
 
-# The statuses in the order of a list.
-STATUSES = (schema.FINISHED, SKIPPED, schema.FAILED, schema.DIVERGED, schema.KILLED, DROPPED)
 # What a title names, see config.title.
 TITLED = (schema.MC_SAMPLES.key, schema.BATCH_SIZE.key, schema.SEED.key)
 
@@ -22,16 +19,14 @@ def describe(plan: Plan, now: datetime, free_disk: float, free_memory: float) ->
     """The text of a plan: what runs, what does not and why, and what it takes; free bytes of disk and memory."""
     cells, costs = [cell for cell, _ in plan.launch], [cost for _, cost in plan.launch]
     seconds = makespan((cost.seconds for cost in costs), plan.workers)
-    memory = sum(heapq.nlargest(plan.workers, (cost.bytes for cost in costs)))
     return render(
         Path(__file__).with_name("plan.txt.j2"),
         plan=plan,
         labels=labelled([*cells, *(each.cell for each in plan.settled)]),
-        counts=counts(plan.settled),
         seconds=seconds,
         now=now,
         end=now + timedelta(seconds=seconds),
-        memory={"needed": memory, "free": free_memory},
+        memory={"needed": sum(heapq.nlargest(plan.workers, (cost.bytes for cost in costs))), "free": free_memory},
         disk={"needed": sum(map(disk_bytes, (cell.config for cell in cells))), "free": free_disk},
     )
 
@@ -39,16 +34,8 @@ def describe(plan: Plan, now: datetime, free_disk: float, free_memory: float) ->
 def summary(plan: Plan, ended: Sequence[Outcome], seconds: float) -> str:
     """The last lines of a study: every cell with its run, those with a problem last, and how many ended how."""
     every = [*ended, *(each for each in plan.settled if each.status != DROPPED)]
-    every.sort(key=lambda each: STATUSES.index(each.status))
     labels = labelled([each.cell for each in every])
-    template = Path(__file__).with_name("summary.txt.j2")
-    return render(template, every=every, labels=labels, counts=counts(every), seconds=seconds)
-
-
-def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """How many cells have each status."""
-    found = Counter(each.status for each in outcomes)
-    return {status: found[status] for status in STATUSES if found[status]}
+    return render(Path(__file__).with_name("summary.txt.j2"), every=every, labels=labels, seconds=seconds)
 
 
 def distinct(cells: Sequence[Cell]) -> list[list[str]]:
@@ -68,6 +55,6 @@ def labelled(cells: Sequence[Cell]) -> dict[str, str]:
 def varying(cells: Sequence[Cell]) -> list[str]:
     """The settings in which cells differ, beside those that a title has; of a preset its name."""
     known = flatten(cells[0].config)
-    keys = [item.lstrip("+").partition("=")[0] for items in distinct(cells) for item in items]
-    named = dict.fromkeys(key if key in known else f"{key}.name" for key in keys)
-    return [key for key in named if key in known and key not in TITLED]
+    keys = dict.fromkeys(item.lstrip("+").partition("=")[0] for items in distinct(cells) for item in items)
+    names = [key if key in known else f"{key}.name" for key in keys]
+    return [name for name in names if name in known and name not in TITLED]
