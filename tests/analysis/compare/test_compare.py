@@ -10,7 +10,6 @@ from analysis.compare.__main__ import main
 from analysis.compare.numbers import MACHINE, more_pairs
 from src import schema
 from src.inference import Verdict
-from src.inference.runs import LeftOut
 from tests.stores import EXPERIMENT, GRAYSCALE, Store, curve
 
 SEEDS = 6
@@ -47,25 +46,28 @@ def before(tmp_path_factory):
     return study(tmp_path_factory.mktemp("before"), noise=(0.0,))
 
 
-def test_a_study_is_not_worse_than_itself(capsys, before):
-    """Differences of 0 have sd 0: the interval is a point, and shows what it shows."""
-    code, out, err = run(capsys, before, before, "--slower", "1.1")
-    assert (code, err, out.count(Verdict.NOT_WORSE)) == (0, "", 2 * 2 + 1)
-    assert found(before, before).differs == {}
+SLOWER, ELSEWHERE = ("--slower", "1.1"), ON | {schema.CPU: "another"}
 
 
-def test_a_regression_is_found_and_what_differs_is_said(capsys, tmp_path, before):
-    after = study(tmp_path, shift=1.0, params={"optimizer": "adam"})
-    code, out, _ = run(capsys, before, after, "--slower", "1.1")
-    assert code == 1
-    assert "optimizer none -> adam" in out
-    assert out.splitlines()[-1].endswith("K=1 B=100 (worse), K=5 B=100 (worse)")
-
-
-def test_slower_runs_are_found(capsys, tmp_path, before):
-    after = study(tmp_path, slower=1.5)
-    codes = [run(capsys, before, after, *options)[0] for options in ([], ["--slower", "1.1"], ["--slower", "1.8"])]
-    assert codes == [0, 1, 0]
+@pytest.mark.parametrize(
+    ("changes", "options", "code", "said"),
+    [
+        # Differences of 0 have sd 0: the interval is a point, and shows what it shows.
+        ({"noise": (0.0,)}, SLOWER, 0, "differs: no setting"),
+        ({"shift": 1.0, "params": {"optimizer": "adam"}}, SLOWER, 1, "optimizer none -> adam"),
+        ({"shift": 1.0}, (), 1, "K=1 B=100 (worse), K=5 B=100 (worse)"),
+        ({"slower": 1.5}, (), 0, "no regression"),
+        ({"slower": 1.5}, SLOWER, 1, "K=1 B=100 (slower), K=5 B=100 (slower)"),
+        ({"slower": 1.5}, ("--slower", "1.8"), 0, "not slower"),
+        ({"seeds": [0]}, (), 3, "without a partner: 10 of A, 0 of B"),
+        ({"tags": ELSEWHERE}, SLOWER, 3, f"{SEEDS} pairs left out"),
+        ({"tags": ELSEWHERE}, (), 0, "machine.cpu one -> another"),
+    ],
+)
+def test_the_exit_code_and_what_is_said_first(capsys, tmp_path, before, changes, options, code, said):
+    found, out, err = run(capsys, before, study(tmp_path, **changes), *options)
+    assert (found, err) == (code, "")
+    assert said in out
 
 
 def test_numbers_are_those_of_a_paired_t_test(capsys, tmp_path, before):
@@ -94,14 +96,6 @@ def test_the_seeds_that_are_missing_are_the_fewest_that_decide(capsys, tmp_path,
     undecided = found(before, after, slower=None).answered(Verdict.UNDECIDED)
     assert [more_pairs(each) for each in undecided] == [n - SEEDS] * 2
     assert f"2 of 2 cells: K=1 B=100 (worse), K=5 B=100 (worse); about {n - SEEDS} more seeds" in out
-
-
-def test_one_seed_decides_nothing(capsys, tmp_path, before):
-    after = study(tmp_path, seeds=[0])
-    assert run(capsys, before, after)[0] == 3
-    result = found(before, after)
-    assert [more_pairs(each) for each in result.answered(Verdict.UNDECIDED)] == [None] * 4
-    assert result.alone == (10, 0)
 
 
 def test_runs_without_a_partner_and_runs_that_did_not_end_are_said(capsys, tmp_path, before):
@@ -145,14 +139,6 @@ def test_another_metric(capsys, tmp_path, before):
         after.record(1, 100, seed, nll=100 + seed, metrics=nll)
     assert run(capsys, before, after)[0] == 0
     assert run(capsys, before, after, "--metric", "test/nll")[0] == 1
-
-
-def test_other_machines_have_no_ratio_of_times(capsys, tmp_path, before):
-    after = study(tmp_path, tags=ON | {schema.CPU: "another"})
-    assert [run(capsys, before, after, *options)[0] for options in (["--slower", "1.1"], [])] == [3, 0]
-    result = found(before, after)
-    assert result.differs == {"machine.cpu": ("one", "another")}
-    assert [dict(each.left_out) for each in result.speed] == [{LeftOut.MACHINE: SEEDS}] * 2
 
 
 def test_settings_that_vary_within_a_study_are_part_of_its_cells(capsys, tmp_path):
