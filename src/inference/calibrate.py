@@ -1,4 +1,4 @@
-"""The bounds of repeated confidence intervals, computed without simulation and without a table.
+"""Bounds for every look at growing data: of repeated confidence intervals, without simulation or table; the t-sequence.
 
 Let x_1, x_2, ... be iid N(0, sigma^2). T_n = sqrt(n) mean / s is a function of U_n = sum x / sqrt(sum x^2) alone. U_n
 is independent of sum x^2 (Basu), hence a Markov chain; with phi_n the angle between (x_1..x_n) and (1..1)
@@ -9,6 +9,7 @@ is independent of sum x^2 (Basu), hence a Markov chain; with phi_n the angle bet
 so a recursion in one dimension gives the chance that T ever crosses its bounds.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -112,3 +113,21 @@ def critical_values(n_max: int, alpha: float, n0: int = 4) -> tuple[float, ...]:
     # gamma lies between Bonferroni's and that of the last look alone.
     least = alpha * n_max / n.sum()
     return tuple(bounds(optimize.brentq(excess, 0.99 * least, 1.01 * alpha, xtol=1e-5 * least)).tolist())
+
+
+def t_sequence(n: int, alpha: float, g: float = 3.0) -> float:
+    """Bound of the anytime-valid t-sequence: |T_n| stays below it at every n at once with probability 1 - alpha.
+
+        c = ((1 + n g) / alpha^2)^(1/n),   bound = sqrt((n - 1) (c - 1) / (1 - c / (1 + n g)))
+
+    Args:
+        n: pairs.
+        alpha: two-sided level; by symmetry a side errs in alpha / 2 of studies and half of those that err on both.
+        g: prior variance of the effect in units of the variance of d, fixed beforehand; smaller is tighter at large n.
+    Returns:
+        In units of s / sqrt(n); inf where c >= 1 + n g, and below two pairs. Conservative at any finite n.
+    Source: Lindon, Ham, Tingley and Bojinov (2022), arXiv 2210.08589; Wang and Ramdas (2023), arXiv 2310.03722.
+    """
+    spread = 1 + n * g
+    c = (spread / alpha**2) ** (1 / n) if n > 1 else math.inf
+    return math.inf if c >= spread else math.sqrt((n - 1) * (c - 1) / (1 - c / spread))

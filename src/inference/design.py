@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from src import schema
-from src.inference.calibrate import critical_values
-from src.inference.intervals import t_sequence
+from src.inference.calibrate import critical_values, t_sequence
 from src.refusal import ConfigError, Domain, at_least, is_count, is_number, or_null, positive
 
 # The settings of a study that its design fixes.

@@ -1,13 +1,15 @@
 """What the pairs seen so far prove under a design, and how many more would decide."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from src.inference.design import Design
-from src.inference.intervals import Interval, around
 from src.inference.pairs import Paired
+from src.writing import decimals
 
 FAR = 10_000  # pairs at which the search for a decision ends where the design has no last look
 LARGEST = 100  # pairs of a new study at most: the bounds of a larger one take seconds
@@ -32,6 +34,24 @@ IMPLIED_BY = {
     Verdict.BETTER: {Verdict.BETTER_BY_MARGIN},
     Verdict.WORSE: {Verdict.WORSE_BY_MARGIN},
 }
+
+
+class Interval(NamedTuple):
+    """Two ends in the unit of the differences; infinite before anything is known."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{decimals(self.low)} to {decimals(self.high)}" if math.isfinite(self.low) else "no interval yet"
+
+
+def around(mean: float, sd: float, n: int, bound: float, bias: float = 0.0) -> Interval:
+    """mean +- (bound sd / sqrt(n) + bias); infinite where mean, sd or bound is not finite."""
+    half = bound * sd / math.sqrt(n) if n else math.nan
+    if not (math.isfinite(half) and math.isfinite(mean)):
+        return Interval(-math.inf, math.inf)
+    return Interval(mean - half - bias, mean + half + bias)
 
 
 @dataclass(frozen=True)
@@ -114,7 +134,7 @@ def judge(pairs: Paired, design: Design, bias: float = 0.0) -> Judgement:
         are called different at mean 0, and 16 % equivalent at mean = margin.
     Raises:
         ValueError: more pairs than design.n_max.
-    Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305; without n_max, intervals.t_sequence.
+    Source: Jennison and Turnbull (1989), J. R. Statist. Soc. B 51, 305; without n_max, calibrate.t_sequence.
     """
     interval, directional = (
         around(pairs.mean, pairs.sd, pairs.n, design.bound(pairs.n, level), bias)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.inference import Design, Paired, judge, t_sequence
-from src.inference.intervals import around
+from src.inference.verdict import around
 from tests.inference import studies
 from tests.inference.studies import agrees, at_most
 
