@@ -32,7 +32,7 @@ class LeftOut(StrEnum):
 
 @dataclass(frozen=True)
 class Run:
-    """What a comparison needs of a run that has ended or stands for one that was lost.
+    """A run as a comparison sees it: one that has ended, or one to come.
 
     settings: by key, those that are compared, and the seed.
     status: one of schema's; empty for a run to come.
