@@ -1,53 +1,109 @@
-"""Pictures in Vega-Lite, which answer to the reader.
+"""Pictures in Vega-Lite, for a page that answers to the reader and for files.
 
-A chart is one specification, drawn once for each panel: the page sets its parameter `panel`, by which the data are
-filtered, so that panels wrap as the screen is wide. Other parameters are set by the page's switch and slider.
+A page has one specification of a picture and draws it once for each panel, so that panels wrap as the screen is wide.
+It sets the parameters: `panel` and the column of the switch, by which the data are filtered, and the margin. In a file
+every panel is a chart of its own, with the values of the parameters in place of their names.
 """
 
+import base64
+import io
 import json
 import math
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
-from matplotlib.ticker import MaxNLocator
+import vl_convert
+from PIL import Image
 
 from analysis import style
-from analysis.picture import HUE, LINES, PANEL, TILES, Picture, X
+from analysis.picture import HUE, IMAGES, LINES, PANEL, TILES, Picture, X
 
 MARGIN = "margin"
-HEIGHT = 250
+WIDTH, HEIGHT = 260, 250  # pixels of a panel; on a page as wide as its place
+PER_ROW = 4  # panels of a file
 DIGITS = 5  # significant ones of the data in a page
-MOST = 30  # points of a line in a page; of more, evenly spaced ones are taken
+MOST = 30  # points of a line; of more, evenly spaced ones are taken
 PLAIN = 1e5  # numbers up to here have no prefix of a unit
+SMALL_SHARE = 0.02  # up to here shares have decimals
 BESIDE = -16  # pixels, of the points of single seeds from their mean
+DASHES = ([1, 0], [4, 3])
 FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+FONT_OF_FILES = "Liberation Sans, Arial, sans-serif"  # vl-convert brings the first, so no file depends on a machine's
 LOOK: dict[str, Any] = {
-    "font": FONT,
     "view": {"stroke": None},
     "axis": {
         "labelColor": style.MUTED, "titleColor": style.INK, "titleFontWeight": "normal", "titleFontSize": 12,
         "gridColor": style.GRID, "domainColor": style.MUTED, "tickColor": style.MUTED, "labelFontSize": 11,
     },
+    "title": {"anchor": "start", "color": style.INK, "fontSize": 12, "fontWeight": "normal"},
+    "legend": {"orient": "top", "title": None, "labelFontSize": 11, "labelLimit": 0},
 }  # fmt: skip
 
-
-def legend(picture: Picture) -> dict[str, str]:
-    """The colour of each label, as pages write it."""
-    return {label: to_hex(colour) for label, colour in picture.colours.items()}
+Parameters = Mapping[str, str]  # by its name: the name itself, or in a file its value, as an expression has it
+Rows = Callable[[pd.DataFrame], alt.Chart]  # the rows of a panel, with their x and colour
+CLIP = re.compile(r"\bclip\d+\b")
 
 
 def specification(picture: Picture) -> dict[str, Any]:
-    """A picture as Vega-Lite."""
+    """The chart of one panel, for a page."""
     begin: dict[str, Any] = {PANEL: picture.panels[0], MARGIN: picture.margin, picture.switch: None}
     begin[picture.switch] = next(iter(picture.choices), None)
     params = [alt.param(name, value=value) for name, value in begin.items() if value is not None]
-    layers = {LINES: lines, TILES: tiles}.get(picture.kind, points)(picture)
-    with alt.data_transformers.disable_max_rows():
-        chart = alt.layer(*layers).properties(width="container", height=HEIGHT).configure(**LOOK)
-        made: dict[str, Any] = chart.add_params(*params).to_dict()
+    chart = layered(picture, {name: name or '""' for name in begin}).add_params(*params)
+    made = compiled(chart.properties(width="container", height=HEIGHT), FONT)
     return made | {"datasets": {name: columns(rows) for name, rows in made["datasets"].items()}}
+
+
+def files(picture: Picture) -> dict[str, bytes]:
+    """SVG and PNG, by suffix: a chart for each panel and each value of the switch that a file shows."""
+    values = list(picture.rows) or [""]
+    cells = [(value, panel) for value in values for panel in picture.panels if len(picture.chosen(value, panel))]
+    charts = [in_file(picture, value, panel, alone=len(cells) == 1) for value, panel in cells]
+    per_row = len(picture.panels) if 1 < len(picture.panels) < len(charts) else PER_ROW
+    title = ", ".join(filter(None, [picture.title, picture.seed_count])).splitlines()
+    whole = alt.concat(*charts, columns=per_row).properties(title=title)
+    svg = vl_convert.vegalite_to_svg(compiled(whole, FONT_OF_FILES))
+    # Vega numbers its clips from the start of the process, but the same picture shall give the same bytes.
+    places = {name: f"clip{place}" for place, name in enumerate(dict.fromkeys(re.findall(CLIP, svg)))}
+    svg = re.sub(CLIP, lambda found: places[found[0]], svg)
+    return {"svg": svg.encode(), "png": vl_convert.svg_to_png(svg, scale=2)}
+
+
+def in_file(picture: Picture, value: str, panel: str, alone: bool) -> alt.Chart | alt.LayerChart:
+    """The chart of a panel at a value of the switch; alone: the picture has no other."""
+    if picture.kind == IMAGES:
+        return image(picture.chosen(value, panel).iloc[0], f"{panel}, {value}")
+    given = {PANEL: json.dumps(panel), picture.switch: json.dumps(value), MARGIN: json.dumps(picture.margin)}
+    key = alt.Legend(symbolType="circle", symbolOpacity=1, symbolStrokeWidth=2)
+    chart = layered(picture._replace(x=picture.x or value), given, key)
+    title = ", ".join(filter(None, [panel, value if picture.x else ""]))
+    return chart.properties(width=WIDTH * (1 + alone), height=HEIGHT, title=title)
+
+
+def image(row: pd.Series, title: str) -> alt.Chart:
+    """A recorded image; numbers are dark where they are high."""
+    pixels = np.asarray(row["image"], dtype=float)
+    pixels = 1 - pixels if pixels.ndim == 2 else pixels
+    buffer = io.BytesIO()
+    drawing = Image.fromarray((255 * pixels).round().astype("uint8"))
+    drawing.thumbnail((2 * WIDTH, 2 * WIDTH))
+    drawing.save(buffer, "png")
+    url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    size = {"width": WIDTH, "height": max(10, round(WIDTH * pixels.shape[0] / pixels.shape[1]))}
+    drawn = alt.Chart(pd.DataFrame({"url": [url]})).mark_image(align="left", baseline="top", **size)
+    drawn = drawn.encode(x=alt.value(0), y=alt.value(0), url="url:N")
+    return drawn.properties(title={"text": title, "subtitle": row["note"]}, **size)
+
+
+def compiled(chart: Any, font: str) -> dict[str, Any]:
+    """A chart with the look, as Vega-Lite."""
+    with alt.data_transformers.disable_max_rows():
+        made: dict[str, Any] = chart.configure(**LOOK, font=font).to_dict()
+    return made
 
 
 def columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,12 +137,17 @@ def rounded(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-def base(picture: Picture, table: pd.DataFrame) -> alt.Chart:
-    """The rows of the panel, and of what the switch says, with their colours and their place on x."""
-    kept = [f"datum.{name} == {name}" for name in (PANEL, picture.switch) if name]
-    scale = alt.Scale(domain=list(picture.colours), range=list(legend(picture).values()))
-    rows = alt.Chart(data(picture, table)).transform_filter(" && ".join(kept))
-    return rows.encode(x=x_axis(picture), color=alt.Color(f"{HUE}:N", legend=None, scale=scale))
+def layered(picture: Picture, given: Parameters, legend: alt.Legend | None = None) -> alt.LayerChart:
+    """What is drawn of a panel; legend: of the colours, None where the page has it."""
+    scale = alt.Scale(domain=list(picture.colours), range=list(picture.colours.values()))
+    colour = alt.Color(f"{HUE}:N", legend=legend, scale=scale)
+    kept = " && ".join(f"datum.{name} == {given[name]}" for name in (PANEL, picture.switch) if name)
+
+    def rows(table: pd.DataFrame) -> alt.Chart:
+        return alt.Chart(data(picture, table)).transform_filter(kept).encode(x=x_axis(picture), color=colour)
+
+    draw = {LINES: lines, TILES: tiles}.get(picture.kind, points)
+    return alt.layer(*band(picture, given), *draw(picture, rows, given))
 
 
 def x_axis(picture: Picture) -> alt.X:
@@ -106,30 +167,20 @@ def x_axis(picture: Picture) -> alt.X:
     return alt.X(f"{X}:Q", title=title, scale=scale, axis=axis)
 
 
-def y_axis(picture: Picture, key: str = "mean") -> alt.Y:
-    """A value axis that all panels share, with a size for each value of the switch, and few lines where it is log."""
-    look: dict[str, Any] = {"format": "%"} if picture.percent else {}
-    if "y" in picture.log:
-        low, high = picture.size(next(iter(picture.choices), ""))
-        ticks = {"tickCount": 3} if picture.switch else {"values": log_ticks(low, high)}
-        look = {"format": "~g" if high < PLAIN else "~s", **ticks}
-    if picture.switch:
-        sizes = {value: picture.size(value) for value in picture.choices}
-        ends = [alt.expr(f"{json.dumps({v: s[end] for v, s in sizes.items()})}[{picture.switch}]") for end in (0, 1)]
-        size = {"domainMin": ends[0], "domainMax": ends[1]}
-    else:
-        size = {"domain": list(picture.size())}
+def y_axis(picture: Picture, given: Parameters, key: str = "mean") -> alt.Y:
+    """A value axis that all panels share, with a range for each value of the switch, and few lines where it is log."""
+    sizes = {value: picture.size(value) for value in picture.choices or [""]}
+    ends = [{value: size[end] for value, size in sizes.items()} for end in (0, 1)]
+    low, high = (alt.expr(f"{json.dumps(each)}[{given[picture.switch]}]") for each in ends)
     kind = {"type": "log"} if "y" in picture.log else {"zero": False}
-    scale = alt.Scale(nice=False, **size, **kind)
-    return alt.Y(f"{key}:Q", title=picture.y, scale=scale, axis=alt.Axis(**{"tickCount": 6, **look}))
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten of a range, and their 2 and 5 times where it has few of them; round numbers where it has none."""
-    steps = (1, 2, 5) if high < 500 * low else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [tick for power in powers for step in steps if low <= (tick := float(f"{step}e{power}")) <= high]
-    return ticks if len(ticks) > 1 else [float(tick) for tick in MaxNLocator(4).tick_values(low, high)[1:-1]]
+    scale = alt.Scale(nice=False, domainMin=low, domainMax=high, **kind)
+    lowest, highest = min(ends[0].values()), max(ends[1].values())
+    look: dict[str, Any] = {"tickCount": 6}
+    if picture.percent:
+        look["format"] = "%" if highest > SMALL_SHARE else ".2%"
+    if "y" in picture.log:
+        look = {"format": "~g" if highest < PLAIN else "~s", "tickCount": 5 if highest < 100 * lowest else 4}
+    return alt.Y(f"{key}:Q", title=picture.y, scale=scale, axis=alt.Axis(**look))
 
 
 def tooltips(picture: Picture, table: pd.DataFrame) -> list[alt.Tooltip]:
@@ -142,54 +193,52 @@ def tooltips(picture: Picture, table: pd.DataFrame) -> list[alt.Tooltip]:
     ]
 
 
-def lines(picture: Picture) -> list[alt.Chart]:
+def lines(picture: Picture, rows: Rows, given: Parameters) -> list[alt.Chart]:
     """Means as lines, with points to hover over, and intervals as bands."""
-    rows, y = base(picture, picture.table), y_axis(picture)
-    joined = rows.mark_line(strokeWidth=1.8, clip=True).encode(y=y)
+    shown, y, drawn = rows(picture.table), y_axis(picture, given), []
+    joined = shown.mark_line(strokeWidth=1.8, clip=True).encode(y=y)
     if picture.marks:
-        values = picture.mark_values
-        scale = alt.Scale(domain=values, range=[[1, 0], [4, 3]][: len(values)])
-        key = alt.Legend(title=None, orient="top")
-        joined = joined.encode(strokeDash=alt.StrokeDash(f"{picture.marks}:N", scale=scale, legend=key))
-    hover = rows.mark_point(filled=True, size=28, clip=True).encode(y=y, tooltip=tooltips(picture, picture.table))
-    drawn = band(picture)
+        scale = alt.Scale(domain=picture.mark_values, range=[*DASHES][: len(picture.mark_values)])
+        joined = joined.encode(strokeDash=alt.StrokeDash(f"{picture.marks}:N", scale=scale, legend=alt.Legend()))
+    hover = shown.mark_point(filled=True, size=28, clip=True).encode(y=y, tooltip=tooltips(picture, picture.table))
     if "ci_low" in picture.table:
-        known = rows.transform_filter("isValid(datum.ci_low)").mark_area(opacity=style.BAND_OPACITY, clip=True)
-        drawn.append(known.encode(y=y_axis(picture, "ci_low"), y2="ci_high:Q"))
+        known = shown.transform_filter("isValid(datum.ci_low)").mark_area(opacity=style.BAND_OPACITY, clip=True)
+        drawn.append(known.encode(y=y_axis(picture, given, "ci_low"), y2="ci_high:Q"))
     return [*drawn, joined, hover]
 
 
-def points(picture: Picture) -> list[alt.Chart]:
+def points(picture: Picture, rows: Rows, given: Parameters) -> list[alt.Chart]:
     """Means as points with their intervals as bars, single seeds beside them, and a line that joins points."""
-    rows, y = base(picture, picture.table), y_axis(picture)
-    drawn, shape = band(picture), {}
+    shown, y, drawn, shape = rows(picture.table), y_axis(picture, given), [], {}
     if picture.marks:
-        key = alt.Legend(title=None, orient="top") if len(picture.mark_values) > 1 else None
+        key = alt.Legend() if len(picture.mark_values) > 1 else None
         shape = {"shape": alt.Shape(f"{picture.marks}:N", sort=picture.mark_values, legend=key)}
     if "line" in picture.table:
-        joined = rows.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
-        drawn.append(joined.encode(y=y_axis(picture, "line"), color=alt.value(style.MUTED)))
+        joined = shown.transform_filter("isValid(datum.line)").mark_line(strokeDash=[4, 3], strokeWidth=1.2)
+        joined = joined.encode(y=y_axis(picture, given, "line"), color=alt.value(style.MUTED))
+        # Lines of the marks, but one front for all.
+        drawn.append(joined if picture.switch else joined.encode(detail=f"{picture.marks}:N"))
     if picture.seeds is not None and len(picture.seeds):
-        faint = base(picture, picture.seeds).mark_point(filled=True, size=36, opacity=0.45, xOffset=BESIDE)
+        faint = rows(picture.seeds).mark_point(filled=True, size=36, opacity=0.45, xOffset=BESIDE)
         drawn.append(faint.encode(y=y, tooltip=tooltips(picture, picture.seeds)))
-    known = rows.transform_filter("isValid(datum.ci_low)").mark_rule(strokeWidth=2.2, clip=True)
-    dots = rows.mark_point(filled=True, size=95, opacity=1, clip=True)
-    bars = [known.encode(y=y_axis(picture, "ci_low"), y2="ci_high:Q")] if "ci_low" in picture.table else []
-    return [*drawn, *bars, dots.encode(y=y, tooltip=tooltips(picture, picture.table), **shape)]
+    if "ci_low" in picture.table:
+        known = shown.transform_filter("isValid(datum.ci_low)").mark_rule(strokeWidth=2.2, clip=True)
+        drawn.append(known.encode(y=y_axis(picture, given, "ci_low"), y2="ci_high:Q"))
+    dots = shown.mark_point(filled=True, size=95, opacity=1, clip=True)
+    return [*drawn, dots.encode(y=y, tooltip=tooltips(picture, picture.table), **shape)]
 
 
-def tiles(picture: Picture) -> list[alt.Chart]:
+def tiles(picture: Picture, rows: Rows, given: Parameters) -> list[alt.Chart]:
     """A tile for each x and y."""
-    drawn = base(picture, picture.table).mark_rect(stroke="white", strokeWidth=1)
+    drawn = rows(picture.table).mark_rect(stroke="white", strokeWidth=1)
     return [drawn.encode(y=alt.Y("mean:O", title=picture.y), tooltip=tooltips(picture, picture.table))]
 
 
-def band(picture: Picture) -> list[alt.Chart]:
+def band(picture: Picture, given: Parameters) -> list[alt.Chart]:
     """The margin on both sides of 0, and a line there."""
     if not picture.margin:
         return []
-    one = alt.Chart(pd.DataFrame({"zero": [0.0]}))
-    filled = one.transform_calculate(low=f"-{MARGIN}", high=MARGIN).mark_rect(
-        color=style.MUTED, opacity=0.15, clip=True
-    )
-    return [filled.encode(y="low:Q", y2="high:Q"), one.mark_rule(color=style.MUTED).encode(y="zero:Q")]
+    one, margin = alt.Chart(pd.DataFrame({"zero": [0.0]})), given[MARGIN]
+    filled = one.transform_calculate(low=f"-{margin}", high=margin)
+    filled = filled.mark_rect(color=style.MUTED, opacity=0.15, clip=True).encode(y="low:Q", y2="high:Q")
+    return [filled, one.mark_rule(color=style.MUTED).encode(y="zero:Q")]

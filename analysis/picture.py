@@ -1,4 +1,4 @@
-"""What a figure is: a table, and what is drawn of it. analysis.plots draws it for files, analysis.charts for pages."""
+"""What a figure is: a table, and what analysis.charts draws of it, for pages and for files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ class Picture(NamedTuple):
             Of TILES x and mean are the columns and rows.
         x, y: titles of the axes; no title of x where the switch says it.
         colours: by label, in the order of the legend.
-        kind: LINES with bands, POINTS with bars, TILES, or IMAGES: those of the column image, x by panel, with a note.
+        kind: LINES with bands, POINTS with bars, TILES, or IMAGES: those of the column image, with a note.
         switch: the column by whose values the reader chooses what is shown; a file has a row for each of `rows`.
         marks: the column by which lines are dashed and points have shapes.
         log: the logarithmic axes, such as "y". floor: the lower end of y, else that of the values.

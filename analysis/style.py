@@ -9,11 +9,11 @@ import seaborn as sns
 
 from src import schema
 
-Colours = dict[str, tuple[float, float, float]]  # by label
+Colours = dict[str, str]  # by label
 INK = "#23303a"
 MUTED = "#6b7780"
 GRID = "#e7ebee"
-SEED_LINE = (0.706, 0.737, 0.761)
+SEED_LINE = "#b4bcc2"
 BAND_OPACITY = 0.18
 # Lightness falls along them, so the order survives in grey.
 STOPS = ("#46b87b", "#24878e", "#38598c", "#440f56")
@@ -44,4 +44,5 @@ def sequential(levels: Iterable[Any]) -> Colours:
     """A colour per level, light to dark, by its text. Numbers are sorted, words keep their order."""
     ordered = list(dict.fromkeys(levels))
     ordered = ordered if any(isinstance(level, str) for level in ordered) else sorted(ordered)
-    return {str(level): c for level, c in zip(ordered, sns.blend_palette(STOPS, len(ordered)), strict=True)}
+    colours = sns.blend_palette(STOPS, len(ordered)).as_hex()
+    return {str(level): c for level, c in zip(ordered, colours, strict=True)}

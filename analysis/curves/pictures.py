@@ -83,4 +83,5 @@ def made(images: Mapping[str, pd.DataFrame], data: str) -> Picture:
     rows = pd.concat([shown.assign(x=name) for name, shown in images.items()]).sort_values(K, kind="stable")
     notes = [f"{batch}, {seed}" for batch, seed in zip(labels(rows[B]), labels(rows[SEED]), strict=True)]
     rows = rows.assign(panel=labels(rows[K]), note=notes)
-    return Picture("made", f"One run per K (n=1)\n{data}", render(HERE / "made.md.j2"), rows, "", "", {}, IMAGES)
+    title, caption = f"One run per K (n=1)\n{data}", render(HERE / "made.md.j2")
+    return Picture("made", title, caption, rows, "", "", {}, IMAGES, switch=X, rows=tuple(images))

@@ -1,7 +1,6 @@
 """What a grid has and lacks: every cell and seed by what became of it, and what is in no mean and why."""
 
 import pandas as pd
-from matplotlib.colors import to_rgb
 
 from analysis.display import Table
 from analysis.picture import HUE, PANEL, TILES, Picture, X, labels
@@ -33,7 +32,7 @@ def status_table(runs: pd.DataFrame) -> pd.DataFrame:
 def picture(runs: pd.DataFrame) -> Picture:
     """The heat map of all runs, a panel per setting and B."""
     table = status_table(runs).rename(columns={K: X, SEED: "mean"})
-    colours = {status: to_rgb(colour) for status, colour in COLOURS.items() if status in set(table[HUE])}
+    colours = {status: colour for status, colour in COLOURS.items() if status in set(table[HUE])}
     tips = {X: "K", B: "B", "mean": "seed", HUE: "status", "run_id": "run"}
     title, x = "What became of every cell and seed", schema.MC_SAMPLES.label
     return Picture("completeness", title, CAPTION, table, x, "seed", colours, TILES, tips=tips)

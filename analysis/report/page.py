@@ -15,7 +15,7 @@ import vl_convert
 from markupsafe import Markup
 from PIL import Image
 
-from analysis import charts, decision
+from analysis import decision
 from analysis.report.sections import Findings, Question, Shown, verdicts
 from analysis.statistics.completeness import nll_kind
 from src import inference, schema
@@ -79,7 +79,6 @@ def page(said: dict[str, Any], refresh: bool = False) -> str:
         script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
         json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
         pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in said["shown"].drawings()}),
-        legend=charts.legend,
         short=lambda caption: re.split(r"[:;.]", caption)[0],
         refresh=refresh,
     )

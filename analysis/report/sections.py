@@ -1,6 +1,5 @@
 """What the report computes from a store, and what it says and shows of all runs and of each setting."""
 
-import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis import charts, curves, decision, plots, probe, stability, store, style
+from analysis import charts, curves, decision, probe, stability, store
 from analysis.decision import Decision
 from analysis.display import Table
 from analysis.picture import IMAGES, Picture
@@ -69,7 +68,7 @@ class Drawing:
 
     @cached_property
     def files(self) -> dict[str, bytes]:
-        return files(self.picture)
+        return charts.files(self.picture)
 
     @cached_property
     def specification(self) -> dict[str, Any] | None:
@@ -169,18 +168,6 @@ def section(found: Findings) -> Section:
 def drawn(pictures: list[Picture]) -> list[Drawing]:
     """The pictures that have something to show."""
     return [Drawing(picture) for picture in pictures if len(picture.table)]
-
-
-def files(picture: Picture) -> dict[str, bytes]:
-    """A picture drawn, by suffix. The same runs give the same bytes."""
-    png, svg = io.BytesIO(), io.BytesIO()
-    with style.applied():
-        figure = plots.draw(picture)
-        figure.savefig(png, format="png", pil_kwargs={"compress_level": 3})
-        # The layout has been computed; computing it again takes as long as drawing.
-        figure.set_layout_engine("none")
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
 def heading(runs: pd.DataFrame, varying: list[str]) -> str:

@@ -78,7 +78,7 @@ def tiles() -> Picture:
     fates = {("B=30", 1, 0): "finished", ("B=30", 5, 0): "failed", ("B=30", 5, 1): "finished"}
     fates |= {("B=100", 1, 0): "failed", ("B=100", 1, 1): "failed"}
     rows = [[*cell, status] for cell, status in fates.items()]
-    colours = {"finished": (0.1, 0.6, 0.4), "failed": (0.9, 0.5, 0.2)}
+    colours = {"finished": "#1a9966", "failed": "#e68033"}
     table = pd.DataFrame(rows, columns=["panel", "x", "mean", "hue"])
     return Picture("grid", "Grid", "What is drawn.", table, "K", "seed", colours, TILES, tips={"hue": "status"})
 
@@ -90,4 +90,5 @@ def images() -> Picture:
         {"panel": k, "x": kind, "image": np.full((4, 4 * width), width / 8), "note": f"{k}, {kind}"}
         for k, kind, width in cells
     ]
-    return Picture("made", "One run per K", "What is drawn.", pd.DataFrame(rows), "", "", {}, IMAGES)
+    table, kinds = pd.DataFrame(rows), ("made", "latent")
+    return Picture("made", "One run per K", "What is drawn.", table, "", "", {}, IMAGES, switch="x", rows=kinds)

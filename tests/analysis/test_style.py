@@ -15,7 +15,7 @@ def look():
 
 def test_colours_get_darker_with_k_and_are_readable_on_white():
     def luminance(colour) -> float:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(colour)]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
     for count in (2, 3, 6):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import plots, style
+from analysis import charts
 from analysis.probe import components_by_point, findings, left_out, observations, probe_tables
 from analysis.probe.numbers import (
     CEILING,
@@ -207,8 +207,7 @@ def test_what_is_not_finite_shows(tmp_path):
     rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
     assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
     assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
-    with style.applied():
-        assert all(plots.draw(picture).axes for picture in pictures(points, "data") if len(picture.table))
+    assert all(charts.files(picture)["png"] for picture in pictures(points, "data") if len(picture.table))
 
 
 def test_the_finding_is_about_the_last_probe_and_the_smallest_k(store):
