@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.decision.numbers import ENDED, as_runs
 from analysis.statistics import COUNTED, EPOCH_SECONDS, completeness
-from analysis.store import TAG_PREFIX, B, K, ReportError, Tables
+from analysis.store import TAG_PREFIX, ReportError, Tables
 from src import schema
 from src.inference import MACHINE, Contrast, Design, Run, Verdict, contrasts, fewest, judge, labels, naming, opponents
 
@@ -103,9 +103,9 @@ def differing(runs: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def judged_once(runs: list[Run], design: Design) -> list[Contrast]:
-    """Every cell, named by K and B first, judged at one look at as many pairs as there are, by Student's t."""
+    """Every cell, named by what tells it from the others, judged by Student's t at one look at the pairs there are."""
     found = contrasts(runs, design)
-    keys = list(dict.fromkeys([K, B, *naming([each.group for each in found])]))
+    keys = naming([each.group for each in found])
     named = [each._replace(place=labels(each.group, keys)) for each in found]
     return [each.judged_by(n0=n, n_max=n) if (n := each.judgement.pairs.n) > 1 else each for each in named]
 
