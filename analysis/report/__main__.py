@@ -11,7 +11,6 @@ import math
 import sys
 import time
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 import matplotlib
@@ -43,10 +42,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--experiment", default=schema.EXPERIMENT, metavar="NAME", help=experiment)
     parser.add_argument("--sweep", nargs="+", default=[], help="only these: a parent's run id or name, or a sweep")
     for name, text in DESIGN.items():
-        parser.add_argument(f"--{name}", type=nats if name == "margin" else str, metavar=name.upper(), help=text)
+        parser.add_argument(f"--{name}", type=positive if name == "margin" else str, metavar=name.upper(), help=text)
     parser.add_argument("--covarying", nargs="*", metavar="KEY", help="settings that may vary with the factor")
     watch = "rebuild whenever runs have changed, looking every so many seconds (30), until Ctrl-C"
-    parser.add_argument("--watch", nargs="?", type=seconds, const=30.0, metavar="SECONDS", help=watch)
+    parser.add_argument("--watch", nargs="?", type=positive, const=30.0, metavar="SECONDS", help=watch)
     named = "folder of the report, else named after the sweep, the folder that is read, or the experiment"
     parser.add_argument("--name", help=named)
     output = "where reports go (default: %(default)s)"
@@ -60,20 +59,12 @@ def source(options: argparse.Namespace) -> str:
     return place.resolve().name if len(options.store) == 1 and place.is_dir() else options.experiment
 
 
-def nats(text: str) -> float:
-    """A margin; anything else than a finite number is an argparse error."""
-    with suppress(ValueError):
-        if math.isfinite(float(text)):
-            return float(text)
-    raise argparse.ArgumentTypeError(f"must be a finite number of nats per image. Received: {text}. For example 0.25.")
-
-
-def seconds(text: str) -> float:
-    """A time to wait; anything else than a positive number is an argparse error."""
+def positive(text: str) -> float:
+    """A margin or a time to wait; anything but a positive finite number is an argparse error."""
     with suppress(ValueError):
         if 0 < float(text) < math.inf:
             return float(text)
-    raise argparse.ArgumentTypeError(f"must be a positive number of seconds. Received: {text}. For example 30.")
+    raise argparse.ArgumentTypeError(f"must be a positive number. Received: {text}. For example 0.5.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,15 +102,14 @@ def report(question: Question, folder: Path) -> None:
 
 def watch(question: Question, folder: Path, seconds: float) -> None:
     """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
-    seen, said, last = "", "", None
+    seen, said, last = None, "", None
     with suppress(KeyboardInterrupt):
         while True:
             try:
                 tables = read(question)
-                text = f"{tables.runs.to_json(date_format='iso')} {len(tables.history)}"
-                if (state := sha256(text.encode()).hexdigest()) != seen:
+                if seen is None or len(tables.history) != len(seen.history) or not tables.runs.equals(seen.runs):
                     findings = compute(question, tables)
-                    seen, last = state, (findings, draw(findings, findings.by_setting()))
+                    seen, last = tables, (findings, draw(findings, findings.by_setting()))
                     write(*last, folder, refresh=True)
                     print(f"{folder / 'report.html'}: {totals(findings.runs)}", flush=True)
                     print(answer_text(findings.decision, findings.runs), flush=True)

@@ -228,7 +228,7 @@ def test_a_watched_report_follows_the_runs_until_it_is_interrupted(tmp_path):
 def test_a_time_to_wait_that_is_none_is_refused(text, capsys):
     with pytest.raises(SystemExit):
         main(["--watch", text])
-    assert f"must be a positive number of seconds. Received: {text}" in capsys.readouterr().err
+    assert f"must be a positive number. Received: {text}" in capsys.readouterr().err
 
 
 def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
