@@ -16,18 +16,19 @@ Columns = Mapping[str, Callable[[Row], str]]  # by its head, how a column is wri
 
 
 class Table(NamedTuple):
-    """A table to show: its caption, its column heads and its rows of text."""
+    """A table to show: its title, its column heads, its rows of text, and what a reader has to know of it."""
 
-    caption: str
+    title: str
     heads: list[str]
     rows: list[list[str]]
+    caption: str = ""
 
 
-def table(caption: str, cells: pd.DataFrame, columns: Columns) -> Table:
+def table(title: str, cells: pd.DataFrame, columns: Columns, caption: str = "") -> Table:
     """B, K and these columns of every cell, in the order of B and K."""
     columns = {**{short(key): number(key, str) for key in (B, K)}, **columns}
     rows = cells.sort_values([B, K]).to_dict("records")
-    return Table(caption, list(columns), [[write(row) for write in columns.values()] for row in rows])
+    return Table(title, [*columns], [[write(row) for write in columns.values()] for row in rows], caption)
 
 
 def interval(row: Row, prefix: str = "", write: Write = decimals) -> str:

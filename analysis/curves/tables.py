@@ -20,7 +20,7 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
     nll = labelled(quadrature if exact else NLL, kind)
     usual = int(cells["n_finished"].mode().max())
     others = cells[cells["n_finished"] != usual].to_dict("records")
-    caption = render(Path(__file__).with_name("cells.md.j2"), nll=nll.label, usual=usual, others=others)
+    caption = render(Path(__file__).with_name("cells.md.j2"), usual=usual, others=others)
     columns = {
         "seeds finished": lambda cell: f"{cell['n_finished']} of {cell['n_seeds'] + cell['n_missing']}",
         "not finished, repeats": lacking,
@@ -32,7 +32,7 @@ def cell_table(cells: pd.DataFrame, kind: str) -> Table:
         EPOCH_SECONDS.axis: number(f"{EPOCH_SECONDS.key}_mean", significant),
         DECODER_EVALUATIONS.axis: number(DECODER_EVALUATIONS.key, whole),
     }
-    return table(caption, cells, columns)
+    return table(f"The {nll.label}, stability and cost by cell", cells, columns, caption)
 
 
 def lacking(cell: Row) -> str:

@@ -77,18 +77,18 @@ def scope(decision: Decision) -> str:
     return render(HERE / "scope.txt.j2", forked=True in forks, whole=False in forks, factor=" or ".join(factors))
 
 
-def verdict_table(contrasts: Sequence[Contrast], what: str) -> Table:
+def verdict_table(contrasts: Sequence[Contrast], title: str) -> Table:
     """Every contrast with its intervals and verdicts."""
     if not contrasts:
-        return Table(what, [], [])
-    caption = render(HERE / "errors.txt.j2", what=what, design=contrasts[0].judgement.design)
-    return Table(caption, [*HEADS], rows(contrasts))
+        return Table(title, [], [])
+    caption = render(HERE / "errors.txt.j2", design=contrasts[0].judgement.design)
+    return Table(title, [*HEADS], rows(contrasts), caption)
 
 
 def matched_table(matched: dict[Quantity, list[Contrast]]) -> Table:
     """The differences at equal epochs, updates, decoder evaluations and seconds."""
     found = [[f"equal {axis.label}", *row] for axis, contrasts in matched.items() for row in rows(contrasts)]
-    return Table(render(HERE / "matched.txt.j2"), ["at", *HEADS], found)
+    return Table("At equal amounts of training", ["at", *HEADS], found, render(HERE / "matched.txt.j2"))
 
 
 def rows(contrasts: Sequence[Contrast]) -> list[list[str]]:

@@ -24,11 +24,13 @@ def probe_tables(points: pd.DataFrame) -> list[Table]:
     of_model, alone = last[PART].isin(schema.PROBE_PARTS), numbers.single(points)
     costs = points.drop_duplicates(B).dropna(subset=["seconds_fixed"]).sort_values(B).to_dict("records")
     caption = render(HERE / "table.md.j2", single=alone, costs=costs, least_levels=LEAST_LEVELS)
-    layers = "The same by layer and head: other epochs are in probe.csv"
-    return [probe_table(last[of_model], caption, alone), probe_table(last[~of_model], layers, alone)]
+    return [
+        probe_table("Where a step's noise comes from, at the last probed epoch", last[of_model], alone, caption),
+        probe_table("Noise by layer and head", last[~of_model], alone, "Other epochs are in probe.csv."),
+    ]
 
 
-def probe_table(points: pd.DataFrame, caption: str, alone: bool) -> Table:
+def probe_table(title: str, points: pd.DataFrame, alone: bool, caption: str) -> Table:
     """Some points of one setting; alone: whether V_mc is that of single draws."""
     columns = {
         "epoch": number(EPOCH, str),
@@ -46,7 +48,8 @@ def probe_table(points: pd.DataFrame, caption: str, alone: bool) -> Table:
         "K* for least variance × time": best,
     }
     order = {part: at for at, part in enumerate(sorted(set(points[PART]), key=place))}
-    return table(caption, points.assign(order=points[PART].map(order)).sort_values([EPOCH, "order", NORM]), columns)
+    ordered = points.assign(order=points[PART].map(order)).sort_values([EPOCH, "order", NORM])
+    return table(title, ordered, columns, caption)
 
 
 def estimate(row: Row, name: str, write: Write = significant) -> str:

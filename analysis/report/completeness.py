@@ -1,5 +1,7 @@
 """What a grid has and lacks: every cell and seed by what became of it, and what is in no mean and why."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from analysis.display import Table
@@ -7,6 +9,7 @@ from analysis.picture import HUE, PANEL, TILES, Picture, X, labels
 from analysis.statistics import COUNTED, SETTING, completeness
 from analysis.store import RUN, SEED, STATUSES, B, K
 from src import schema
+from src.writing import render
 
 MISSING = "never started"
 COLOURS = {
@@ -43,18 +46,16 @@ def lost_table(runs: pd.DataFrame) -> Table:
     return text("Runs that are in no mean", completeness.lost(runs), ["run_id"], ["why", "run_id"])
 
 
-def text(caption: str, rows: pd.DataFrame, order: list[str], columns: list[str]) -> Table:
+def text(title: str, rows: pd.DataFrame, order: list[str], columns: list[str], caption: str = "") -> Table:
     """The named columns after the setting, B, K and seed, as text."""
     shown = rows.sort_values([SETTING, B, K, SEED, *order])[[SETTING, B, K, SEED, *columns]].fillna("–").astype(str)
     heads = [SETTING, "B", "K", SEED, *(name.replace("_", " ") for name in columns)]
-    return Table(caption, heads, shown.to_numpy().tolist())
+    return Table(title, heads, shown.to_numpy().tolist(), caption)
 
 
 def totals(runs: pd.DataFrame) -> str:
     """How many runs there are, and what became of them."""
     counted = runs[runs[COUNTED]]
-    by_status = ", ".join(f"{(counted['status'] == status).sum()} {status}" for status in STATUSES)
-    return (
-        f"{len(runs)} runs recorded, of which {len(runs) - len(counted)} repeat a cell and seed and are set aside. Of "
-        f"the others: {by_status}. Implied by the grids and never started: {len(completeness.missing(runs))}."
-    )
+    statuses = {status: (counted["status"] == status).sum() for status in STATUSES}
+    numbers = {"recorded": len(runs), "repeats": len(runs) - len(counted), "absent": len(completeness.missing(runs))}
+    return render(Path(__file__).with_name("totals.md.j2"), **numbers, statuses=statuses)

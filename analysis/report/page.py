@@ -4,9 +4,8 @@ import base64
 import io
 import json
 import math
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from analysis import decision
-from analysis.report.sections import Findings, Question, Shown, verdicts
+from analysis.report.sections import Findings, Question, Shown, decision_tables
 from analysis.statistics.completeness import nll_kind
 from src import inference, schema
-from src.writing import environment
+from src.writing import render
 
 HERE = Path(__file__).parent
 MOST_BYTES = 350_000  # of the pictures in a page; with Vega's 0.9 MB and the data of the charts it stays below 2 MB
@@ -29,28 +28,20 @@ CARD_HEADS = ("", "difference", "interval", "pairs", "at the end", "at equal sec
 
 def words(findings: Findings, shown: Shown) -> dict[str, Any]:
     """What both the page and the Markdown say."""
-    question, found = findings.question, findings.decision
-    margins = decision.margins(found)
-    own = found.contrasts[0].judgement.design.margin if margins else math.nan
-    metric = found.contrasts[0].judgement.design.metric if margins else ""
-    kinds = ", ".join(sorted({nll_kind(each.runs) for each in findings.by_setting()}))
-    told = [decision.cards(found, findings.runs, margin) for margin in margins]
-    at = margins.index(own) if margins else 0
+    found, runs = findings.decision, findings.runs
+    metric = found.contrasts[0].judgement.design.metric if found.contrasts else ""
     return {
-        "question": question,
-        "period": sorted(set(findings.runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
-        "metric": f"Compared by {metric}, {kinds}." if metric else "",
+        "question": findings.question,
+        "period": sorted(set(runs["start_time"].agg(["min", "max"]).dt.strftime("%Y-%m-%d"))),
+        "metric": metric,
         "unit": inference.UNITS.get(metric, ""),
-        "margins": margins,
-        "chosen": at,
-        "cards": told[at] if margins else [],
+        "kinds": sorted({nll_kind(each.runs) for each in findings.by_setting()}),
+        "cards": decision.cards(found, runs),
         "card_heads": CARD_HEADS,
-        "moving": [{"margin": m, "cards": [card.moving for card in c]} for m, c in zip(margins, told, strict=True)],
         "scope": decision.scope(found),
         "shown": shown,
         "named": shown.named,
-        "command": shlex.join(["python", "-m", "analysis.report", *asked(question)]),
-        "tables": verdicts(found),
+        "command": shlex.join(["python", "-m", "analysis.report", *asked(findings.question)]),
     }
 
 
@@ -63,23 +54,26 @@ def asked(question: Question) -> list[str]:
     return [word for words in given for word in words]
 
 
-def page(said: dict[str, Any], refresh: bool = False) -> str:
-    """The page, of words(): one HTML file, with its figures and their JavaScript in it and no request to anywhere."""
+def page(findings: Findings, shown: Shown, refresh: bool = False) -> str:
+    """One HTML file, with its figures and their JavaScript in it and no request to anywhere."""
+    found = findings.decision
     own = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # without a snippet: the bundle alone
     hashes = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (vega, own["js"])]
-    template = environment(HERE).get_template("page.html.j2")
-    return template.render(
-        said,
-        methods=(HERE / "methods.txt").read_text(encoding="utf-8").splitlines(),
+    told = {margin: decision.cards(found, findings.runs, margin) for margin in decision.margins(found)}
+    return render(
+        HERE / "page.html.j2",
+        **words(findings, shown),
+        own_margin=found.contrasts[0].judgement.design.margin if told else math.nan,
+        margins=[{"margin": margin, "cards": [card.moving for card in cards]} for margin, cards in told.items()],
+        tables=decision_tables(found),
         pseudo_nll=schema.PSEUDO_NLL,
         style=Markup(own["css"]),
         script=Markup(own["js"]),
         vega=Markup(vega),
         script_hashes=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
         json=lambda value: Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/")),
-        pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in said["shown"].drawings()}),
-        short=lambda caption: re.split(r"[:;.]", caption)[0],
+        pictures=screen_pictures({stem: drawing.files["png"] for stem, drawing in shown.drawings()}),
         refresh=refresh,
     )
 
@@ -103,8 +97,4 @@ def screen_pictures(files: Mapping[str, bytes], most: int = MOST_BYTES) -> dict[
 
 def markdown(said: dict[str, Any], template: str = "report.md.j2") -> str:
     """What words() says, as Markdown by a template of this folder, with the figures' files beside it."""
-
-    def row(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
-
-    return environment(HERE).get_template(template).render(said, row=row)
+    return render(HERE / template, **said)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from analysis.report.completeness import lost_table, picture, text, totals
 from analysis.statistics import SETTING, completeness, finished
 from analysis.store import RUN, TAG_PREFIX, K, Tables
 from src import schema
-from src.writing import label, plural
+from src.writing import label, plural, render
 
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
@@ -202,9 +203,9 @@ def command(run: Mapping[Any, Any], swept: Sequence[str]) -> str:
 
 def run_table(runs: pd.DataFrame, varying: Sequence[str]) -> Table:
     """Every run of a setting with its id and what repeats it."""
-    made = " or ".join(dict.fromkeys(commands(runs, varying).values()))
-    caption = f"Run ids behind each cell: a run is repeated by {made} with its mc_samples, batch_size and seed"
-    return text(caption, runs, ["start_time"], ["status", "run_id"])
+    made = [*dict.fromkeys(commands(runs, varying).values())]
+    caption = render(Path(__file__).with_name("runs.md.j2"), commands=made, own=RUN)
+    return text("Run ids behind each cell", runs, ["start_time"], ["status", "run_id"], caption)
 
 
 def parameter_table(runs: pd.DataFrame) -> Table:
@@ -214,7 +215,7 @@ def parameter_table(runs: pd.DataFrame) -> Table:
     return Table("Parameters shared by every run", ["parameter", "value"], shared.to_numpy().tolist())
 
 
-def verdicts(found: Decision) -> list[Table]:
+def decision_tables(found: Decision) -> list[Table]:
     """The tables that the answer rests on."""
     tables = [decision.verdict_table(found.contrasts, "The decision"), decision.matched_table(found.matched)]
     return [*tables, *([decision.verdict_table(found.untuned, "The same without tuning")] if found.untuned else [])]

@@ -37,9 +37,8 @@ def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False)
     for stem, drawing in shown.drawings():
         for suffix in ("png", "svg"):
             new(f"figures/{stem}.{suffix}").write_bytes(drawing.files[suffix])
-    said = words(findings, shown)
-    new("report.md").write_text(markdown(said), encoding="utf-8")
-    new("report.html").write_text(page(said, refresh), encoding="utf-8")
+    new("report.md").write_text(markdown(words(findings, shown)), encoding="utf-8")
+    new("report.html").write_text(page(findings, shown, refresh), encoding="utf-8")
     return written
 
 

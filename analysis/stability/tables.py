@@ -31,7 +31,7 @@ def stability_table(cells: pd.DataFrame, kind: str) -> Table:
         active.axis: spread(active.key, whole),
     }
     caption = render(HERE / "cells.md.j2", nll=labelled(schema.TEST_NLL, kind).label)
-    return display.table(caption, cells, columns)
+    return display.table("Stability by cell", cells, columns, caption)
 
 
 def diverged(cell: Row) -> str:
