@@ -1,4 +1,12 @@
-"""`python -m src.diagnose MODEL.keras [key=value ...]`: how much of a model's gradient noise is Monte Carlo."""
+"""Measure how much of the noise of a model's gradient is Monte Carlo, at its present weights, and what K is worth it.
+
+  python -m src.diagnose runs/.../model.keras              the model of a run, with the run's data, B and optimizer
+  python -m src.diagnose MODEL.keras data=fashion_mnist batch_size=64 optimizer=adam
+
+Prints two tables and an answer, and draws MODEL.diagnosis.png beside the model. The gradient is that of the ELBO with
+independent draws, its noise in the optimizer's metric. Keys, as of python -m src.train: data, data.*, batch_size,
+optimizer, seed, probe.images, probe.draws, compile_cache.
+"""
 
 import json
 import sys
@@ -13,7 +21,7 @@ from src import ROOT, data, schema
 from src.config import Config, ConfigError, flatten, refusal
 from src.process import configure_logging
 from src.run import run, tensorflow
-from src.sweep import USAGE_ERROR, check_single, explain, register, typed
+from src.sweep import check_single, refuse, register, typed
 
 if TYPE_CHECKING:
     from src.vae import VAE
@@ -22,36 +30,19 @@ if TYPE_CHECKING:
 USED = ("data", "batch_size", "optimizer", "seed", "probe.images", "probe.draws", "compile_cache")
 OF_DATA = ("data.name", "data.path", "data.pixels", "data.train_size", "data.validation_size")
 OF_RUN = ("batch_size", "optimizer", "seed", *OF_DATA)
-
+MODEL = "MODEL.keras"
 REMEDY = "For a model of your own see docs/own_model.md: from src.vae import diagnose."
-HELP = """\
-Measure how much of the noise of a model's gradient is Monte Carlo, at its present weights, and what K is worth it.
-
-  python -m src.diagnose runs/.../model.keras              the model of a run, with the run's data, B and optimizer
-  python -m src.diagnose MODEL.keras data=fashion_mnist batch_size=64 optimizer=adam
-
-Prints two tables and an answer, and draws MODEL.diagnosis.png beside the model. The gradient is that of the ELBO with
-independent draws, its noise in the optimizer's metric. Keys, as of python -m src.train: data, data.*, batch_size,
-optimizer, seed, probe.images, probe.draws, compile_cache.
-"""
 
 
 def parse(arguments: list[str]) -> tuple[Path, list[str]]:
     """The model's file, and the overrides. Raises ConfigError for anything else."""
     files = [item for item in arguments if "=" not in item]
     overrides = [item for item in arguments if "=" in item]
-    if len(files) != 1 or files[0].startswith("-"):
-        raise ConfigError(
-            "src.diagnose takes one model. Expected MODEL.keras and key=value. "
-            f"Received: {' '.join(arguments) or 'nothing'}. See python -m src.diagnose --help."
-        )
+    if len(files) != 1 or not Path(files[0]).is_file():
+        raise ConfigError(refusal(MODEL, "one saved model", " ".join(files) or None, "See runs/*/model.keras."))
     keys = tuple(f"{key}{end}" for key in USED for end in "=.")
     if unused := next((item for item in overrides if not item.startswith(keys)), None):
         raise ConfigError(f"{unused} has no effect on a diagnosis. Expected keys of: {', '.join(USED)}. Leave it out.")
-    if not Path(files[0]).is_file():
-        raise ConfigError(
-            refusal("MODEL.keras", "a model that was saved by a run", files[0], "See runs/*/model.keras.")
-        )
     return Path(files[0]), overrides
 
 
@@ -61,9 +52,9 @@ def of_run(model: Path, overrides: list[str]) -> list[str]:
     if not place.exists():
         return []
     saved = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(place)))
-    found = flatten(cast(Config, saved))
-    own = OF_DATA if any(item.startswith("data=") for item in overrides) else ()
-    return [f"{key}={json.dumps(found[key])}" for key in OF_RUN if key not in own]
+    values = flatten(cast(Config, saved))
+    replaced = OF_DATA if any(item.startswith("data=") for item in overrides) else ()
+    return [f"{key}={json.dumps(values[key])}" for key in OF_RUN if key not in replaced]
 
 
 def configured(overrides: list[str]) -> Config:
@@ -84,15 +75,12 @@ def loaded(model: Path, config: Config, pixels: int) -> "VAE":
     try:
         vae = keras.saving.load_model(model, compile=False)
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            refusal("MODEL.keras", "a model that Keras can load", f"{model} ({error})", REMEDY)
-        ) from error
+        raise ConfigError(refusal(MODEL, "a model that Keras can load", f"{model} ({error})", REMEDY)) from error
     if not isinstance(vae, VAE):
-        raise ConfigError(refusal("MODEL.keras", "a VAE of this project", f"{type(vae).__name__} in {model}", REMEDY))
-    if (wanted := vae.pixels) != pixels:
-        raise ConfigError(
-            refusal("data", f"of {wanted} pixels, as {model} takes", f"{config.data.name} of {pixels}", REMEDY)
-        )
+        raise ConfigError(refusal(MODEL, "a VAE of this project", f"{type(vae).__name__} in {model}", REMEDY))
+    if vae.pixels != pixels:
+        expected, received = f"of {vae.pixels} pixels, as {model} takes", f"{config.data.name} of {pixels}"
+        raise ConfigError(refusal("data", expected, received, REMEDY))
     return vae
 
 
@@ -100,7 +88,7 @@ def main() -> None:
     """Measure, print, draw; refusals become one message and exit code 2."""
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(HELP, end="")
+        print(__doc__, end="")
         return
     configure_logging()
     try:
@@ -112,8 +100,7 @@ def main() -> None:
             dataset = data.load(config.data, config.seed)
             found = diagnosis_of(loaded(model, config, dataset.train.shape[1]), dataset, config)
     except (ConfigError, HydraException) as error:
-        print(explain(error, arguments), file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        refuse(error, arguments)
     print(f"{model}: {len(dataset.train)} images of {config.data.name}, B={config.batch_size}, {config.optimizer}\n")
     print(f"{found}\n")
     from src.run.pictures import diagnosis

@@ -4,7 +4,6 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +14,7 @@ from src.config import ConfigError
 from src.process import closed_on_exit, configure_logging, leave, on_signal
 from src.recording import RunFailed, Runs, Study, UnfinishedError, open_and_catch_up
 from src.run import run
-from src.sweep import USAGE_ERROR, check_single, explain, help_text, register, typed
+from src.sweep import check_single, help_text, refuse, register, typed
 
 FAILURE = 1
 
@@ -33,14 +32,8 @@ def cell(cfg: DictConfig) -> None:
             check_single(config)
             open_and_catch_up(Runs(config.tracking))
     except ConfigError as error:
-        refuse(error)  # here, as Hydra puts a line of its own before an exception
+        refuse(error, sys.argv[1:])  # here, as Hydra puts a line of its own before an exception
     run(config, number, study)
-
-
-def refuse(error: Exception) -> NoReturn:
-    """End the program with one message and the exit code of a refused command."""
-    print(explain(error, sys.argv[1:]), file=sys.stderr)
-    sys.exit(USAGE_ERROR)
 
 
 def is_override(argument: str) -> bool:
@@ -70,7 +63,7 @@ def main() -> None:
     except (ConfigError, HydraException) as error:
         if wanted_trace:
             raise
-        refuse(error)
+        refuse(error, sys.argv[1:])
     except (RunFailed, UnfinishedError):
         if wanted_trace:
             raise

@@ -38,15 +38,15 @@ def test_what_is_typed_comes_after_what_the_run_says(model):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ([], ["takes one model", "Received: nothing", "--help"]),
-        (["--all"], ["takes one model", "Received: --all"]),
-        (["nowhere.keras"], ["MODEL.keras must be a model", "Received: MODEL.keras=nowhere.keras"]),
-        (["MODEL", "epochs=3"], ["epochs=3 has no effect", "Expected keys of: data, batch_size"]),
-        (["MODEL", "batch_size=0"], ["batch_size must be a positive integer", "Received: batch_size=0"]),
-        (["MODEL", "data=mnits"], ["Received: data=mnits"]),
+        ([], ["MODEL.keras", "=null"]),
+        (["--all"], ["MODEL.keras=--all"]),
+        (["nowhere.keras"], ["MODEL.keras=nowhere.keras"]),
+        (["MODEL", "epochs=3"], ["epochs=3", "data, batch_size"]),
+        (["MODEL", "batch_size=0"], ["batch_size=0"]),
+        (["MODEL", "data=mnits"], ["mnits"]),
         (["MODEL", "data=linear_gaussian"], ["784 pixels", "linear_gaussian of 16"]),
-        (["TEXT"], ["MODEL.keras must be a model that Keras can load"]),
-        (["OTHER", *SMALL], ["MODEL.keras must be a VAE of this project", "Sequential"]),
+        (["TEXT"], ["MODEL.keras", "text.keras"]),
+        (["OTHER", *SMALL], ["MODEL.keras=Sequential"]),
     ],
 )
 def test_a_wrong_command_is_refused_with_one_message(arguments, parts, model, tmp_path, monkeypatch, capsys):

@@ -9,6 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
 
+from src import schema
+from src.writing import label
+
 if TYPE_CHECKING:
     from src.vae import Diagnosis
 
@@ -36,7 +39,7 @@ def reconstructions(image: np.ndarray, means: np.ndarray) -> Figure:
     ink(left, tiles(image[None], 1))
     left.set_title("test image")
     ink(right, tiles(means, columns))
-    right.set_title(f"K = {len(means)} sampled reconstruction{'s' * (len(means) > 1)}")
+    right.set_title(f"sampled reconstructions, {label(schema.MC_SAMPLES.key, len(means))}")
     for axes in (left, right):
         axes.set_axis_off()
         axes.set_anchor("N")
@@ -83,23 +86,23 @@ def diagnosis(found: "Diagnosis") -> Figure:
     """What each K leaves of the variance of a step, with what no K removes, and variance x time, relative to K=1."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    draws = np.geomspace(1, max(found.seconds), 100)
+    timed = list(found.seconds)
+    curve = np.geomspace(1, max(timed), 100)
     for name, part in found.parts.items():
-        (line,) = left.plot(draws, [part.left(k) for k in draws], label=name)
+        (line,) = left.plot(curve, [part.left(k) for k in curve], label=name)
         left.axhline(part.left(math.inf), color=line.get_color(), linestyle=":", linewidth=1)
-    left.plot([], [], color="black", linestyle=":", linewidth=1, label="K = infinity")
+    left.plot([], [], color="black", linestyle=":", linewidth=1, label=label(schema.MC_SAMPLES.key, "∞"))
     left.set(title="variance of a step's gradient, K=1 is 1", ylim=(0, 1.05))
-    left.legend()
-    right.plot(draws, [found.price(k) for k in draws])
-    right.plot(list(found.seconds), [found.price(k) for k in found.seconds], "o", label="K that were timed")
-    if found.best.integer and found.best.integer <= draws[-1]:
-        right.axvline(
-            found.best.integer, color="black", linestyle="--", linewidth=1, label=f"least: K = {found.best.integer}"
-        )
+    right.plot(curve, [found.variance_times_time(k) for k in curve])
+    right.plot(timed, [found.variance_times_time(k) for k in timed], "o", label="K that were timed")
+    best = found.best.integer
+    if best and best <= max(timed):
+        least = f"least: {label(schema.MC_SAMPLES.key, best)}"
+        right.axvline(best, color="black", linestyle="--", linewidth=1, label=least)
     right.set(title="variance x time of the whole gradient, K=1 is 1")
-    right.legend()
     for axes in (left, right):
-        axes.set(xscale="log", xlabel="Monte Carlo samples per image, K", xticks=list(found.seconds))
+        axes.legend()
+        axes.set(xscale="log", xlabel="Monte Carlo samples per image, K")
         axes.set_xticks([], minor=True)
-        axes.set_xticklabels([str(k) for k in found.seconds])
+        axes.set_xticks(timed, [str(k) for k in timed])
     return figure

@@ -2,7 +2,9 @@
 
 import difflib
 import re
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from src.config import Config, entries, refusal
 from src.writing import aligned, render
@@ -60,3 +62,9 @@ def explain(error: Exception, overrides: list[str]) -> str:
     if match := re.search(r"Error parsing override '([^']*)'", text):
         return f"{match[1]} is not an override. Expected key=value. Received: {match[1]}. See --help."
     return text.strip()
+
+
+def refuse(error: Exception, overrides: list[str]) -> NoReturn:
+    """End the program with one message and the exit code of a refused command."""
+    print(explain(error, overrides), file=sys.stderr)
+    sys.exit(USAGE_ERROR)

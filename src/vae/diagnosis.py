@@ -40,36 +40,28 @@ class Part(NamedTuple):
     log_sem: float
 
     @property
-    def ratio(self) -> float:
-        """var_mc / var_data; nan where one is estimated below zero."""
-        return self.ceiling - 1
-
-    @property
     def ceiling(self) -> float:
-        """What the variance of a step is divided by where K goes from 1 to infinity."""
+        """What the variance of a step is divided by where K goes from 1 to infinity; nan for an estimate below 0."""
         return components.ceiling(self.components)
 
     @property
     def share(self) -> tuple[float, float]:
         """The share of Monte Carlo noise in the variance of a step at K=1, and its standard error."""
-        found = components.mc_share(self.components.var_mc, self.components.var_data)
-        return found, errors.share_error(self.ratio, self.log_sem)
+        return 1 - 1 / self.ceiling, errors.share_error(self.ceiling - 1, self.log_sem)
 
     def left(self, mc_samples: float) -> float:
         """The variance of a step at K, relative to that at K=1."""
-        return (1 + self.ratio / mc_samples) / self.ceiling
+        return (1 + (self.ceiling - 1) / mc_samples) / self.ceiling
 
 
 class Diagnosis(NamedTuple):
-    """What `diagnose` found.
+    """The noise of a step by part of the model, and what K is worth its time.
 
     Attributes:
-        batch_size: images of a step.
         parts: the noise in encoder, decoder and all.
         turns: seconds of a step in training, in each turn of the timing, by K.
     """
 
-    batch_size: int
     parts: dict[str, Part]
     turns: dict[int, list[float]]
 
@@ -95,7 +87,7 @@ class Diagnosis(NamedTuple):
         half = errors.best_samples_log_error(1.96 * self.parts["all"].log_sem, self.cost.log_half_width)
         return self.best.continuous * math.exp(-half), self.best.continuous * math.exp(half)
 
-    def price(self, mc_samples: float) -> float:
+    def variance_times_time(self, mc_samples: float) -> float:
         """Variance x time at K, relative to K=1, of the whole gradient."""
         fixed, per_draw = self.cost.fixed, self.cost.per_draw
         return self.parts["all"].left(mc_samples) * (fixed + per_draw * mc_samples) / (fixed + per_draw)
@@ -147,40 +139,36 @@ def diagnose(
 
 def diagnosis_of(vae: VAE, dataset: Dataset, config: Config) -> Diagnosis:
     """The diagnosis of a VAE with the settings of a run: its data, batch size, optimizer and probe."""
-    found = Probe(vae, dataset, config)(0)
-    return Diagnosis(config.batch_size, {name: part(found, name) for name in PARTS}, step_seconds(vae, dataset, config))
+    probed = Probe(vae, dataset, config)(0)
 
+    def part(name: str) -> Part:
+        names = ("var_data", "var_mc", "square_mean", "mc_ratio_log_sem")
+        var_data, var_mc, square_mean, log_sem = (probed[schema.probe_key(name, each, scaled=True)] for each in names)
+        return Part(VarianceComponents(var_data, var_mc, square_mean), log_sem)
 
-def part(probed: dict[str, float], name: str) -> Part:
-    """A part of the model as the probe has measured it, in the optimizer's metric."""
-    names = ("var_data", "var_mc", "square_mean", "mc_ratio_log_sem")
-    var_data, var_mc, square_mean, log_sem = (probed[schema.probe_key(name, each, scaled=True)] for each in names)
-    return Part(VarianceComponents(var_data, var_mc, square_mean), log_sem)
+    return Diagnosis({name: part(name) for name in PARTS}, step_seconds(vae, dataset, config))
 
 
 def step_seconds(vae: VAE, dataset: Dataset, config: Config) -> dict[int, list[float]]:
-    """Seconds of a training step by K, in turns that alternate between the K. The weights are put back."""
+    """Seconds of a training step by K, in turns that alternate between the K. The weights are put back.
+
+    Each K takes so many steps a turn that they take TURN_SECONDS, at most those of an epoch.
+    """
     kept, inputs = [np.array(variable) for variable in vae.variables], Inputs(dataset, config.seed)
+    order, _ = next(iter(epochs_from(0, config, len(dataset.train))))
+
+    def seconds_of(trainer: EpochTrainer, steps: int) -> float:
+        plan = iter(untuned(tf.data.Dataset.from_tensors((order, tf.constant([0, steps], tf.int64)))))
+        started = time.perf_counter()
+        np.asarray(trainer.train_function(plan)["steps"])  # waits for the result
+        return time.perf_counter() - started
+
     trainers = {k: make_trainer(vae, dataset, replace(config, mc_samples=k), inputs=inputs) for k in MC_SAMPLES}
-    steps = {k: enough_steps(trainer, config) for k, trainer in trainers.items()}
-    turns = [{k: seconds_of(steps[k], trainers[k], config) for k in trainers} for _ in range(TURNS)]
+    steps = dict.fromkeys(trainers, 1)
+    for k, trainer in trainers.items():
+        while steps[k] < len(order) and seconds_of(trainer, steps[k]) < TURN_SECONDS:
+            steps[k] = min(2 * steps[k], len(order))
+    turns = [{k: seconds_of(trainers[k], steps[k]) / steps[k] for k in trainers} for _ in range(TURNS)]
     for variable, value in zip(vae.variables, kept, strict=True):
         variable.assign(value)
-    return {k: [turn[k] / steps[k] for turn in turns] for k in trainers}
-
-
-def enough_steps(trainer: EpochTrainer, config: Config) -> int:
-    """So many steps that they take TURN_SECONDS, at most those of an epoch."""
-    steps, most = 1, math.ceil(trainer.feeds.images.shape[0] / config.batch_size)
-    while steps < most and seconds_of(steps, trainer, config) < TURN_SECONDS:
-        steps = min(2 * steps, most)
-    return steps
-
-
-def seconds_of(steps: int, trainer: EpochTrainer, config: Config) -> float:
-    """Seconds of the first steps of an epoch."""
-    order, _ = next(iter(epochs_from(0, config, trainer.feeds.images.shape[0])))
-    plan = iter(untuned(tf.data.Dataset.from_tensors((order, tf.constant([0, steps], tf.int64)))))
-    started = time.perf_counter()
-    np.asarray(trainer.train_function(plan)["steps"])  # waits for the result
-    return time.perf_counter() - started
+    return {k: [turn[k] for turn in turns] for k in trainers}
