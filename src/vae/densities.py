@@ -18,11 +18,9 @@ def bernoulli_log_prob(x: Any, logits: Any) -> Any:
 
         log p(x|z) = sum_pixels [ x l - softplus(l) ],   d/dl = x - sigmoid(l)
 
-    Stable for every finite logit: softplus(l) = max(l, 0) + log1p(exp(-|l|)). The gradient is given in closed form,
-    which makes the backward pass a single elementwise operation on the logits. x has no gradient.
-
-    For pixels between 0 and 1 it is the negative cross-entropy, which is not a log-density: see `PSEUDO_NLL` in
-    `src.schema`.
+    Stable for every finite logit: softplus(l) = max(l, 0) + log1p(exp(-|l|)). The gradient by the logits is given in
+    closed form, a single elementwise operation; x has no gradient. For pixels between 0 and 1 the value is the negative
+    cross-entropy, which is no log-density: see `schema.PSEUDO_NLL`.
     """
 
     @ops.custom_gradient
@@ -44,15 +42,10 @@ def continuous_bernoulli_log_prob(x: Any, logits: Any) -> Any:
     return bernoulli_log_prob(x, logits) + ops.sum(continuous_bernoulli_log_constant(logits), axis=-1)
 
 
-def away_from_zero(logits: Any) -> tuple[Any, Any]:
-    """Which logits are too small for the closed forms, and the logits with 1 in place of these."""
-    small = ops.abs(logits) < SERIES_BELOW
-    return small, ops.where(small, ops.ones_like(logits), logits)
-
-
 def continuous_bernoulli_log_constant(logits: Any) -> Any:
     """log C(l) = log( l / tanh(l/2) ), elementwise; the series ln 2 + l^2/12 - 7 l^4/1440 near 0."""
-    small, safe = away_from_zero(logits)
+    small = ops.abs(logits) < SERIES_BELOW
+    safe = ops.where(small, ops.ones_like(logits), logits)
     square = ops.square(ops.where(small, logits, ops.zeros_like(logits)))
     series = math.log(2.0) + square / 12.0 - 7.0 * ops.square(square) / 1440.0
     return ops.where(small, series, ops.log(safe / ops.tanh(0.5 * safe)))
@@ -60,7 +53,8 @@ def continuous_bernoulli_log_constant(logits: Any) -> Any:
 
 def continuous_bernoulli_mean(logits: Any) -> Any:
     """E[x] = 1 / (1 - exp(-l)) - 1/l, elementwise in (0, 1); the series 1/2 + l/12 - l^3/720 near 0."""
-    small, safe = away_from_zero(logits)
+    small = ops.abs(logits) < SERIES_BELOW
+    safe = ops.where(small, ops.ones_like(logits), logits)
     series = 0.5 + logits / 12.0 - logits**3 / 720.0
     return ops.where(small, series, ops.sigmoid(safe) / ops.tanh(0.5 * safe) - 1.0 / safe)
 

@@ -35,8 +35,8 @@ def normal_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, laten
     """Independent standard normal eps for one step, nested over K.
 
     The first k draws of a larger mc_samples are the draws of mc_samples=k: word number (k B + b) D + d of the
-    stream becomes eps[b, k, d] by the inverse normal CDF. TensorFlow's own normal draws are not used, because XLA
-    pairs their words in an order that depends on the shape: they are nested for some shapes only.
+    stream becomes eps[b, k, d] by the inverse normal CDF. TensorFlow's own normal draws are nested for some shapes
+    only, because XLA pairs their words in an order that depends on the shape.
 
     Args:
         key: key of the stream, from `seeds.stream_key`; an int or an int64 scalar.
@@ -68,17 +68,15 @@ def sobol_draws(key: Any, counter: Any, batch_size: int, mc_samples: int, latent
     """Owen-scrambled Sobol points through the inverse normal CDF, [B, K, D], for K a power of 2.
 
     Each image and step has its own scramble. On each axis, each of the K = 2^m strata of width 1/K holds one point.
-    Nested uniform scrambling flips the digit at level l by a random bit that depends on the digits above it. Here it
-    acts on the first m binary digits. The digits below are independent random bits, because no two points share a
-    stratum. Draws of different K are not nested.
+    Scrambling flips each of the first m binary digits by a random bit that depends on the digits above. The digits
+    below are independent random bits, because no two points share a stratum. Draws of different K are not nested.
     Source: Owen (1995), "Randomly permuted (t,m,s)-nets"; Buchholz, Wenzel, Mandt (2018), for variational inference.
     """
     from scipy.stats import qmc  # takes half a second to import, for this sampler alone
 
-    levels = int(math.log2(mc_samples))
+    levels, shape = int(math.log2(mc_samples)), (batch_size, mc_samples, latent_dim)
     points = qmc.Sobol(latent_dim, scramble=False).random_base2(levels)
     strata = (points * mc_samples).astype(np.int32)  # which of the K strata of each axis a point falls in, [K, D]
-    shape = (batch_size, mc_samples, latent_dim)
     fresh, flips = tf.unstack(tf.reshape(words(key, counter, 2 * math.prod(shape)), (2, *shape)))
     scrambled = tf.zeros(shape, tf.uint32)
     for level in range(levels):
@@ -100,8 +98,8 @@ def pick(table: Any, rows: np.ndarray) -> Any:
 class Sampler(NamedTuple):
     """A way to make the K draws of an image, and whether these are independent of each other.
 
-    `draw` has the arguments and the result of `normal_draws`. Each single draw is standard normal, so the ELBO and its
-    gradient stay unbiased. Draws of different images and steps are independent.
+    `draw` is called as `normal_draws`. Each draw by itself is standard normal, so the ELBO and its gradient stay
+    unbiased. Draws of different images and steps are independent.
     """
 
     draw: Callable[[Any, Any, int, int, int], Any]

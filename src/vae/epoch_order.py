@@ -22,11 +22,9 @@ def epoch_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarr
 
 
 def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
-    """The data of `EpochTrainer.train_step` for every epoch from `first` (0-based), without end.
-
-    `from_generator` is avoided because it sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process. Then buffers
-    of matrix products go back to the system after each use, and the page faults can take longer than the product.
-    """
+    """The data of `EpochTrainer.train_step` for every epoch from `first` (0-based), without end."""
+    # `from_generator` sets glibc's M_TRIM_THRESHOLD to 128 KiB for the whole process. Then buffers of matrix products
+    # go back to the system after each use, and the page faults can take longer than the product.
     steps = math.ceil(images / config.batch_size)
 
     def order(epoch: np.int64) -> np.ndarray:
@@ -40,9 +38,7 @@ def epochs_from(first: int, config: Config, images: int) -> tf.data.Dataset:
 
 
 def untuned(plans: tf.data.Dataset) -> tf.data.Dataset:
-    """The same without TensorFlow's tuner of pipelines. There is nothing to tune, and the end of an iteration waits for
-    the tuner's thread, which sleeps for twice as long each time: after ten epochs it was up to 18 s.
-    """
+    """The same without TensorFlow's tuner, whose thread delays the end of an iteration: up to 18 s after ten epochs."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return plans.with_options(options)

@@ -1,7 +1,6 @@
 """NLL by importance weighting or quadrature. Draws are taken one at a time and images in blocks: memory does not grow.
 
-All runs are scored with the same draws: draw l of scored image i depends on (l, i) only, not on mc_samples, the seed of
-the run or the block size. So runs are compared in pairs.
+Draw l of scored image i depends on (l, i) only. All runs are scored with the same draws, and are compared in pairs.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from src.vae.quadrature import Array, Quadrature, integrate
 
 # Images per block. The logits, 1000 x 784 float32, fit in the cache: the fastest of 200 to 2000 on two cores.
 BLOCK = 1000
-ACTIVE_VARIANCE = 0.01  # a unit is active where its posterior mean varies more than this
+ACTIVE_VARIANCE = 0.01
 
 
 class Scores(NamedTuple):
@@ -46,8 +45,8 @@ class Evaluator:
     For the negative log-evidence `nll` has a bias of +O(1/L). For the negative bound `neg_elbo` is unbiased at every L.
 
     Args:
-        vae: the model; its current weights are used at every call.
-        images: as the test images of a data set, [n, pixels].
+        vae: the model; every call uses its current weights.
+        images: [n, pixels], as in `Dataset.test`.
     Source: Burda, Grosse, Salakhutdinov (2016), eq. 8 and section 5; Kong (1992) for the effective sample size.
     """
 
@@ -62,7 +61,7 @@ class Evaluator:
         self.decoded = tf.function(self.natural_and_offset, autograph=False, jit_compile=True)
 
     def subset(self, count: int | None) -> "Evaluator":
-        """The scores of as many images, the same for all runs, made once for each number; None: of all images."""
+        """The evaluator of `count` of the images, the same for all runs, made once for each count; None: all images."""
         if count is None:
             return self
         if count not in self.subsets:
@@ -71,23 +70,25 @@ class Evaluator:
 
     def draw(self, number: Any, q: Posterior) -> tuple[Any, Any]:
         """log p(x|z) and log-weight of one draw per image, nats, [n] each."""
-        eps = draws.normal_draws(self.key, number, q.q_mean.shape[0], 1, self.vae.latent_dim)[:, 0, :]
         # With K=1 the words fill [1, n, D] row by row, so the draws of the images do not depend on the padding.
+        eps = draws.normal_draws(self.key, number, q.q_mean.shape[0], 1, self.vae.latent_dim)
 
-        def score(block: tuple[Any, ...]) -> Any:
-            x, mean, log_var, e = block
-            q, e = Posterior(mean, log_var), e[:, None, :]
-            z = reparameterize(q, e)
-            terms = self.vae.terms_at(x, q, z, e, self.vae.decode(z), self.vae.log_var)
+        def of_block(block: tuple[Any, ...]) -> Any:
+            x, mean, log_var, eps = block
+            q, eps = Posterior(mean, log_var), eps[:, None, :]
+            z = reparameterize(q, eps)
+            terms = self.vae.terms_at(x, q, z, eps, self.vae.decode(z), self.vae.log_var)
             return ops.concatenate([terms.log_likelihood, terms.log_weights], axis=1)
 
         shape = (*self.blocks.shape[:2], self.vae.latent_dim)
-        scores = ops.map(score, (self.blocks, *(ops.reshape(value, shape) for value in (*q, eps))))
+        scores = ops.map(of_block, (self.blocks, *(ops.reshape(value, shape) for value in (*q, eps[:, 0, :]))))
         return tuple(ops.unstack(ops.reshape(scores, (-1, 2)), axis=1))
 
     def accumulate(self, draws: Any, fifth: Any) -> tuple[Any, ...]:
-        """Of every image, [n] each: the mean log-likelihood, the KL, the logsumexp of all log-weights and of those of
-        the first `fifth` draws, nats, and the effective number of draws.
+        """The sums behind `Scores` over so many draws, and over the first `fifth` of them for the NLL.
+
+        Of every image, [n] each: mean log-likelihood, KL, logsumexp of all and of the first log-weights, nats, and the
+        effective number of draws.
         """
         q = self.vae.encode(ops.reshape(self.blocks, (-1, self.blocks.shape[-1])))
 
@@ -109,9 +110,7 @@ class Evaluator:
         """Scores of every image from its first `draws` draws."""
         fifth = max(1, draws // 5)
         sums = self.compiled(tf.constant(draws, tf.int32), tf.constant(fifth, tf.int32))
-        log_likelihood, kl, log_sum, early, ess = (
-            np.asarray(values, np.float64)[: len(self.images)] for values in sums
-        )
+        log_likelihood, kl, log_sum, early, ess = np.asarray(sums, np.float64)[:, : len(self.images)]
         return Scores(np.log(draws) - log_sum, kl - log_likelihood, kl, np.log(fifth) - early, ess / draws)
 
     def natural_and_offset(self, z: Any) -> tuple[Any, Any]:
@@ -130,7 +129,7 @@ class Evaluator:
         return integrate(decode, self.images, *self.vae.encode(self.images), base)
 
     def active_units(self) -> int:
-        """Number of latent units whose posterior mean varies over the test set, Var_x(E_q[z_u]) > 0.01.
+        """Number of latent units whose posterior mean varies over the images, Var_x(E_q[z_u]) > ACTIVE_VARIANCE.
 
         Source: Burda, Grosse, Salakhutdinov (2016), section 5.2.
         """

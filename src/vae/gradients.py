@@ -34,29 +34,15 @@ def importance_weighted(alpha: float) -> Objective:
     )
 
 
-class Gradient(NamedTuple):
-    """An estimator of the gradient of a bound.
+ELBO = Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True)
+SAMPLED_ELBO = Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True)
 
-    Attributes:
-        backward: (objective, tape, loss, z, terms, encoder, decoder) -> the derivatives of the loss by the tensors in
-            the lists encoder, on which z depends, and decoder, in this order.
-        drops_score: whether q's parameters are constants inside log q. This drops the score of q, whose mean is 0.
-    """
-
-    backward: Callable[..., list[Any]]
-    drops_score: bool = False
-
-
-class Estimator(NamedTuple):
-    """What is estimated, and how its gradient is."""
-
-    objective: Objective
-    gradient: Gradient
-
-    @classmethod
-    def from_settings(cls, config: Config) -> "Estimator":
-        """The estimator of a run's configuration."""
-        return cls(OBJECTIVES[config.objective][config.kl](config), GRADIENTS[config.gradient])
+# By objective and KL, from the settings of a run. The KL of importance weights is sampled: they contain log q(z|x).
+OBJECTIVES: dict[str, dict[str, Callable[[Config], Objective]]] = {
+    "elbo": {"analytic": lambda _: ELBO, "sampled": lambda _: SAMPLED_ELBO},
+    "iwae": {"sampled": lambda _: importance_weighted(0.0)},
+    "vr_iwae": {"sampled": lambda config: importance_weighted(cast(float, config.alpha))},
+}
 
 
 def backpropagated(_: Objective, tape: Any, loss: Any, z: Any, terms: Terms, encoder: Any, decoder: Any) -> Any:
@@ -72,8 +58,8 @@ def doubly_reparameterized(
         sum_k wn_k [alpha + (1-alpha) wn_k] (d log w_k / d z_k) (d z_k / d phi)   for the encoder,
         sum_k wn_k d log w_k / d theta                                            else
 
-    The second is what differentiating the bound gives. So the derivative by z_k is multiplied by the bracket, the
-    objective's `path_weights`, before it is passed on to the encoder. The bracket is the 1 of the path through z_k less
+    The second is the derivative of the bound. So the derivative by z_k is multiplied by the bracket, the objective's
+    `path_weights`, before it is passed on to the encoder. The bracket is the 1 of the path through z_k less
     (1-alpha) (1 - wn_k), from the score of q in log w_k: E[wn_k score] = E[(d wn_k / d z_k) (d z_k / d phi)].
 
     Source: Tucker et al. (2019), eq. 9, where alpha = 0; Daudel et al. (2023), arXiv 2210.06226, for any alpha.
@@ -85,16 +71,18 @@ def doubly_reparameterized(
     return tape.gradient(z, encoder, output_gradients=by_z) + tape.gradient(loss, decoder)
 
 
-ELBO = Objective(lambda terms: bounds.elbo(terms.log_likelihood, terms.kl), mean_over_draws=True)
-SAMPLED_ELBO = Objective(lambda terms: bounds.sampled_elbo(terms.log_weights), mean_over_draws=True)
+class Gradient(NamedTuple):
+    """An estimator of the gradient of a bound.
 
-# By objective, then by KL: from the settings of a run. Importance weights contain log q(z|x), so their KL is a sampled
-# one.
-OBJECTIVES: dict[str, dict[str, Callable[[Config], Objective]]] = {
-    "elbo": {"analytic": lambda _: ELBO, "sampled": lambda _: SAMPLED_ELBO},
-    "iwae": {"sampled": lambda _: importance_weighted(0.0)},
-    "vr_iwae": {"sampled": lambda config: importance_weighted(cast(float, config.alpha))},
-}
+    Attributes:
+        backward: (objective, tape, loss, z, terms, encoder, decoder) -> the derivatives of the loss by the tensors in
+            the lists encoder, on which z depends, and decoder, in this order.
+        drops_score: whether q's parameters are constants inside log q. This drops the score of q, whose mean is 0.
+    """
+
+    backward: Callable[..., list[Any]]
+    drops_score: bool = False
+
 
 # Source of stl: Roeder, Wu, Duvenaud (2017), section 3; of the score in dreg: Tucker et al. (2019), section 4.
 GRADIENTS = {
@@ -104,14 +92,22 @@ GRADIENTS = {
 }
 
 
-class Estimate(NamedTuple):
-    """Loss and gradient of a batch. The numbers are means over images, nats per image, whatever the gradient estimator.
+class Estimator(NamedTuple):
+    """What is estimated, and how its gradient is."""
 
-    Attributes:
-        loss: minus the bound.
-        nll: minus the log-likelihood, mean over draws and images.
-        kl: the analytic KL.
-        gradients: one tensor for each of `variables_of(vae)`.
+    objective: Objective
+    gradient: Gradient
+
+    @classmethod
+    def from_settings(cls, config: Config) -> "Estimator":
+        """The estimator of a run's configuration."""
+        return cls(OBJECTIVES[config.objective][config.kl](config), GRADIENTS[config.gradient])
+
+
+class Estimate(NamedTuple):
+    """Means over the images of a batch, nats per image: minus the bound, minus the log-likelihood, the analytic KL.
+
+    `gradients` has one tensor for each of `variables_of(vae)`.
     """
 
     loss: Any

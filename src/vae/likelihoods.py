@@ -1,10 +1,8 @@
-"""The distributions of the pixels given the decoder's output.
-
-All are exponential families with x itself as the sufficient statistic,
+"""The distributions of the pixels given the decoder's output: exponential families in x itself,
 
     log p(x|z) = x . natural + offset + base,
 
-so the log-probability of every image under every output is one matrix product.
+so the log-probabilities of all images under all outputs are one matrix product.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ The gradient of one draw is an outer product of the layer's input a and the deri
     <g_ik, g_il> = (1 + <a_ik, a_il>) <d_ik, d_il>   (1 for the bias),
 
 so squared norms, also of sums over draws, need arrays of at most [images, draws, draws] and one gradient of the set.
-Where every weight has a factor of its own, as in the metric of an optimizer, a mean over draws is one matrix at a time.
+In the metric of an optimizer, with a factor for every weight, a mean over draws is one matrix at a time.
 """
 
 from typing import Any, NamedTuple
@@ -14,24 +14,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from src.config import Config
 from src.vae.factories import layers
-from src.vae.gradient_squares import Metric, Size, Squares
+from src.vae.gradient_squares import Size, Squares, metric
 from src.vae.gradients import Estimator, terms_for
 from src.vae.model import VAE, Posterior, Terms, reparameterize
-
-
-class Forward(NamedTuple):
-    """What a forward pass found: inputs and outputs of the linear layers of encoder and decoder, and what follows.
-
-    Attributes:
-        losses: minus the bound of every set, [images x sets].
-    """
-
-    encoder: tuple[list[Any], list[Any]]
-    decoder: tuple[list[Any], list[Any]]
-    z: Any
-    terms: Terms
-    losses: Any
 
 
 class Layer(NamedTuple):
@@ -49,7 +36,7 @@ class Layer(NamedTuple):
 
 
 def plain(layer: Layer, size: Size) -> Any:
-    """DatumSquares with one weight for all, float64, [3, images]."""
+    """DatumSquares with equal weights, float64, [3, images]."""
 
     def rows(values: Any) -> Any:
         return ops.reshape(ops.cast(values, "float64"), (size.images, -1, values.shape[-1]))
@@ -68,16 +55,13 @@ def plain(layer: Layer, size: Size) -> Any:
     return ops.stack([square_draws, square_means, inner / (size.images * size.sets**2)])
 
 
-def scaled(layer: Layer, size: Size, metric: Metric) -> Any:
-    """DatumSquares in an optimizer's metric, [3, images], computed in float32.
-
-    <g, h> = sum_j w_j g_j h_j,   w_j = `Metric.weights`, from the same draws
-    """
+def scaled(layer: Layer, size: Size, config: Config) -> Any:
+    """DatumSquares in the optimizer's metric, <g, h> = sum_j w_j g_j h_j with w from the same draws, float32."""
     by_set, by_image = (gradients(layer, count) for count in (size.images * size.sets, size.images))
     mean = ops.einsum("bti,bto->io", *by_image) / (size.images * size.sets)
     square_sets = sum_of_squares(*by_set) / (size.images * size.sets)
     square_means = sum_of_squares(*by_image) / (size.images * size.sets**2)
-    weights = metric.weights(mean, square_sets, square_means, size)
+    weights = metric(config, size, mean, square_sets, square_means)
     square_draws = ops.mean(ops.reshape(weighted_squares(*by_set, weights), (size.images, -1)), axis=1)
     inner = ops.sum(ops.einsum("bti,io->bto", by_image[0], weights * mean) * by_image[1], axis=(1, 2)) / size.sets
     return ops.stack([square_draws, weighted_squares(*by_image, weights) / size.sets**2, inner])
@@ -86,7 +70,7 @@ def scaled(layer: Layer, size: Size, metric: Metric) -> Any:
 def gradients(layer: Layer, count: int) -> tuple[Any, Any]:
     """All rows as `count` gradients x_n' d_n, [count, T, in + 1] with an input of 1 for the bias and [count, T, out].
 
-    Of draws that share the input the derivatives are summed, which makes T = 1 and a matrix per gradient needless.
+    Of draws that share the input the derivatives are summed, so that T = 1.
     """
     x = ops.ones_like(layer.derivative[..., :1])
     x = x if layer.x is None else ops.concatenate([layer.x, x], axis=-1)
@@ -98,8 +82,8 @@ def sum_of_squares(x: Any, derivative: Any) -> Any:
     """sum_n (x_n' d_n)^2 of every weight, [in, out], of x, [n, T, in], and d, [n, T, out]."""
     if x.shape[1] == 1:
         return ops.einsum("nti,nto->io", x**2, derivative**2)
-    total = ops.zeros((x.shape[-1], derivative.shape[-1]))
-    return ops.fori_loop(0, x.shape[0], lambda n, found: found + (ops.transpose(x[n]) @ derivative[n]) ** 2, total)
+    zeros = ops.zeros((x.shape[-1], derivative.shape[-1]))
+    return ops.fori_loop(0, x.shape[0], lambda n, total: total + (ops.transpose(x[n]) @ derivative[n]) ** 2, zeros)
 
 
 def weighted_squares(x: Any, derivative: Any, weights: Any) -> Any:
@@ -107,9 +91,9 @@ def weighted_squares(x: Any, derivative: Any, weights: Any) -> Any:
     if x.shape[1] == 1:
         return ops.sum(ops.einsum("nti,io->nto", x**2, weights) * derivative**2, axis=(1, 2))
 
-    def body(n: Any, found: Any) -> Any:
+    def body(n: Any, squares: Any) -> Any:
         square = ops.sum(weights * (ops.transpose(x[n]) @ derivative[n]) ** 2)
-        return ops.slice_update(found, (n,), square[None])
+        return ops.slice_update(squares, (n,), square[None])
 
     return ops.fori_loop(0, x.shape[0], body, ops.zeros(x.shape[0]))
 
@@ -128,52 +112,60 @@ def are_possible(vae: VAE) -> bool:
     )
 
 
-def linear_layers(model: keras.Model) -> keras.Model:
-    """A model of the same input that returns the inputs and the outputs of the linear layers, and its own outputs."""
-    found = [layer for _, layer in layers(model, "")]
-    return keras.Model(
-        model.inputs, [[layer.input for layer in found], [layer.output for layer in found], model.outputs]
-    )
+def with_layers(model: keras.Model) -> keras.Model:
+    """A model of the same input that returns the inputs and the outputs of its linear layers, and its own outputs."""
+    linear = [layer for _, layer in layers(model, "")]
+    outputs = [[layer.input for layer in linear], [layer.output for layer in linear], model.outputs]
+    return keras.Model(model.inputs, outputs)
 
 
 class OuterProducts:
     """The losses of all sets of draws, and the squares of their gradients, of a model for which they `are_possible`."""
 
-    def __init__(self, vae: VAE, estimator: Estimator, size: Size):
-        self.vae, self.estimator, self.size = vae, estimator, size
-        self.encoder, self.decoder = linear_layers(vae.encoder), linear_layers(vae.decoder)
+    def __init__(self, vae: VAE, config: Config, size: Size):
+        self.vae, self.config, self.size = vae, config, size
+        self.estimator = Estimator.from_settings(config)
+        self.encoder, self.decoder = with_layers(vae.encoder), with_layers(vae.decoder)
 
-    def forward(self, images: Any, eps: Any, tape: Any = None) -> Forward:
-        """One pass at the draws eps, [M, 1, D], recorded by the tape where there is one."""
+    def forward(self, images: Any, eps: Any, log_var: Any) -> tuple[Any, Any, Any, Terms]:
+        """Inputs and outputs of the layers of encoder and decoder, z and the terms of all sets.
+
+        Args:
+            eps: [M, 1, D].
+            log_var: of the pixels, [M, 1, 1].
+        """
         x = ops.repeat(images, self.size.sets * self.size.set_size, axis=0)
         *encoder, heads = self.encoder(x)
         q = Posterior(*heads)
         z = reparameterize(q, eps)
         *decoder, (output,) = self.decoder(z if self.vae.draw_axis else z[:, 0])
         output = ops.reshape(output, (x.shape[0], 1, -1))
-        log_var = ops.zeros((x.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
-        if tape is not None:
-            tape.watch(log_var)
-        terms = terms_for(self.estimator, self.vae, x, q, z, eps, output, log_var).grouped(self.size.set_size)
-        if self.vae.log_var is not None:
-            decoder = [[*decoder[0], None], [*decoder[1], log_var]]
-        return Forward(encoder, decoder, z, terms, -self.estimator.objective.bound(terms))
+        terms = terms_for(self.estimator, self.vae, x, q, z, eps, output, log_var)
+        return encoder, decoder, z, terms.grouped(self.size.set_size)
+
+    def log_var(self, eps: Any) -> Any:
+        """The log-variance of the pixels at every draw, [M, 1, 1]; 0 where the likelihood has none."""
+        return ops.zeros((eps.shape[0], 1, 1)) + (0.0 if self.vae.log_var is None else self.vae.log_var)
 
     def losses(self, images: Any, eps: Any) -> Any:
-        """Minus the bound of every set, [images x sets]."""
-        return self.forward(images, eps).losses
+        """Minus the bound of every set, [images x sets], at the draws eps, [images x sets x set_size, 1, D]."""
+        *_, terms = self.forward(images, eps, self.log_var(eps))
+        return -self.estimator.objective.bound(terms)
 
-    def squares(self, images: Any, eps: Any, metric: Metric) -> Squares:
-        """The squares of every layer's gradients, by `layers`, the variance of the pixels last where there is one."""
+    def squares(self, images: Any, eps: Any) -> Squares:
+        """The squares of every layer's gradients at the draws of `losses`."""
+        objective, gradient = self.estimator
         with tf.GradientTape(persistent=True) as tape:
-            found = self.forward(images, eps, tape)
-            total = ops.sum(found.losses)
-        (encoder_inputs, encoder_outputs), (decoder_inputs, decoder_outputs) = found.encoder, found.decoder
-        objective, outputs = self.estimator.objective, (encoder_outputs, decoder_outputs)
-        derivatives = self.estimator.gradient.backward(objective, tape, total, found.z, found.terms, *outputs)
-        shared = [True] * len(encoder_inputs) + [x is None for x in decoder_inputs]
-        linear = [*map(Layer, [*encoder_inputs, *decoder_inputs], derivatives, shared)]
+            log_var = self.log_var(eps)
+            tape.watch(log_var)
+            (inputs, outputs), (decoder_inputs, decoder_outputs), z, terms = self.forward(images, eps, log_var)
+            losses = -objective.bound(terms)
+            total = ops.sum(losses)
+        if self.vae.log_var is not None:
+            decoder_inputs, decoder_outputs = [*decoder_inputs, None], [*decoder_outputs, log_var]
+        derivatives = gradient.backward(objective, tape, total, z, terms, outputs, decoder_outputs)
+        shared = [True] * len(inputs) + [x is None for x in decoder_inputs]
+        linear = [*map(Layer, [*inputs, *decoder_inputs], derivatives, shared)]
         plains = [plain(layer, self.size) for layer in linear]
-        return Squares(
-            found.losses, ops.stack(plains), ops.stack([scaled(layer, self.size, metric) for layer in linear])
-        )
+        scaleds = [scaled(layer, self.size, self.config) for layer in linear]
+        return Squares(losses, ops.stack(plains), ops.stack(scaleds))

@@ -3,13 +3,13 @@
     log p(x_i) = log sum_g h_1 h_2 N(z_g; 0, I) p(x_i | z_g),   log p(x | z) = x . natural(z) + offset(z) + base(x)
 
 The plane is cut into tiles. A coarse grid, which covers the prior too, finds the tiles that hold the posterior of an
-image, also modes that the encoder misses. Finer grids are summed over these pairs of image and tile alone, a few per
+image, also modes that the encoder misses. Finer grids are summed over these pairs of image and tile only, a few per
 cent of all.
 
 For a Gaussian posterior of standard deviation s, the relative error of a sum is at most 2 exp(-2 pi^2 s^2 / h^2) per
 dimension (5e-9 at h = s, 0.014 at h = 2s). So the change on halving h shows whether the spacing is fine enough, and the
-error of the finer sum is far smaller than the change. It is less far below for a decoder with kinks (ReLU), where the
-error falls as a power of h.
+error of the finer sum is far smaller than the change. For a decoder with kinks (ReLU) the error falls as a power of h
+and is less far below the change.
 """
 
 import math
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from src.refusal import refusal
 
 Array = NDArray[np.floating]
 
@@ -32,11 +34,11 @@ _MARGIN = 6.0  # and every posterior mean of the encoder +- 6 standard deviation
 _NARROW_SHARE, _COARSE = 0.1, 4.0  # the coarse spacing is 4 times this quantile of the encoder's standard deviations
 _BORDER_SHARE = 0.1  # largest posterior mass of an image in a tile at the border, as a share of the tolerance
 # A pair is left out where its tile has less than e^-30 of the image's coarse sum and the encoder's posterior lies
-# elsewhere. No place in a tile is farther than half the spacing h from a coarse point, in either dimension. So a mode
-# that the encoder misses is more than 5.7 standard deviations s away if h = 4s, and more than 2.7 if h = 10s.
+# elsewhere. Every place in a tile has a coarse point within half the spacing h, in each dimension. So a mode that the
+# encoder misses is more than 5.7 standard deviations s away if h = 4s, and more than 2.7 if h = 10s.
 _LEFT_OUT = 30.0
-_CENTRED = (0.5, 0.5)  # the shift of the coarse points, in cells, which puts them in the middle of theirs
-_SHIFTS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), _CENTRED)  # these four make the unshifted grid of half the spacing
+_CENTRED = (0.5, 0.5)  # the shift of the coarse points, in cells, to the middle of their cells
+_SHIFTS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), _CENTRED)  # the union of these four grids has half the spacing
 
 
 class Quadrature(NamedTuple):
@@ -74,44 +76,41 @@ class _Tiling(NamedTuple):
 
 
 class _Model(NamedTuple):
-    """A decoder and the images, [n, pixels], in whose type products are computed."""
+    """A decoder and the images, [n, pixels]. Products are computed in the type of the images."""
 
     decode: Decode
     images: Array
 
-    def given(self, points: Array) -> Iterator[tuple[int, Array, Array]]:
-        """What x is multiplied by, and log N(z; 0, I) p(0|z) + log 2 pi, at the points of tiles, [T, P, 2].
+    def decoded(self, points: Array) -> Iterator[tuple[int, Array, Array]]:
+        """The factor of x, and log N(z; 0, I) p(0|z) + log 2 pi, at the points of tiles, [T, P, 2].
 
         Yields, block by block: the number of the first tile, [t, P, pixels], [t, P].
         """
         tiles = max(1, BLOCK_POINTS // points.shape[1])
         for first in range(0, len(points), tiles):
             block = points[first : first + tiles]
-            natural, offset = self.decoded(block.reshape(-1, 2))
+            z = block.reshape(-1, 2)
+            padded = np.pad(z, ((0, -len(z) % BLOCK_POINTS), (0, 0))).reshape(-1, BLOCK_POINTS, 2)
+            natural, offset = (np.concatenate(parts)[: len(z)] for parts in zip(*map(self.decode, padded), strict=True))
             joint = offset.reshape(block.shape[:2]) - 0.5 * np.sum(block**2, axis=2)
+            natural = natural.astype(self.images.dtype, copy=False)
             yield first, natural.reshape(*block.shape[:2], -1), joint.astype(self.images.dtype)
 
-    def decoded(self, z: Array) -> tuple[Array, Array]:
-        """Natural parameters and offsets of any number of points, decoded in blocks of one size."""
-        padded = np.pad(z, ((0, -len(z) % BLOCK_POINTS), (0, 0))).reshape(-1, BLOCK_POINTS, 2)
-        natural, offset = (np.concatenate(parts)[: len(z)] for parts in zip(*map(self.decode, padded), strict=True))
-        return natural.astype(self.images.dtype, copy=False), offset
-
-    def coarse(self, points: Array) -> Array:
+    def of_all(self, points: Array) -> Array:
         """The log of the sum over the points of tiles, [T, P, 2], of every image, [n, T]."""
-        found = np.empty((len(self.images), len(points)), self.images.dtype)
-        for first, natural, joint in self.given(points):
-            for start in range(0, len(found), _BLOCK_IMAGES):
+        sums = np.empty((len(self.images), len(points)), self.images.dtype)
+        for first, natural, joint in self.decoded(points):
+            for start in range(0, len(sums), _BLOCK_IMAGES):
                 rows = slice(start, start + _BLOCK_IMAGES)
-                found[rows, first : first + len(joint)] = _log_sums(self.images[rows], natural, joint)
-        return found
+                sums[rows, first : first + len(joint)] = _log_sums(self.images[rows], natural, joint)
+        return sums
 
-    def shifted(self, grids: list[Array], held: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
+    def of_held(self, grids: list[Array], held: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
         """The log of the sum over the points of S grids, [T, P, 2] each, of the images that a tile holds, [n, T].
 
         Yields, tile by tile: its number, its images, [k], and their sums, [k, S].
         """
-        for first, natural, joint in self.given(np.concatenate(grids, axis=1)):
+        for first, natural, joint in self.decoded(np.concatenate(grids, axis=1)):
             for tile, of_tile in enumerate(zip(natural, joint, strict=True), first):
                 images = np.flatnonzero(held[:, tile])
                 if len(images):
@@ -134,7 +133,24 @@ def _total(log_masses: Array) -> Array:
     return peak[:, 0] + np.log(np.exp(log_masses - peak).sum(axis=1, dtype=np.float64))
 
 
-def _tiles_over(q_mean: Array, q_sd: Array) -> tuple[_Tiling, Array]:
+def _lattice(rows: int, columns: int) -> NDArray[Any]:
+    """The pairs (i, j) of 0 <= i < rows and 0 <= j < columns, [rows columns, 2]."""
+    return np.moveaxis(np.indices((rows, columns)), 0, -1).reshape(-1, 2)
+
+
+def _standard_deviations(q_mean: Array, q_log_var: Array) -> Array:
+    """The standard deviations of q, [n, 2]. Raises ValueError where q has not two dimensions, or is not finite."""
+    q_sd = np.exp(0.5 * q_log_var)
+    if not (q_mean.shape == q_sd.shape == (len(q_mean), 2) and len(q_mean)):
+        received, remedy = f"{q_mean.shape} and {q_sd.shape}", "Other latent dimensions need importance weights."
+        raise ValueError(refusal("q_mean and q_log_var", "[n, 2], n >= 1", received, remedy))
+    if not np.isfinite([q_mean, q_sd]).all():
+        received, remedy = "nan or inf in q_mean or exp(q_log_var / 2)", "Record the run as diverged."
+        raise ValueError(refusal("q_mean and q_log_var", "finite", received, remedy))
+    return q_sd
+
+
+def _first_tiles(q_mean: Array, q_sd: Array) -> tuple[_Tiling, Array]:
     """A tiling, and the tiles over the encoder's posteriors and most of the prior, [T, 2]."""
     low = np.minimum((q_mean - _MARGIN * q_sd).min(axis=0), -_PRIOR_REACH)
     high = np.maximum((q_mean + _MARGIN * q_sd).max(axis=0), _PRIOR_REACH)
@@ -143,47 +159,21 @@ def _tiles_over(q_mean: Array, q_sd: Array) -> tuple[_Tiling, Array]:
     return _Tiling(low, width), _lattice(rows, columns)
 
 
-def _lattice(rows: int, columns: int) -> NDArray[Any]:
-    """The pairs (i, j) of 0 <= i < rows and 0 <= j < columns, [rows columns, 2]."""
-    return np.moveaxis(np.indices((rows, columns)), 0, -1).reshape(-1, 2)
-
-
-def _neighbours(some: Array, tiles: Array) -> Array:
-    """The tiles around some of these tiles that are not among them, [T, 2]."""
-    around = some[:, None] + (_lattice(3, 3) - 1)
-    return np.array(sorted({*map(tuple, around.reshape(-1, 2))} - {*map(tuple, tiles)}), dtype=int).reshape(-1, 2)
-
-
-def _checked(q_mean: Array, q_log_var: Array) -> tuple[Array, Array]:
-    """q_mean and the standard deviations of q, [n, 2] each, float64."""
-    q_mean, q_log_var = np.asarray(q_mean, dtype=np.float64), np.asarray(q_log_var, dtype=np.float64)
-    if q_mean.ndim != 2 or q_mean.shape[1] != 2 or q_log_var.shape != q_mean.shape or not len(q_mean):
-        raise ValueError(
-            "Quadrature needs q_mean and q_log_var of one shape [n, 2], n >= 1. Received: "
-            f"{q_mean.shape} and {q_log_var.shape}. Other latent dimensions need the importance-weighted bound."
-        )
-    q_sd = np.exp(0.5 * q_log_var)
-    if not (np.isfinite(q_mean).all() and np.isfinite(q_sd).all()):
-        raise ValueError(
-            "Quadrature needs a finite encoder. Received: nan or inf in q_mean or exp(q_log_var / 2). "
-            "The model has diverged: record the run as diverged."
-        )
-    return q_mean, q_sd
-
-
-def _coarse_sums(model: _Model, grid: _Tiling, tiles: Array, border: float, max_points: int) -> tuple[Array, Array]:
+def _all_tiles(model: _Model, grid: _Tiling, tiles: Array, border: float, max_points: int) -> tuple[Array, Array]:
     """All tiles that are needed, [T, 2], and the log of the sum over the coarse points of each, [n, T].
 
     Tiles are added around those that hold a larger share of an image's sum than `border`.
     """
-    found, mass = tiles[:0], np.empty((len(model.images), 0), model.images.dtype)
+    done, mass = tiles[:0], np.empty((len(model.images), 0), model.images.dtype)
     while len(tiles):
-        found = np.concatenate([found, tiles])
-        _limit(4 * len(found) * _SIDE**2, grid.width / _SIDE / 2, max_points)
-        mass = np.concatenate([mass, model.coarse(grid.points(tiles, _SIDE, _CENTRED))], axis=1)
+        done = np.concatenate([done, tiles])
+        _limit(4 * len(done) * _SIDE**2, grid.width / _SIDE / 2, max_points)
+        mass = np.concatenate([mass, model.of_all(grid.points(tiles, _SIDE, _CENTRED))], axis=1)
         full = np.exp(mass - _total(mass)[:, None]).max(axis=0) > border
-        tiles = _neighbours(found[full], found)
-    return found, mass
+        around = (done[full][:, None] + (_lattice(3, 3) - 1)).reshape(-1, 2)
+        new = sorted({*map(tuple, around)} - {*map(tuple, done)})
+        tiles = np.array(new, dtype=int).reshape(-1, 2)
+    return done, mass
 
 
 def _limit(points: int, spacing: Array, max_points: int) -> None:
@@ -222,9 +212,10 @@ def integrate(
         ValueError: not two latent dimensions, or an encoder that is not finite.
         RuntimeError: the grid would need more than max_points.
     """
-    q_mean, q_sd = _checked(q_mean, q_log_var)
-    model, (grid, tiles) = _Model(decode, images), _tiles_over(q_mean, q_sd)
-    tiles, mass = _coarse_sums(model, grid, tiles, _BORDER_SHARE * tolerance, max_points)
+    q_mean = np.asarray(q_mean, np.float64)
+    q_sd = _standard_deviations(q_mean, np.asarray(q_log_var, np.float64))
+    model, (grid, tiles) = _Model(decode, images), _first_tiles(q_mean, q_sd)
+    tiles, mass = _all_tiles(model, grid, tiles, _BORDER_SHARE * tolerance, max_points)
     held = grid.hold(tiles, q_mean, q_sd) | ~(mass < _total(mass)[:, None] - _LEFT_OUT)
     mass = np.where(held, mass, -np.inf)
     total = _total(mass)
@@ -234,7 +225,7 @@ def integrate(
         _limit(points, grid.width / side / 2, max_points)
         coarse, shifted = total, np.full((len(images), 3), -np.inf)
         grids = [grid.points(tiles, side, shift) for shift in _SHIFTS if shift != known]
-        for tile, rows, sums in model.shifted(grids, held):
+        for tile, rows, sums in model.of_held(grids, held):
             shifted[rows] = np.logaddexp(shifted[rows], sums)
             mass[rows, tile] = _total(np.column_stack([mass[rows, tile], sums]))
         side, known, total = 2 * side, _SHIFTS[0], _total(mass)

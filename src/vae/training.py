@@ -1,11 +1,8 @@
 """Training: a whole epoch is one XLA-compiled call, which is one `train_step` of Keras `fit`.
 
-With one call per step, overhead takes most of the time of a model of this size. Here the images stay in memory, and the
-one batch per epoch that `fit` gets is the order of the epoch.
-Order and noise are functions of (seed, epoch, step, draw), see `src.seeds` and `src.vae.draws`.
-
-The last batch of an epoch may be smaller. Its row is padded with images of weight 0 (`src.vae.epoch_order`). Loss and
-gradient of a step are means over the images of its batch.
+With one call per step, overhead takes most of the time of a model of this size. Here the images stay in memory, and
+`fit` gets one batch per epoch: the order of its images. Order and noise are functions of (seed, epoch, step, draw), see
+`src.seeds` and `src.vae.draws`. A smaller last batch is padded with images of weight 0 (`src.vae.epoch_order`).
 """
 
 import time
@@ -24,7 +21,7 @@ from src.vae import draws, gradients
 from src.vae.epoch_order import PADDING, epochs_from
 from src.vae.model import VAE
 
-# A process makes programs for several K, B and models, which TensorFlow takes for one traced again and again.
+# A process makes programs for several K, B and models. TensorFlow takes them for one that is traced again and again.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 STEP_STATISTICS = ("loss", "nll", "kl", "grad_norm")
@@ -61,26 +58,21 @@ def global_norm(tensors: list[Any]) -> Any:
 
 
 class Inputs:
-    """What differs between the seeds of one program: the training images, as bytes, and the keys of random streams.
+    """What differs between the seeds of one program: the training images and the keys of random streams.
 
     They are variables, and so inputs of a compiled epoch; as constants they would be compiled into it.
     """
 
     def __init__(self, dataset: Dataset, seed: int):
-        values = self.values(dataset, seed)
-        self.images, self.noise_key, self.binarize_key = (tf.Variable(value, trainable=False) for value in values)
+        self.images = tf.Variable(dataset.train, trainable=False)
+        self.noise_key, self.binarize_key = (tf.Variable(0, trainable=False, dtype=tf.int64) for _ in range(2))
+        self.feed(dataset, seed)
 
     def feed(self, dataset: Dataset, seed: int) -> None:
         """Go on with the images of another data set of the same shape, and with the random numbers of a seed."""
-        variables = self.images, self.noise_key, self.binarize_key
-        for variable, value in zip(variables, self.values(dataset, seed), strict=True):
-            variable.assign(value)
-
-    @staticmethod
-    def values(dataset: Dataset, seed: int) -> tuple[Any, ...]:
-        """Images, and the keys of noise and binarisation, int64."""
-        keys = (seeds.stream_key(seed, stream) for stream in ("train", "binarize/train"))
-        return dataset.train, *map(np.int64, keys)
+        self.images.assign(dataset.train)
+        self.noise_key.assign(seeds.stream_key(seed, "train"))
+        self.binarize_key.assign(seeds.stream_key(seed, "binarize/train"))
 
 
 class EpochTrainer(keras.Model):
@@ -96,7 +88,7 @@ class EpochTrainer(keras.Model):
         self.built = True
 
     def batch(self, rows: Any, counter: Any) -> Any:
-        """The data of a step, float32, [B, pixels]: bytes scaled to [0, 1], and binarised anew for `Dataset.redraw`."""
+        """The data of a step, float32, [B, pixels]: bytes scaled to [0, 1], binarised for `Dataset.redraw`."""
         images = self.feeds.images
         x = ops.cast(ops.take(images, ops.maximum(rows, 0), axis=0), "float32")
         if images.dtype == tf.uint8:
@@ -121,7 +113,7 @@ class EpochTrainer(keras.Model):
 
         Args:
             data: the order of the epoch, int32, [T, B], and [epoch, number of steps], int64, [2]. The number of steps
-                is T, or 0 to compile and warm up: it is a tensor, so both use one compiled program.
+                is at most T, and 0 only compiles.
         """
         order, plan = data
 
@@ -137,8 +129,8 @@ class EpochTrainer(keras.Model):
 def learning_rate(config: Config, epoch: int) -> float:
     """The learning rate of an epoch (0-based).
 
-    burda: stage i = 0..7 takes 3^i / 3280 of the run, at learning_rate 10^(-i/7). An epoch belongs to the stage that
-    contains its midpoint, so short runs skip the first stages.
+    burda: stage i = 0..7 takes 3^i / 3280 of the run, at learning_rate 10^(-i/7). The midpoint of an epoch decides its
+    stage, so short runs skip the first stages.
     Source: Burda, Grosse, Salakhutdinov (2016), section 5.
     """
     if config.learning_rate_schedule == "constant":
@@ -150,9 +142,7 @@ def learning_rate(config: Config, epoch: int) -> float:
 
 def check_finite(records: np.ndarray, epoch: int) -> None:
     """Raises Diverged where one of an epoch's records, STEP_STATISTICS of every step [T, 4], is not finite."""
-    failures = np.argwhere(~np.isfinite(records))
-    if len(failures):
-        step, statistic = failures[0]
+    for step, statistic in np.argwhere(~np.isfinite(records))[:1]:
         raise Diverged(
             f"the {STEP_STATISTICS[statistic]} is not finite in epoch {epoch}, step {step + 1} of {len(records)}. "
             f"Expected a finite number. Received: {records[step, statistic]}. Lower learning_rate."
@@ -189,10 +179,9 @@ def make_trainer(
     optimizer: keras.optimizers.Optimizer | None = None,
     inputs: Inputs | None = None,
 ) -> EpochTrainer:
-    """A compiled trainer. Its call with 0 steps here keeps compilation out of the first epoch's time.
+    """A compiled trainer. It is called with 0 steps here, so the first epoch's time is without compilation.
 
-    An optimizer that has trained the model before goes on with its state. Several trainers may share an optimizer and
-    inputs; by default both are new.
+    Several trainers may share inputs and an optimizer, which keeps its state; by default both are new.
     """
     trainer = EpochTrainer(vae, dataset, config, inputs)
     trainer.compile(optimizer=optimizer or make_optimizer(config), jit_compile=True)
@@ -210,10 +199,14 @@ def train(trainer: EpochTrainer, config: Config, on_epoch: Callable[[EpochRecord
         Diverged: a loss or a gradient is not finite. `on_epoch` has been called for the epochs before.
     """
     images = trainer.feeds.images.shape[0]
-    plans = epochs_from(first, config, images)
     sizes = np.diff([*range(0, images, config.batch_size), images])
     rates = keras.callbacks.LearningRateScheduler(lambda epoch, _: learning_rate(config, epoch))
-    hooks = [rates, EpochRecorder(sizes, on_epoch)]
     trainer.fit(
-        plans, initial_epoch=first, epochs=config.epochs, steps_per_epoch=1, shuffle=False, verbose=0, callbacks=hooks
+        epochs_from(first, config, images),
+        initial_epoch=first,
+        epochs=config.epochs,
+        steps_per_epoch=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[rates, EpochRecorder(sizes, on_epoch)],
     )

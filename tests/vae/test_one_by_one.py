@@ -8,7 +8,6 @@ from src import schema
 from src.config import Config, ModelConfig, ProbeConfig
 from src.data import Dataset
 from src.vae import outer_products
-from src.vae.gradient_squares import METRICS, Metric
 from src.vae.model import VAE
 from src.vae.one_by_one import OneByOne
 from src.vae.outer_products import OuterProducts
@@ -41,9 +40,8 @@ def test_both_ways_give_the_same_losses_and_squares(name, factory):
     probe = probe_of(ModelConfig(factory=factory, latent_dim=3, **layers), images=4, **SETTINGS[name])
     assert isinstance(probe.way, OuterProducts)
     eps = probe.draws(tf.constant(2, tf.int64))
-    metric = Metric(METRICS[probe.config.optimizer], probe.config.batch_size, probe.config.mc_samples)
-    two = OneByOne(probe.vae, probe.estimator, probe.way.size)
-    one, other = (way.squares(tf.constant(probe.images), eps, metric) for way in (probe.way, two))
+    two = OneByOne(probe.vae, probe.config, probe.size)
+    one, other = (way.squares(tf.constant(probe.images), eps) for way in (probe.way, two))
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
     for pair in ((one.plain, other.plain), (one.scaled, other.scaled)):
         by_layer, expected = (np.asarray(values, np.float64) for values in pair)

@@ -136,14 +136,14 @@ def test_pairs_of_image_and_tile_that_are_left_out_change_nothing(vae, x, monkey
 
 def count_images(monkeypatch):
     """A list of how many images each tile gets from now on."""
-    counts, shifted = [], quadrature._Model.shifted
+    counts, of_held = [], quadrature._Model.of_held
 
     def counted(*arguments):
-        for found in shifted(*arguments):
+        for found in of_held(*arguments):
             counts.append(len(found[1]))
             yield found
 
-    monkeypatch.setattr(quadrature._Model, "shifted", counted)
+    monkeypatch.setattr(quadrature._Model, "of_held", counted)
     return counts
 
 
@@ -168,10 +168,10 @@ def test_a_diverged_decoder_has_no_likelihood():
 
 def test_what_cannot_be_integrated_is_refused(vae, x):
     q_mean, q_log_var = encoder(vae, x)
-    with pytest.raises(ValueError, match=r"one shape \[n, 2\].*\(30, 3\).*importance-weighted"):
+    with pytest.raises(ValueError, match=r"must be \[n, 2\].*\(30, 3\)"):
         gaussian_quadrature(vae, x, np.zeros((30, 3)), np.zeros((30, 3)))
     for bad in ((q_mean * np.nan, q_log_var), (q_mean, q_log_var + 1e4)):
-        with pytest.raises(ValueError, match="finite encoder"):
+        with pytest.raises(ValueError, match="must be finite"):
             gaussian_quadrature(vae, x, *bad)
-    with pytest.raises(RuntimeError, match=r"max_points=100\. The next grid has \d+ points.*Raise max_points"):
+    with pytest.raises(RuntimeError, match="max_points=100"):
         gaussian_quadrature(vae, x, q_mean, q_log_var, max_points=100)
