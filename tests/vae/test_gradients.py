@@ -1,8 +1,11 @@
 """Estimators of bound and gradient against the closed forms of the linear-Gaussian VAE and against each other."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 from src.config import Config, DataConfig, ForkConfig, ModelConfig, contradictions, entries
 from src.config.contradictions import CONTRADICTIONS
@@ -20,33 +23,29 @@ def estimator(**settings: str) -> Estimator:
     return Estimator.from_settings(Config(**settings))
 
 
-def replicates(estimated: Estimator, mc_samples: int, count: int = DRAWS) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+@cache
+def replicates(mc_samples: int, **settings: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Losses [R] and gradients {variable: [R, ...]} of independent replicates at frozen weights."""
-    variables = gradients.variables_of(LINEAR_VAE)
+    weights, estimated = tf.fill([IMAGES], 1 / IMAGES), estimator(**settings)
 
-    @tf.function(jit_compile=True)
     def one(counter):
         eps = draws.normal_draws(3, counter, IMAGES, mc_samples, LATENT)
-        found = gradients.estimate(estimated, LINEAR_VAE, tf.constant(X), tf.fill([IMAGES], 1 / IMAGES), eps)
+        found = gradients.estimate(estimated, LINEAR_VAE, tf.constant(X), weights, eps)
         return found.loss, found.gradients
 
-    losses, found = zip(*(one(tf.constant(counter, tf.int64)) for counter in range(count)), strict=True)
-    names = [variable.path for variable in variables]
-    stacked = {name: np.stack([np.asarray(row[i]) for row in found]) for i, name in enumerate(names)}
-    return np.array(losses, np.float64), stacked
+    every = tf.function(lambda counters: ops.map(one, counters), autograph=False, jit_compile=True)
+    losses, found = every(tf.range(DRAWS, dtype=tf.int64))
+    names = [variable.path for variable in gradients.variables_of(LINEAR_VAE)]
+    return np.array(losses, np.float64), dict(zip(names, map(np.asarray, found), strict=True))
 
 
-ELBOS = {
-    "analytic": estimator(),
-    "sampled": estimator(kl="sampled"),
-    "stl": estimator(kl="sampled", gradient="stl"),
-}
-IWAE = estimator(objective="iwae", kl="sampled")
+ELBOS = {"analytic": {}, "sampled": {"kl": "sampled"}, "stl": {"kl": "sampled", "gradient": "stl"}}
+IWAE = {"objective": "iwae", "kl": "sampled"}
 
 
 @pytest.mark.parametrize("name", ELBOS)
 def test_elbo_estimators_have_the_closed_forms_mean_and_variance(name):
-    losses, found = replicates(ELBOS[name], mc_samples=2)
+    losses, found = replicates(2, **ELBOS[name])
     assert agrees(losses, -ORACLE.elbo(X).mean())
     by_q_mean = ORACLE.gradient_q_mean(X, estimator=name)
     bias = found["q_mean/bias"]
@@ -60,7 +59,7 @@ def test_elbo_estimators_have_the_closed_forms_mean_and_variance(name):
 
 @pytest.mark.parametrize("name", ELBOS)
 def test_elbo_gradients_of_all_parts_agree_with_the_closed_forms(name):
-    _, found = replicates(ELBOS[name], mc_samples=2)
+    _, found = replicates(2, **ELBOS[name])
     assert agrees(found["output/kernel"], ORACLE.gradient_W(X).mean.mean(axis=0).T)
     (log_var,) = (value for name, value in found.items() if name.endswith("/log_var"))
     assert agrees(log_var, ORACLE.gradient_log_s2(X).mean.mean())
@@ -69,8 +68,8 @@ def test_elbo_gradients_of_all_parts_agree_with_the_closed_forms(name):
 
 
 def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
-    losses, plain = replicates(IWAE, mc_samples=4)
-    again, doubly = replicates(estimator(objective="iwae", kl="sampled", gradient="dreg"), mc_samples=4)
+    losses, plain = replicates(4, **IWAE)
+    again, doubly = replicates(4, **IWAE, gradient="dreg")
     np.testing.assert_allclose(losses, again, rtol=1e-5)  # the loss is the bound for every gradient estimator
     encoder = [name for name in plain if name.startswith("q_")]
     for name in plain:
@@ -82,14 +81,14 @@ def test_iwae_and_dreg_agree_on_the_gradient_and_differ_in_variance():
 
 
 def test_iwae_lies_between_elbo_and_log_prob():
-    losses, _ = replicates(IWAE, mc_samples=8, count=500)
+    losses, _ = replicates(4, **IWAE)
     elbo, log_prob = ORACLE.elbo(X).mean(), ORACLE.log_prob(X).mean()
     assert elbo < -losses.mean() < log_prob
 
 
 def test_stl_for_iwae_with_several_draws_is_biased_and_refused():
-    _, plain = replicates(IWAE, mc_samples=4)
-    _, dropped = replicates(estimator(objective="iwae", kl="sampled", gradient="stl"), mc_samples=4)
+    _, plain = replicates(4, **IWAE)
+    _, dropped = replicates(4, **IWAE, gradient="stl")
     assert not agrees(plain["q_mean/bias"] - dropped["q_mean/bias"], 0.0)
     assert contradictions(Config(mc_samples=4, objective="iwae", kl="sampled", gradient="stl"))
 
@@ -154,4 +153,4 @@ def test_an_estimator_that_does_not_exist_is_an_error():
     with pytest.raises(KeyError, match="analytic"):
         estimator(objective="iwae")
     with pytest.raises(ValueError, match="gradient=dreg needs an importance-weighted objective"):
-        replicates(estimator(kl="sampled", gradient="dreg"), mc_samples=2, count=1)
+        replicates(2, kl="sampled", gradient="dreg")
