@@ -130,8 +130,9 @@ class Evaluator:
         return integrate(decode, self.images, *self.vae.encode(self.images), base)
 
     def active_units(self) -> float:
-        """Number of latent units whose posterior mean varies over the images, Var_x(E_q[z_u]) > ACTIVE_VARIANCE; nan for
-        one image.
+        """Number of latent units whose posterior mean varies over the images, Var_x(E_q[z_u]) > ACTIVE_VARIANCE.
+
+        It is nan for one image.
 
         Source: Burda, Grosse, Salakhutdinov (2016), section 5.2.
         """
