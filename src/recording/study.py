@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from src.config import Config, flatten, title
+from src.recording.ledger import write_whole
 
 # In the folder of a study, which the workers of every launcher can read.
 STUDY_FILE = "study.json"
@@ -38,10 +39,8 @@ class Study:
     varying: list[str]
 
     def save(self, folder: Path) -> None:
-        """Write the study into its folder, for its cells. A reader finds this text or the one before it, whole."""
-        unfinished = folder / f"{STUDY_FILE}.tmp"
-        unfinished.write_text(json.dumps(asdict(self)))
-        unfinished.replace(folder / STUDY_FILE)
+        """Write the study into its folder, for its cells."""
+        write_whole(folder / STUDY_FILE, json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, folder: Path) -> "Study":
