@@ -117,8 +117,8 @@ def upload(ledger: Ledger, runs: Runs, tracker: "MlflowStore") -> None:
     with held(ledger.folder):
         known = ledger.sent
         has_run = known.get("store") == tracker.uri and tracker.run_id(ledger.key) is not None
-        sent = known["events"] if has_run else 0
         events = list(ledger.events)
+        sent = known["events"] if has_run and known["events"] <= len(events) else 0
         if sent < len(events):
             tracker.send(ledger.key, ledger.folder, events[sent:])
             note = {"store": tracker.uri, "run_id": tracker.run_id(ledger.key), "events": len(events)}

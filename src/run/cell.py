@@ -107,7 +107,7 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
 
     try:
         with bar:
-            done = checkpointer.restore()
+            done = checkpointer.restore(len(recorder.history([schema.TRAIN_LOSS.key])))
             bar.begin(done)
             if config.fork.epochs >= max(done, 1):  # forked, and not beyond it
                 make = partial(compiled.trainer, dataset=dataset)

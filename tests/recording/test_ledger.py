@@ -88,6 +88,15 @@ def test_a_ledger_that_is_not_what_was_written_is_left_out_by_name(runs, caplog,
     assert str(written.file) in caplog.text
 
 
+def test_a_last_line_torn_at_any_byte_is_no_event(runs):
+    written = begin(runs)
+    written.append(ledger.METRICS, step=1, metrics={"x": 1.0})
+    content, last = written.file.read_bytes(), len(written.file.read_bytes().splitlines(keepends=True)[-1])
+    for kept in range(last):
+        written.file.write_bytes(content[: len(content) - last + kept])
+        assert Ledger(written.folder).events == written.events[:1]
+
+
 def test_lines_of_an_earlier_version_are_read_and_gone_on_with(runs):
     written = begin(runs)
     written.append(ledger.METRICS, step=1, metrics={"x": 1.0})
@@ -116,7 +125,7 @@ def test_a_disk_that_is_full_for_a_moment_damages_no_ledger(runs, monkeypatch):
     assert again.recorded() == {("x", 1)}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"events": 1', '{"events": 99, "run_id": "another"}', '"text"'])
+@pytest.mark.parametrize("text", ["", "[]", '{"events": 1', '{"events": 9, "key": "another", "run_id": "x"}', '"text"'])
 def test_a_note_of_what_was_sent_that_says_nothing_sound_counts_as_nothing_sent(runs, text):
     written = begin(runs)
     (written.folder / ledger.SENT_FILE).write_text(text)
