@@ -189,6 +189,11 @@ class Runs:
         """A cell's attempts whose ledgers can be read, the first one first."""
         return list(filter(None, (read_ledger(home / str(number)) for number in attempt_numbers(home))))
 
+    def progress(self, home: Path) -> list[int]:
+        """The number of a cell's last attempt and of that one's events: both only grow."""
+        last = next(reversed(self.attempts(home)), None)
+        return [int(last.folder.name), len(last.events)] if last else [0, 0]
+
     def begin(
         self, folder: Path, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str]
     ) -> Ledger:

@@ -28,7 +28,8 @@ class Study:
         key: of its ledger; its run is the parent of its cells' runs.
         name: its folder's name.
         costs: predicted seconds of every cell, in the order of their numbers.
-        started: seconds since the Unix epoch.
+        started: seconds since the Unix epoch, by the clock of the machine that plans.
+        before: what `Runs.progress` said of every cell before the launch: what came later, whatever clocks say.
         varying: keys of the settings in which its cells differ, beside K, B and the seed.
     """
 
@@ -36,6 +37,7 @@ class Study:
     name: str
     costs: list[float]
     started: float
+    before: list[list[int]]
     varying: list[str]
 
     def save(self, folder: Path) -> None:
@@ -50,7 +52,7 @@ class Study:
     def seconds_left(self, cell: int, share: float) -> float:
         """Predicted seconds until the last cell ends, with `share` of cell number `cell` done."""
         done = sum(self.costs[:cell]) + share * self.costs[cell]
-        return (time.time() - self.started) * (sum(self.costs) - done) / done
+        return max(time.time() - self.started, 0) * (sum(self.costs) - done) / done
 
 
 def titled(config: Config, study: Study | None) -> str:

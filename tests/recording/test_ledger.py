@@ -164,6 +164,18 @@ def test_attempts_come_in_the_order_of_their_numbers(runs):
     assert home.name == "K1-B100-seed0-" + "f" * 12
 
 
+def test_what_came_later_is_told_by_attempts_and_events_not_by_clocks(runs, monkeypatch):
+    home = runs.home(Config(), "f" * 64)
+    seen = [runs.progress(home)]
+    for number, clock in ((1, 9000.0), (2, 1000.0)):
+        monkeypatch.setattr(ledger.time, "time", lambda clock=clock: clock)
+        written = begin(runs, number)
+        seen.append(runs.progress(home))
+        written.append(ledger.END, status=schema.FINISHED, note="")
+        seen.append(runs.progress(home))
+    assert seen == sorted(seen) == [[0, 0], [1, 1], [1, 2], [2, 1], [2, 2]]
+
+
 def test_a_folder_holds_one_run(runs):
     begin(runs)
     with pytest.raises(FileExistsError):
