@@ -21,7 +21,7 @@ class Picture(NamedTuple):
     """A figure.
 
     Attributes:
-        stem: of its files' names. title: above it in a file. caption: below it on a page.
+        stem: of its files' names. title, subtitle: above it in a file. caption: below it on a page.
         table: a row per point, with the columns panel, hue (a label of colours), x, mean; ci_low and ci_high, the ends
             of its interval; line, the height of a line that joins points; what `switch`, `marks` and `tips` name.
             Of TILES x and mean are the columns and rows.
@@ -53,6 +53,7 @@ class Picture(NamedTuple):
     margin: float | None = None
     seeds: pd.DataFrame | None = None
     tips: Mapping[str, str] = {}
+    subtitle: str = ""
 
     @property
     def panels(self) -> list[str]:

@@ -146,14 +146,14 @@ def section(found: Findings) -> Section:
     runs, points, kind = found.runs, found.points, completeness.nll_kind(found.runs)
     data, usable = heading(runs, found.varying), finished(found.runs)
     images = {name: store.pictures(found.question.places, usable, name) for name in MADE}
-    price, cost, paths, made = curves.pictures(runs, found.history, images, kind, data)
-    steady, noise = stability.pictures(runs, found.history, data), probe.pictures(points, data)
+    price, cost, paths, made = curves.pictures(runs, found.history, images, kind)
+    steady, noise = stability.pictures(runs, found.history), probe.pictures(points)
     topics = [
-        Topic("Price", [], drawn([price, cost, paths]), [curves.cell_table(found.cells, kind)]),
-        Topic("Stability", [stability.divergence(found.stability)], drawn(steady),
+        Topic("Price", [], drawn([price, cost, paths], data), [curves.cell_table(found.cells, kind)]),
+        Topic("Stability", [stability.divergence(found.stability)], drawn(steady, data),
               [stability.stability_table(found.stability, kind)]),
-        Topic("Where the noise comes from", probe.findings(points), drawn(noise), probe.probe_tables(points)),
-        Topic("What the models make", [], drawn([made]), []),
+        Topic("Where the noise comes from", probe.findings(points), drawn(noise, data), probe.probe_tables(points)),
+        Topic("What the models make", [], drawn([made], data), []),
         Topic("Runs and parameters", [], [], [run_table(runs, found.varying), parameter_table(runs)]),
     ]  # fmt: skip
     empty = [each.stem for each in (price, cost, paths, *steady, *noise, made) if each.table.empty]
@@ -166,9 +166,9 @@ def section(found: Findings) -> Section:
     return Section(data, kind, len(usable), topics, absent)
 
 
-def drawn(pictures: list[Picture]) -> list[Drawing]:
-    """The pictures that have something to show."""
-    return [Drawing(picture) for picture in pictures if len(picture.table)]
+def drawn(pictures: list[Picture], data: str = "") -> list[Drawing]:
+    """The pictures that have something to show; data: what the runs were trained on."""
+    return [Drawing(picture._replace(subtitle=data)) for picture in pictures if len(picture.table)]
 
 
 def heading(runs: pd.DataFrame, varying: list[str]) -> str:

@@ -207,7 +207,7 @@ def test_what_is_not_finite_shows(tmp_path):
     rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
     assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
     assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
-    assert all(charts.files(picture)["png"] for picture in pictures(points, "data") if len(picture.table))
+    assert all(charts.files(picture)["png"] for picture in pictures(points) if len(picture.table))
 
 
 def test_the_finding_is_about_the_last_probe_and_the_smallest_k(store):

@@ -9,7 +9,6 @@ from analysis.probe.pictures import pictures
 from tests.analysis.marked import probes
 from tests.stores import Store, probed
 
-DATA = "mnist, dynamic pixels"
 # In the order of the switch, with the factor by which tests.stores.probe() scales a part's variances.
 PARTS = {"whole gradient": 4, "decoder's gradient": 3, "encoder's gradient": 2, "loss": 1}
 EPOCHS = [0, 1, 3]
@@ -22,7 +21,7 @@ def store(tmp_path_factory) -> Store:
 
 @pytest.fixture(scope="module")
 def shown(store) -> dict[str, Picture]:
-    return {each.stem: each for each in pictures(probes(store)[1], DATA)}
+    return {each.stem: each for each in pictures(probes(store)[1])}
 
 
 def line(picture: Picture, part: str, k: int, **of: str) -> list[float]:
@@ -44,7 +43,6 @@ def test_components_are_drawn_by_part_and_kind_on_a_logarithmic_axis(shown):
             np.testing.assert_allclose(line(picture, part, k, kind="between images"), between)
     assert (picture.log, picture.marks, picture.x, picture.y) == ("y", "kind", "epoch", "variance per image")
     assert picture.table["n"].unique().tolist() == [3]
-    assert DATA in picture.title
 
 
 def test_the_share_is_a_ratio_of_means_with_an_interval(shown):
@@ -66,7 +64,7 @@ def test_a_k_has_the_colour_it_has_everywhere(shown):
 
 
 def test_sets_of_draws_are_said_to_be_sets_and_one_seed_has_no_interval(tmp_path):
-    share, parts = pictures(probes(probed(tmp_path, (2, 4), 1, independent=False))[1], DATA)
+    share, parts = pictures(probes(probed(tmp_path, (2, 4), 1, independent=False))[1])
     assert "whole set of K draws" in parts.caption
     assert share.table[["ci_low", "ci_high"]].isna().all(axis=None)
 
@@ -78,10 +76,10 @@ def test_single_draws_are_not_said_to_be_sets(shown):
 def test_estimates_below_zero_are_not_drawn(store):
     points = probes(store)[1]
     below = points.assign(var_data_mean=-points["var_data_mean"])
-    assert pictures(below, DATA)[1].table["kind"].unique().tolist() == ["Monte Carlo"]
+    assert pictures(below)[1].table["kind"].unique().tolist() == ["Monte Carlo"]
 
 
 def test_epochs_are_sparse_only_where_some_lie_far_apart(store):
     points = probes(store)[1]
     late = points.assign(epoch=points["epoch"].map({0: 0, 1: 10, 3: 20}))
-    assert [pictures(table, DATA)[0].sparse for table in (points, late)] == [False, True]
+    assert [pictures(table)[0].sparse for table in (points, late)] == [False, True]
