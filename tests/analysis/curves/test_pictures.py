@@ -92,13 +92,6 @@ def test_time_is_a_median_with_a_line_by_least_squares(shown):
     assert (cost.x, cost.y) == ("Monte Carlo samples K [draws/image]", "training time per epoch [s]")
 
 
-def test_two_k_have_no_line(tmp_path):
-    store = Store(tmp_path)
-    for k in (1, 5):
-        store.record(k, 100, 0)
-    assert drawn(store)["cost"].table["line"].isna().all()
-
-
 def test_paths_are_means_over_seeds_at_the_amount_of_each_epoch(shown):
     paths = shown["paths"]
     assert (paths.panels, paths.y, paths.x) == (["B=30", "B=100"], "test NLL [nats/image]", "")
@@ -126,7 +119,6 @@ def test_a_pseudo_nll_is_named_on_the_axes_and_in_the_titles():
     assert found["price"].y == "final test BCE pseudo-NLL [nats/image]"
     assert "final test BCE pseudo-NLL" in found["price"].title
     assert found["paths"].y == "test BCE pseudo-NLL [nats/image]"
-    assert drawn(study(), 2)["price"].y == "final test NLL [nats/image]"
 
 
 def test_a_k_has_one_colour_and_every_hue_has_one(shown):
