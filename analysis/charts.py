@@ -64,7 +64,7 @@ def files(picture: Picture) -> dict[str, bytes]:
     cells = [(value, panel) for value in values for panel in picture.panels if len(picture.chosen(value, panel))]
     charts = [in_file(picture, value, panel, alone=len(cells) == 1) for value, panel in cells]
     per_row = len(picture.panels) if 1 < len(picture.panels) < len(charts) else PER_ROW
-    title = ", ".join(filter(None, [picture.title, picture.seed_count])).splitlines()
+    title = {"text": ", ".join(filter(None, [picture.title, picture.seed_count])), "subtitle": picture.subtitle}
     whole = alt.concat(*charts, columns=per_row).properties(title=title)
     svg = vl_convert.vegalite_to_svg(compiled(whole, FONT_OF_FILES))
     # Vega numbers its clips from the start of the process, but the same picture shall give the same bytes.

@@ -19,7 +19,7 @@ KIND = "kind"
 KINDS = {"Monte Carlo": STEP_MC, "between images": "var_data_mean"}
 
 
-def pictures(points: pd.DataFrame, data: str) -> list[Picture]:
+def pictures(points: pd.DataFrame) -> list[Picture]:
     """The share of Monte Carlo noise and the variance components, of components_by_point() of one setting."""
     shown = headline(points)
     order = {PARTS[part]: -place for place, part in enumerate(PARTS)}  # the whole gradient first
@@ -33,13 +33,13 @@ def pictures(points: pd.DataFrame, data: str) -> list[Picture]:
     tips = {HUE: "draws", X: "epoch", "n": "seeds"}
     return [
         Picture(
-            "probe_share", f"Monte Carlo noise in a step's variance\n{data}", render(HERE / "share.md.j2", **said),
+            "probe_share", "Monte Carlo noise in a step's variance", render(HERE / "share.md.j2", **said),
             share, "epoch", "share of Monte Carlo noise", colours, floor=0.0, percent=True, switch=PART,
             rows=parts[:-1],  # without the loss, which is in the picture of stability
             tips={**tips, "mean": "share"},
         ),
         Picture(
-            "probe_components", f"Where the noise comes from\n{data}", render(HERE / "components.md.j2", **said),
+            "probe_components", "Where the noise comes from", render(HERE / "components.md.j2", **said),
             both[both["mean"] > 0], "epoch", "variance per image", colours, log="y", switch=PART, rows=parts[:1],
             marks=KIND, tips={KIND: "noise", **tips, "mean": "variance"},
         ),

@@ -16,7 +16,7 @@ FIRST = 2  # in the first epoch the loss falls so fast that its trend is most of
 ALL = "whole variance, any K"
 
 
-def pictures(runs: pd.DataFrame, history: pd.DataFrame, data: str) -> list[Picture]:
+def pictures(runs: pd.DataFrame, history: pd.DataFrame) -> list[Picture]:
     """The noise of the minibatch loss of one setting, of its marked runs and their history."""
     usable = finished(runs)
     history = history[history["run_id"].isin(usable["run_id"]) & (history[EPOCH] >= 1)]
@@ -25,7 +25,7 @@ def pictures(runs: pd.DataFrame, history: pd.DataFrame, data: str) -> list[Pictu
     removed = of_cells(intervals.t_intervals(history, [*CELL, EPOCH], REMOVED.key, log=True))
     both = pd.concat([total, removed.assign(runs=removed["n"])])
     colours = {**palette(usable), ALL: style.SEED_LINE}
-    title, y = f"What K does to the noise of a step\n{data}", f"variance of losses [{TOTAL.unit}]"
+    title, y = "What K does to the noise of a step", f"variance of losses [{TOTAL.unit}]"
     caption = render(Path(__file__).with_name("stability.md.j2"))
     tips = {HUE: "part", X: "epoch", "runs": "runs", "mean": "variance"}
     return [

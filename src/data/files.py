@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from src import ROOT
-from src.data.arrays import LABELS, PARTS, TEST, TRAIN, Flaw, Header, check_array, check_fit, require
+from src.data.arrays import LABELS, PARTS, TEST, TRAIN, Flaw, Header, check_array, check_fit, kept, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def checked(form: Format, part: str, path: Path, version: tuple[int, int]) -> tu
     check_array(form.names[part], part, values)
     if part == LABELS:
         return values.reshape(-1).astype(np.uint8), sha256
-    return (values if values.dtype == np.uint8 else values.astype(np.float32)), sha256
+    return kept(values), sha256
 
 
 @cache
@@ -64,12 +64,15 @@ class Stored:
     pixels: ClassVar[tuple[str, ...]] = ("grayscale", "dynamic", "static")
 
     def at(self, path: str | None) -> "Stored":
-        """The source with data.path as its only place. Raises Flaw where it has no place at all."""
+        """The source with data.path as its only place. Raises Flaw where it has no place at all, or a damaged copy."""
         if path is None:
             require(self.places, f"{self.form.expected}, as this data set has no place of its own")
             return self
         known = {part: known._replace(url=None) for part, known in self.published.items()}
-        return replace(self, places=(ROOT / Path(path).expanduser(),), published=known)
+        found = replace(self, places=(ROOT / Path(path).expanduser(),), published=known)
+        for part in known:
+            found.verify(part)
+        return found
 
     def locate(self, part: str) -> Path | None:
         """The file of a part in the first place that has it; None where none has."""
@@ -110,13 +113,17 @@ class Stored:
             return {part: known.sha256 for part, known in self.published.items()}
         return {self.form.names[part]: inspect(self.form, part, *self.find(part))[1] for part in (TRAIN, TEST)}
 
-    def array(self, part: str) -> np.ndarray:
-        """A sound array. Raises Flaw, also where the SHA-256 is not the published one."""
+    def verify(self, part: str) -> None:
+        """Raises Flaw where the SHA-256 of a file is not the published one."""
         path, version = self.find(part)
-        values, sha256 = checked(self.form, part, path, version)
+        _, sha256 = inspect(self.form, part, path, version)
         if known := self.published.get(part):
             require(sha256 == known.sha256, f"undamaged, SHA-256 {known.sha256}", f"{path} with {sha256}")
-        return values
+
+    def array(self, part: str) -> np.ndarray:
+        """A sound array. Raises Flaw, also where the SHA-256 is not the published one."""
+        self.verify(part)
+        return checked(self.form, part, *self.find(part))[0]
 
 
 def retrieve(url: str, md5: str, folder: Path) -> None:

@@ -1,9 +1,7 @@
 """IDX files, the format that MNIST is published in, plain or packed."""
 
-import gzip
 import hashlib
 import lzma
-import math
 import struct
 import zlib
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from src.data.arrays import LABELS, TEST, TRAIN, Flaw, require
+from src.data.arrays import LABELS, TEST, TRAIN, Flaw, check_size, require
 from src.data.files import Format
 
 # The labels of the training set are not read: no model is trained on labels.
 FILES = {TRAIN: "train-images-idx3-ubyte", TEST: "t10k-images-idx3-ubyte", LABELS: "t10k-labels-idx1-ubyte"}
 AXES = {TRAIN: 3, TEST: 3, LABELS: 1}
-UNPACKERS: dict[str, Any] = {".xz": lzma.decompress, ".gz": gzip.decompress, "": bytes}
+UNPACKERS: dict[str, Any] = {".xz": lzma.LZMADecompressor, ".gz": lambda: zlib.decompressobj(wbits=31), "": None}
 EXPECTED = "a folder of IDX files, plain or as .xz or .gz"
 CONTENT = f"a folder with {', '.join(FILES.values())}, plain or as .xz or .gz"
 
@@ -28,20 +26,35 @@ def find(folder: Path, part: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def unpack(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file as they were before it was packed, in one or more streams."""
+    with path.open("rb") as file:
+        if not UNPACKERS[path.suffix]:
+            return file.read(limit)
+        content, packed = b"", file.read()
+    while packed and len(content) < limit:
+        # In one call, in which other threads can go on: a file object stops for each of a thousand parts.
+        stream = UNPACKERS[path.suffix]()
+        content += stream.decompress(packed, limit - len(content))
+        if len(content) < limit and not stream.eof:
+            raise EOFError("the packed file ends too early")
+        packed = stream.unused_data.lstrip(b"\0")
+    return content
+
+
 def load(path: Path, part: str) -> tuple[np.ndarray, str]:
     """The bytes of a part in their shape, and the SHA-256 of the unpacked file. Raises Flaw for any other file."""
     axes = AXES[part]
     magic, start = bytes([0, 0, 8, axes]), 4 + 4 * axes
     try:
-        # In one call, in which other threads can go on: a stream stops for each of a thousand parts.
-        content = UNPACKERS[path.suffix](path.read_bytes())
-        expected, received = (f"magic {head.hex(' ') or 'missing'}" for head in (magic, content[:4]))
-        require(content[:4] == magic, f"{EXPECTED}, {part} with {expected}", f"{path}: {received}")
-        shape = struct.unpack(f">{axes}I", content[4:start])
+        header = unpack(path, start)
+        expected, received = (f"magic {head.hex(' ') or 'missing'}" for head in (magic, header[:4]))
+        require(header[:4] == magic, f"{EXPECTED}, {part} with {expected}", f"{path}: {received}")
+        shape = struct.unpack(f">{axes}I", header[4:])
+        content = unpack(path, start + check_size(str(path), shape, 1) + 1)
     except (OSError, EOFError, lzma.LZMAError, zlib.error, struct.error) as error:
         raise Flaw(f"{EXPECTED}, all intact", f"{path}: {error}") from error
-    sizes = f"{path}: shape {list(shape)} and {len(content) - start} bytes"
-    require(len(content) - start == math.prod(shape), f"{EXPECTED}, as long as their headers say", sizes)
+    check_size(str(path), shape, 1, len(content) - start)
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape), hashlib.sha256(content).hexdigest()
 
 

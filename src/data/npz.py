@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.arrays import LABELS, TEST, TRAIN, Flaw
+from src.data.arrays import LABELS, TEST, TRAIN, Flaw, check_size
 from src.data.files import Format
 
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 NAMES = {TRAIN: "x_train", TEST: "x_test", LABELS: "y_test"}
 
 
@@ -43,6 +44,12 @@ def find(path: Path, part: str) -> Path | None:
 def load(path: Path, part: str) -> tuple[np.ndarray, str]:
     """An array, and the SHA-256 of it with its header, unpacked. Raises Flaw as `archive`, or for pickled objects."""
     with archive(path) as opened:
+        with opened.open(f"{NAMES[part]}.npy") as stream:
+            version = np.lib.format.read_magic(stream)
+            shape, _, dtype = HEADERS[version](stream) if version in HEADERS else ((), False, np.dtype(object))
+            if not dtype.hasobject:  # read_array refuses these
+                stored = opened.getinfo(f"{NAMES[part]}.npy").file_size - stream.tell()
+                check_size(NAMES[part], shape, dtype.itemsize, stored)
         with opened.open(f"{NAMES[part]}.npy") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         with opened.open(f"{NAMES[part]}.npy") as stream:

@@ -3,7 +3,7 @@
 from src.recording.checkpoint import Checkpointer, discard_checkpoints
 from src.recording.checkpoint import load as load_checkpoint
 from src.recording.cost import Cost, costs, disk_bytes, matmul_rate, multiply_adds, pixels, training_multiply_adds
-from src.recording.ledger import Ledger, Runs, attempt_numbers, held, is_held
+from src.recording.ledger import Ledger, Runs, attempt_numbers, held, is_held, write_whole
 from src.recording.provenance import cpu_info, cpu_name, fingerprint, git, package_version, rounding, tags
 from src.recording.recorder import Recorder, record, resume
 from src.recording.study import RunFailed, Study, UnfinishedError, titled

@@ -7,6 +7,7 @@ step, draw). So a continued run gives the numbers of one that was not interrupte
 import hashlib
 import io
 import logging
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         OSError: the disk is full or cannot be written; the former checkpoint is unchanged.
     """
     packed = io.BytesIO()
-    np.savez(packed, np.array(checkpoint.epoch), *checkpoint.values)
+    np.savez(packed, np.array(checkpoint.epoch), *checkpoint.values, owner=np.array(owner_of(folder)))
     body = packed.getvalue()
     unfinished = folder / UNFINISHED_FILE
     try:
@@ -58,26 +59,43 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     unfinished.replace(folder / FILE)
 
 
-def load(folder: Path) -> Checkpoint | None:
-    """The last intact checkpoint of a run's folder; None without one. A damaged one is logged and skipped."""
+def owner_of(folder: Path) -> str:
+    """The end of a folder's path, which names the cell and the attempt, or the trunk, also after `runs/` has moved."""
+    return "/".join(folder.parts[-2:])
+
+
+def load(folder: Path, recorded: float = math.inf) -> Checkpoint | None:
+    """The last checkpoint of a run's folder that can be gone on from; None without one. Others are logged.
+
+    Args:
+        recorded: the last epoch that the run's ledger has. A checkpoint of a later one would leave a gap there.
+    """
     for name in (FILE, FORMER_FILE):
         if (folder / name).exists():
             try:
-                return read(folder / name)
+                checkpoint = read(folder / name)
+                if checkpoint.epoch <= recorded:
+                    return checkpoint
+                reason = f"The checkpoint {folder / name} is of epoch {checkpoint.epoch}, the ledger ends at {recorded}"
             except (ValueError, OSError) as error:
-                log.warning("%s. The run is continued from the checkpoint before it, or begun anew.", error)
+                reason = f"{error}"
+            log.warning("%s. The run is continued from the checkpoint before it, or begun anew.", reason)
     return None
 
 
 def read(path: Path) -> Checkpoint:
-    """One checkpoint. Raises ValueError where its content does not match its digest."""
+    """One checkpoint. Raises ValueError where its content does not match its digest, or is of another run."""
     content = path.read_bytes()
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise ValueError(f"The checkpoint {path} is damaged: its {len(body)} bytes do not match their SHA-256")
     with np.load(io.BytesIO(body)) as packed:
-        epoch, *values = (packed[f"arr_{place}"] for place in range(len(packed.files)))
-        return Checkpoint(int(epoch), values)
+        arrays = dict(packed)
+    owner = str(arrays.pop("owner", owner_of(path.parent)))  # an earlier version recorded none
+    if owner != owner_of(path.parent):
+        raise ValueError(f"The checkpoint {path} is of another run, {owner}")
+    epoch, *values = (arrays[f"arr_{place}"] for place in range(len(arrays)))
+    return Checkpoint(int(epoch), values)
 
 
 def discard_checkpoints(folder: Path) -> None:
@@ -101,13 +119,13 @@ class Checkpointer:
         self.seconds = duration(every)
         self.saved_at = time.monotonic()
 
-    def restore(self) -> int:
-        """Set the variables to those of the last intact checkpoint; returns the epochs done, 0 without one."""
-        found = load(self.folder)
-        if found is None:
+    def restore(self, recorded: float) -> int:
+        """Set the variables to those of the last checkpoint that `load` finds; returns its epoch, 0 without one."""
+        checkpoint = load(self.folder, recorded)
+        if checkpoint is None:
             return 0
-        self.assign(found.values)
-        return found.epoch
+        self.assign(checkpoint.values)
+        return checkpoint.epoch
 
     def assign(self, values: Sequence[np.ndarray]) -> None:
         """Set all variables."""

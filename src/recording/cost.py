@@ -21,6 +21,7 @@ import numpy as np
 from src import data, schema
 from src.config import Config, by_quadrature
 from src.recording.ledger import Ledger
+from src.refusal import is_number
 
 RECORDED, CALIBRATED, GUESSED = "earlier runs", "calibration", "a guess, without runs of this factory"
 # Earlier runs that are looked at, the latest first.
@@ -90,7 +91,9 @@ def is_like(run: Ledger, host: str, threads: str) -> bool:
     """Whether a run counts for others: it finished, on this host, with these threads, and recorded its cost."""
     if run.status != schema.FINISHED or run.owner.host != host or run.tags.get(schema.THREADS) != threads:
         return False
-    return {schema.RUN_SECONDS.key, schema.RUN_MULTIPLY_ADDS.key, schema.RUN_RATE.key} <= run.latest().keys()
+    metrics = run.latest()
+    needed = [metrics.get(metric.key, 0) for metric in (schema.RUN_SECONDS, schema.RUN_MULTIPLY_ADDS, schema.RUN_RATE)]
+    return all(is_number(value) and value > 0 for value in needed)
 
 
 def pixels(config: Config) -> int:

@@ -16,10 +16,12 @@ import json
 import logging
 import math
 import os
+import re
 import time
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,11 +38,15 @@ LEDGER_FILE = "ledger.jsonl"
 # How many events of the ledger which tracker has, and the run's id there.
 SENT_FILE = "sent.json"
 START, RESUME, METRICS, ARTIFACT, END = "start", "resume", "metrics", "artifact", "end"
+# At the end of every line: the number of the event, and the CRC-32 of the line without its own entry.
+SEALED = re.compile(rb'(?P<event>\{.*"number": (?P<number>\d+)), "crc": (?P<crc>\d+)\}\n')
 Event = dict[str, Any]
 
 
 class Ledger:
     """The events of one run, oldest first. A last line that a crash has cut off is ignored, then overwritten.
+
+    Raises ValueError where a line is no event, is not what was written, or is missing between others.
 
     Attributes:
         folder: the run's own folder.
@@ -55,22 +61,28 @@ class Ledger:
         whole = [line for line in lines if line.endswith(b"\n")]
         self.size = sum(map(len, whole))
         try:
-            self.events: list[Event] = [json.loads(line) for line in whole]
-        except ValueError as error:
+            self.events: list[Event] = [read_event(line, number) for number, line in enumerate(whole)]
+        except (ValueError, KeyError) as error:
             raise ValueError(
-                f"{self.file} is damaged ({error}). Expected one JSON object a line. Restore the file, or move the "
-                f"folder {folder} away to run its cell anew."
+                f"{self.file} is damaged ({error}). Expected one event a line, the first one a start. Restore the "
+                f"file, or move the folder {folder} away to run its cell anew."
             ) from error
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one event, of now unless `time` is given, and flush it to the disk. Not for two threads at once."""
-        event = {"event": kind, "time": int(time.time() * 1000), **content}
+        """Write one event, of now unless `time` is given, and flush it to the disk. Not for two threads at once.
+
+        An event counts once it is on the disk: what a full disk has taken of it is overwritten by the next one.
+        """
+        event = {"event": kind, "time": int(time.time() * 1000), **content, "number": len(self.events)}
+        text = json.dumps(event).removesuffix("}").encode()
+        line = b'%b, "crc": %d}\n' % (text, zlib.crc32(text))
         with self.file.open("ab") as out:
             out.truncate(self.size)
-            self.size += out.write(json.dumps(event).encode() + b"\n")
+            out.write(line)
             out.flush()
             os.fsync(out.fileno())
-            self.events.append(event)
+        self.size += len(line)
+        self.events.append(event)
 
     def of(self, *kinds: str) -> list[Event]:
         return [event for event in self.events if event["event"] in kinds]
@@ -105,10 +117,21 @@ class Ledger:
         return self._end.get("note", "")
 
     @property
+    def sent(self) -> dict[str, Any]:
+        """What SENT_FILE says of this run: store, run_id, number of events; empty where it says nothing that can be."""
+        try:
+            note = json.loads((self.folder / SENT_FILE).read_text())
+            return note if note.get("key", self.key) == self.key and note["events"] >= 0 else {}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            log.warning("%s cannot be read. The run is sent again, which changes nothing.", self.folder / SENT_FILE)
+            return {}
+
+    @property
     def run_id(self) -> str:
         """The run's id in the tracker; empty while no tracker has it."""
-        place = self.folder / SENT_FILE
-        return str(json.loads(place.read_text())["run_id"]) if place.exists() else ""
+        return str(self.sent.get("run_id", ""))
 
     @property
     def owner(self) -> ProcessId:
@@ -121,12 +144,13 @@ class Ledger:
         return self._end.get("time", 0) / 1000
 
     def seconds(self) -> float:
-        """Time that processes have spent on the run until its end, or now. The time between a crash and the resume is
-        not counted.
+        """Time that processes have spent on the run until its end, or now.
+
+        The time between a crash and the resume is not counted, and no step of a clock that was set back.
         """
         until = self.ended or time.time()
         times = [(event["event"], event["time"]) for event in self.events] + [("until", until * 1000)]
-        return sum(after[1] - before[1] for before, after in pairwise(times) if after[0] != RESUME) / 1000
+        return sum(max(after[1] - before[1], 0) for before, after in pairwise(times) if after[0] != RESUME) / 1000
 
     def recorded(self) -> set[tuple[str, int]]:
         """The (key, step) of every metric."""
@@ -165,6 +189,11 @@ class Runs:
         """A cell's attempts whose ledgers can be read, the first one first."""
         return list(filter(None, (read_ledger(home / str(number)) for number in attempt_numbers(home))))
 
+    def progress(self, home: Path) -> list[int]:
+        """The number of a cell's last attempt and of that one's events: both only grow."""
+        last = next(reversed(self.attempts(home)), None)
+        return [int(last.folder.name), len(last.events)] if last else [0, 0]
+
     def begin(
         self, folder: Path, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str]
     ) -> Ledger:
@@ -189,22 +218,49 @@ class Runs:
     def mark_unsent(self, key: str, folder: Path) -> None:
         """Note that the tracker has not received all of a ledger."""
         self.unsent.mkdir(parents=True, exist_ok=True)
-        (self.unsent / key).write_text(str(folder.resolve()))
+        write_whole(self.unsent / key, str(folder.resolve()))
 
     def unsent_ledgers(self) -> Iterator[Ledger]:
         """The ledgers that the tracker has not received in full, oldest first, so that a study precedes its cells."""
-        marks = [path for path in self.unsent.glob("*") if not path.suffix]
-        for mark in sorted(marks, key=lambda path: path.stat().st_mtime):
-            folder = Path(mark.read_text())
+        marks = []
+        for mark in self.unsent.glob("*"):
+            with suppress(FileNotFoundError):  # another process has just sent this ledger
+                marks += [] if mark.suffix else [(mark.stat().st_mtime, mark, Path(mark.read_text()))]
+        for _, mark, folder in sorted(marks):
             if not folder.exists():
                 mark.unlink(missing_ok=True)
-            elif (found := read_ledger(folder)) is not None:
-                yield found
+            elif (ledger := read_ledger(folder)) is not None:
+                yield ledger
 
     def newest_first(self) -> Iterator[Ledger]:
         """All ledgers of the folder, the one written last first; read one by one."""
         files = sorted(self.root.glob(f"*/*/{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
         return filter(None, (read_ledger(path.parent) for path in files))
+
+
+def read_event(line: bytes, number: int) -> Event:
+    """The event of a line, which is the `number`-th. Lines of an earlier version have neither number nor checksum.
+
+    Raises:
+        ValueError, KeyError: it is not the event that was written there.
+    """
+    sealed = SEALED.fullmatch(line)
+    if sealed and zlib.crc32(sealed["event"]) != int(sealed["crc"]):
+        raise ValueError(f"line {number + 1} does not match its checksum")
+    if sealed and int(sealed["number"]) != number:
+        raise ValueError(f"line {number + 1} is event {int(sealed['number']) + 1}")
+    event = json.loads(line)
+    if not isinstance(event, dict) or (event["event"] == START) != (number == 0) or event["time"] < 0:
+        raise ValueError(f"line {number + 1} is no event that can stand there")
+    event.pop("crc", None)
+    return event
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file aside and rename it: a reader finds the text from before, or all of this one."""
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    unfinished.write_text(text)
+    unfinished.replace(path)
 
 
 def as_text(value: Any) -> str:

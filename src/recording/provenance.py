@@ -53,12 +53,17 @@ def fingerprint(config: Config) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def git(*arguments: str) -> str:
-    """The output of a git command in this checkout; empty where it fails."""
+def git(*arguments: str) -> str | None:
+    """The output of a git command in this checkout; None where it fails, as without git or where the checkout has no
+    repository of its own: one that surrounds it, or that the environment names, knows nothing of this code.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own["GIT_CEILING_DIRECTORIES"] = str(ROOT.parent)
+    command = ["git", *arguments]
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return None
 
 
 def cpu_info(field: str) -> str:
@@ -85,6 +90,7 @@ def rounding() -> dict[str, str]:
 
 def tags(config: Config) -> dict[str, str]:
     """Code, versions, machine and threads of a run, as tags; its process stands in the ledger."""
+    changes = git("status", "--porcelain", "--", *CODE)
     return {
         schema.FINGERPRINT: fingerprint(config),
         schema.MACHINERY: ",".join(machinery_keys()),
@@ -92,7 +98,7 @@ def tags(config: Config) -> dict[str, str]:
         "mlflow.source.name": "python -m src.train",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD") or "unknown",
-        "git.dirty": str(bool(git("status", "--porcelain", "--", *CODE))).lower(),
+        "git.dirty": "unknown" if changes is None else str(bool(changes)).lower(),
         "version.python": platform.python_version(),
         **{f"version.{name}": package_version(name) for name in PACKAGES},
         "machine.system": platform.platform(),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from src.config import Config, flatten, title
+from src.recording.ledger import write_whole
 
 # In the folder of a study, which the workers of every launcher can read.
 STUDY_FILE = "study.json"
@@ -27,7 +28,8 @@ class Study:
         key: of its ledger; its run is the parent of its cells' runs.
         name: its folder's name.
         costs: predicted seconds of every cell, in the order of their numbers.
-        started: seconds since the Unix epoch.
+        started: seconds since the Unix epoch, by the clock of the machine that plans.
+        before: what `Runs.progress` said of every cell before the launch: what came later, whatever clocks say.
         varying: keys of the settings in which its cells differ, beside K, B and the seed.
     """
 
@@ -35,13 +37,12 @@ class Study:
     name: str
     costs: list[float]
     started: float
+    before: list[list[int]]
     varying: list[str]
 
     def save(self, folder: Path) -> None:
-        """Write the study into its folder, for its cells. A reader finds this text or the one before it, whole."""
-        unfinished = folder / f"{STUDY_FILE}.tmp"
-        unfinished.write_text(json.dumps(asdict(self)))
-        unfinished.replace(folder / STUDY_FILE)
+        """Write the study into its folder, for its cells."""
+        write_whole(folder / STUDY_FILE, json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, folder: Path) -> "Study":
@@ -51,7 +52,7 @@ class Study:
     def seconds_left(self, cell: int, share: float) -> float:
         """Predicted seconds until the last cell ends, with `share` of cell number `cell` done."""
         done = sum(self.costs[:cell]) + share * self.costs[cell]
-        return (time.time() - self.started) * (sum(self.costs) - done) / done
+        return max(time.time() - self.started, 0) * (sum(self.costs) - done) / done
 
 
 def titled(config: Config, study: Study | None) -> str:

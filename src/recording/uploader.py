@@ -21,7 +21,7 @@ from filelock import Timeout
 from src import schema
 from src.config import ConfigError, TrackingConfig, refusal
 from src.process import load
-from src.recording.ledger import END, SENT_FILE, Ledger, Runs, held
+from src.recording.ledger import END, SENT_FILE, Ledger, Runs, held, write_whole
 
 if TYPE_CHECKING:
     from src.recording.mlflow_store import MlflowStore
@@ -115,17 +115,14 @@ def upload(ledger: Ledger, runs: Runs, tracker: "MlflowStore") -> None:
     Under the folder's lock: the thread of a run that has ended may still be trying while a later start sends, too.
     """
     with held(ledger.folder):
-        place = ledger.folder / SENT_FILE
-        known = json.loads(place.read_text()) if place.exists() else {}
+        known = ledger.sent
         has_run = known.get("store") == tracker.uri and tracker.run_id(ledger.key) is not None
-        sent = known["events"] if has_run else 0
         events = list(ledger.events)
+        sent = known["events"] if has_run and known["events"] <= len(events) else 0
         if sent < len(events):
             tracker.send(ledger.key, ledger.folder, events[sent:])
             note = {"store": tracker.uri, "run_id": tracker.run_id(ledger.key), "events": len(events)}
-            unfinished = place.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(note))
-            unfinished.replace(place)
+            write_whole(ledger.folder / SENT_FILE, json.dumps({"key": ledger.key, **note}))
         if ledger.status != schema.RUNNING and len(ledger.events) == len(events):
             (runs.unsent / ledger.key).unlink(missing_ok=True)
 

@@ -36,7 +36,7 @@ def run(config: Config, number: int, study: Study | None) -> None:
     if recording.is_held(home):
         log.info("%s is being run by another process; waiting until that one ends", name)
     with recording.held(home):
-        ledger = attempt(config, runs, home, study)
+        ledger = attempt(config, number, runs, home, study)
         if ledger is None:
             log.info("%s was finished by another process meanwhile", name)
             return
@@ -55,7 +55,7 @@ def run(config: Config, number: int, study: Study | None) -> None:
     log.info("%s", last_line(config, study, number, final))
 
 
-def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledger | None:
+def attempt(config: Config, number: int, runs: Runs, home: Path, study: Study | None) -> Ledger | None:
     """The ledger to write: a new one, or that of an unfinished run; None if the cell has finished during the study.
 
     The caller holds the lock of the cell's home, so no other process works on an unfinished run there.
@@ -64,13 +64,13 @@ def attempt(config: Config, runs: Runs, home: Path, study: Study | None) -> Ledg
     if latest is not None and latest.status in (schema.RUNNING, schema.KILLED):
         log.info("%s is continued (%s)", titled(config, study), latest.folder)
         return recording.resume(latest, runs)
-    if study and latest is not None and latest.status == schema.FINISHED and latest.ended > study.started:
+    if study and latest and latest.status == schema.FINISHED and runs.progress(home) > study.before[number]:
         return None
-    number = 1 + max(recording.attempt_numbers(home), default=0)
+    folder = home / str(1 + max(recording.attempt_numbers(home), default=0))
     params = {**flatten(config), **code(config), schema.NLL_KIND: nll_kind(config)}
     params[schema.DATA_DIGEST] = data.digest(config.data)
     tags = recording.tags(config) | ({schema.SWEEP: study.name} if study else {})
-    return runs.begin(home / str(number), titled(config, study), study.key if study else None, params, tags)
+    return runs.begin(folder, titled(config, study), study.key if study else None, params, tags)
 
 
 def code(config: Config) -> dict[str, str]:
@@ -107,7 +107,7 @@ def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dic
 
     try:
         with bar:
-            done = checkpointer.restore()
+            done = checkpointer.restore(len(recorder.history([schema.TRAIN_LOSS.key])))
             bar.begin(done)
             if config.fork.epochs >= max(done, 1):  # forked, and not beyond it
                 make = partial(compiled.trainer, dataset=dataset)

@@ -58,7 +58,7 @@ def final_metrics(evaluator: Evaluator, config: Config) -> dict[str, float]:
         schema.FINAL_TEST_NLL_SEM.key: moments.Moments.of(nll).sem,
         schema.FINAL_TEST_NEG_ELBO.key: float(scores.neg_elbo.mean()),
         schema.FINAL_TEST_KL.key: float(scores.kl.mean()),
-        schema.FINAL_ACTIVE_UNITS.key: float(evaluator.active_units()),
+        schema.FINAL_ACTIVE_UNITS.key: evaluator.active_units(),
     }
     if exact is not None:
         return metrics | {schema.FINAL_TEST_NLL_QUADRATURE.key: float(exact.mean())}

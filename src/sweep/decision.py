@@ -13,7 +13,7 @@ from typing import Any
 from src import schema
 from src.config import Config, ConfigError, StudyConfig, identifying, refusal
 from src.inference import STUDY_KEYS, Contrast, Design, Run, contrasts, opponents, plain
-from src.recording import Ledger, Runs, held
+from src.recording import Ledger, Runs, held, write_whole
 from src.sweep.ledgers import representative
 from src.sweep.plan import Cell, Plan, Planned, fit_to_budget, makespan
 from src.writing import render
@@ -54,10 +54,13 @@ def record_design(design: Design, folder: Path, cells: Sequence[Cell]) -> bool:
     now = asdict(design)
     with held(folder):
         if new := not file.exists():
-            file.write_text(json.dumps(now, indent=1))
-        recorded = json.loads(file.read_text())
-    # By an earlier version, it may lack keys, and have some that are gone.
-    before = Design(**{name: value for name, value in recorded.items() if name in now})
+            write_whole(file, json.dumps(now, indent=1))
+        try:
+            # By an earlier version, it may lack keys, and have some that are gone.
+            before = Design(**{name: value for name, value in json.loads(file.read_text()).items() if name in now})
+        except (ValueError, TypeError, AttributeError) as error:
+            remedy = "Restore it, or ask anew with new seeds, such as seed=100: what was fixed before is not known."
+            raise ConfigError(refusal(f"{file}", "the design of this grid in JSON", error, remedy)) from error
     for name, setting in STUDY_KEYS.items():
         old, given = getattr(before, name), getattr(design, name)
         if old != given:

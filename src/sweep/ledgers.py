@@ -16,13 +16,13 @@ def representative(cell: Cell, runs: Runs) -> Ledger | None:
     return attempts[inference.representative([each.status for each in attempts])] if attempts else None
 
 
-def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outcome:
+def outcome(cell: Cell, runs: Runs, before: list[int], lost: CellLost | None) -> Outcome:
     """How a cell ended that has just been launched, from its ledger.
 
     Args:
         cell: the cell.
         runs: the ledgers.
-        since: when the study began, in seconds since the Unix epoch; earlier attempts say nothing of it.
+        before: what `Runs.progress` said before the launch; earlier events say nothing of it.
         lost: why its worker ended before the cell did; None where it did not.
     """
     home = runs.home(cell.config, cell.fingerprint)
@@ -32,7 +32,7 @@ def outcome(cell: Cell, runs: Runs, since: float, lost: CellLost | None) -> Outc
             if lost and left.status in (schema.RUNNING, schema.KILLED):
                 recording.close_as_killed(left, runs, f"{lost}")
     for ledger in runs.attempts(home)[-1:]:
-        if ledger.events[-1]["time"] >= since * 1000:
+        if runs.progress(home) > before:
             if ledger.status != schema.RUNNING:
                 return Outcome(cell, ledger.status, ledger.run_id, ledger.note)
             note = f"{lost or 'it had not ended when its launcher had'}"

@@ -87,7 +87,7 @@ class StudySweeper(Sweeper):
         for cell in cells:
             data.ensure(cell.config.data)
         factories.ensure([cell.config for cell in cells])
-        runs, started = Runs(cells[0].config.tracking), time.time()
+        runs, started = Runs(cells[0].config.tracking), time.monotonic()
         design, plan = design_of(study, cells), self.plan(cells, runs, study)
         look = partial(judged, cells, runs, design)
         ended, found = list[Outcome](), look()
@@ -171,24 +171,22 @@ class StudySweeper(Sweeper):
 
     def launch_with_retry(self, planned: list[Planned], ledger: Ledger, runs: Runs) -> list[Outcome]:
         """Launch the cells, and once more those whose worker died; they continue from their checkpoints."""
-        started = time.time()
-        found, late = self.launch(planned, ledger, runs, started)
+        found, late = self.launch(planned, ledger, runs)
         died = [each for each in found if each.status == schema.KILLED and each.cell not in late]
         if not died:
             return found
         for each in died:
             log.warning("%s: %s. It is continued once, from its last checkpoint", title(each.cell.config), each.note)
         repeated = [each.cell for each in died]
-        again, _ = self.launch([item for item in planned if item.cell in repeated], ledger, runs, started)
+        again, _ = self.launch([item for item in planned if item.cell in repeated], ledger, runs)
         return [each for each in found if each not in died] + again
 
-    def launch(
-        self, planned: list[Planned], ledger: Ledger, runs: Runs, started: float
-    ) -> tuple[list[Outcome], list[Cell]]:
+    def launch(self, planned: list[Planned], ledger: Ledger, runs: Runs) -> tuple[list[Outcome], list[Cell]]:
         """Run cells on whichever launcher; returns how they ended, and which exceeded their time limit."""
         assert self.launcher is not None
         cells, costs = [item.cell for item in planned], [item.cost.seconds for item in planned]
-        Study(ledger.key, ledger.folder.name, costs, started, varying(cells)).save(ledger.folder)
+        before = [runs.progress(runs.home(cell.config, cell.fingerprint)) for cell in cells]
+        Study(ledger.key, ledger.folder.name, costs, time.time(), before, varying(cells)).save(ledger.folder)
         results: Sequence[JobReturn] = []
         try:
             results = self.launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
@@ -199,7 +197,8 @@ class StudySweeper(Sweeper):
         values = [result._return_value for result in results]
         lost = {cell.fingerprint: v for cell, v in zip(cells, values, strict=False) if isinstance(v, CellLost)}
         late = [cell for cell in cells if isinstance(lost.get(cell.fingerprint), TimeLimitExceeded)]
-        return [outcome(cell, runs, started, lost.get(cell.fingerprint)) for cell in cells], late
+        ends = zip(cells, before, strict=True)
+        return [outcome(cell, runs, was, lost.get(cell.fingerprint)) for cell, was in ends], late
 
 
 def next_launch(
@@ -208,13 +207,13 @@ def next_launch(
     """The cells to launch next: all at once, or whole seeds until every comparison is decided or time is over."""
     if not study.until:
         return [] if ended else plan.launch
-    left = started + duration(study.budget) - time.time() if study.budget else math.inf
+    left = started + duration(study.budget) - time.monotonic() if study.budget else math.inf
     return next_wave(plan, [each.cell for each in ended], found, left)
 
 
 def conclude(plan: Plan, ended: list[Outcome], started: float, found: list[Answer]) -> list[Outcome]:
     """Report how a grid went, its answer last. Raises UnfinishedError where some of its cells are not finished."""
-    log.info("%s", summary(plan, ended, time.time() - started))
+    log.info("%s", summary(plan, ended, time.monotonic() - started))
     if found:
         log.info("%s", render(inference.ANSWER, answers=found))
     unfinished = sum(each.status in UNFINISHED for each in [*plan.settled, *ended])

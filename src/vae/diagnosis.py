@@ -14,6 +14,7 @@ import tensorflow as tf
 from src import schema
 from src.config import Config, refusals
 from src.data import Dataset
+from src.data.arrays import Flaw, check_pixels, kept
 from src.refusal import refusal
 from src.vae.epoch_order import epochs_from, untuned
 from src.vae.factories import networks_of
@@ -110,8 +111,8 @@ def diagnose(
     Args:
         encoder: x [B, pixels] -> q_mean, q_log_var, a list of two, [B, D] each.
         decoder: z [B, K, D] -> [B, K, pixels], or z [B, D] -> [B, pixels]: logits, or means for "gaussian".
-        images: training images, [n, pixels], uint8 up to 255, or float: in [0, 1], any number for "gaussian". At most
-            256 of them are probed.
+        images: training images, [n, pixels]: bytes of 0 to 255, truth values, or floats: in [0, 1], any number for
+            "gaussian". At most 256 of them are probed.
         batch_size: images of a step.
         optimizer: the one that trains the model, "rmsprop", "adam" or "sgd": noise is measured in its metric.
         likelihood: of the pixels, "bernoulli", "continuous_bernoulli" or "gaussian".
@@ -126,14 +127,15 @@ def diagnose(
         raise ValueError(refusal("images", "[n, pixels], with n of at least batch_size", received, remedy))
     if wrong := refusals(config):
         raise ValueError("\n".join(wrong))
-    low, high = float(images.min()), float(images.max())
-    if images.dtype != np.uint8 and likelihood != "gaussian" and not 0 <= low <= high <= 1:
-        received = f"{images.dtype} from {low:g} to {high:g}"
-        raise ValueError(refusal("images", "in [0, 1], or bytes", received, "Divide by a pixel's largest value."))
+    try:
+        check_pixels("", "images", images, bounded=likelihood != "gaussian")
+    except Flaw as flaw:
+        remedy = "Divide by a pixel's largest value."
+        raise ValueError(refusal("images", flaw.expected, flaw.received, remedy)) from flaw
     made = networks_of(encoder, decoder, images.shape[1])
     latent_dim = encoder(images[:1].astype(np.float32))[0].shape[-1]
     vae = VAE(pixels=images.shape[1], latent_dim=latent_dim, likelihood=likelihood, factory=made)
-    dataset = Dataset(images, images[:0].astype(np.float32), None, redraw=False, image_shape=None)
+    dataset = Dataset(kept(images), images[:0].astype(np.float32), None, redraw=False, image_shape=None)
     return diagnosis_of(vae, dataset, config)
 
 

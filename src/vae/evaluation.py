@@ -3,6 +3,7 @@
 Draw l of scored image i depends on (l, i) only. All runs are scored with the same draws, and are compared in pairs.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,10 +129,14 @@ class Evaluator:
         base = np.asarray(self.vae.likelihood.base(self.images, self.vae.log_var))
         return integrate(decode, self.images, *self.vae.encode(self.images), base)
 
-    def active_units(self) -> int:
+    def active_units(self) -> float:
         """Number of latent units whose posterior mean varies over the images, Var_x(E_q[z_u]) > ACTIVE_VARIANCE.
+
+        It is nan for one image.
 
         Source: Burda, Grosse, Salakhutdinov (2016), section 5.2.
         """
+        if len(self.images) == 1:
+            return math.nan
         q_mean = np.asarray(self.vae.encode(self.images).q_mean, np.float64)
-        return int(np.sum(q_mean.var(axis=0, ddof=1) > ACTIVE_VARIANCE))
+        return float(np.sum(q_mean.var(axis=0, ddof=1) > ACTIVE_VARIANCE))

@@ -1,9 +1,10 @@
-"""The loss that Keras's `compile` of a VAE accepts: the model's own."""
+"""The loss and the images that the methods of Keras accept of a VAE: the model's own, and scaled ones."""
 
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from src.config import refusal
@@ -36,3 +37,25 @@ def check_loss(loss: Any, likelihood: Likelihood, name: str, shape: tuple[int, i
         what = f"left out, or the negative log-likelihood of likelihood={name}, summed over the pixels, of each draw"
         value = f"{label}, which is {received:.6g} where that is {expected:.6g}"
         raise ValueError(refusal("loss", what, value, "Leave it out."))
+
+
+def check_images(x: Any, y: Any, bounded: bool) -> None:
+    """Refuse images that are not floats, and targets, the images where there are none, that are not in [0, 1].
+
+    Args:
+        x: images, or a `tf.data.Dataset`, of which the first batch is looked at; other sources are not.
+        y: targets, None for none.
+        bounded: whether the targets have to be in [0, 1].
+    Raises:
+        ValueError: Keras would fail on them, or train to nan.
+    """
+    if isinstance(x, tf.data.Dataset):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1)), None))
+    for name, images, limited in (("x", x, bounded and y is None), ("y", y, bounded)):
+        if hasattr(images, "__array__"):
+            values = np.asarray(images)
+            low, high = values.min(initial=0), values.max(initial=0)
+            if not keras.backend.is_float_dtype(values.dtype.name) or (limited and not 0 <= low <= high <= 1):
+                received = f"{values.dtype} from {low} to {high}"
+                remedy = "Divide bytes by 255; of truth values take .astype('float32')."
+                raise ValueError(refusal(name, f"floats{' in [0, 1]' if limited else ''}", received, remedy))

@@ -13,7 +13,7 @@ from src.vae import perceptron
 from src.vae.bounds import elbo
 from src.vae.densities import gaussian_kl, gaussian_log_ratio
 from src.vae.factories import Networks, networks
-from src.vae.keras_arguments import check_loss
+from src.vae.keras_arguments import check_images, check_loss
 from src.vae.likelihoods import LIKELIHOODS
 
 
@@ -173,6 +173,16 @@ class VAE(keras.Model):
         """Compile a loaded model as the saved one was. Keras asks for this method where `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's `fit`. Raises ValueError for images or targets of another scale than the likelihood's."""
+        check_images(x, y, not self.likelihood.has_variance)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's `evaluate`. Raises ValueError as `fit`."""
+        check_images(x, y, not self.likelihood.has_variance)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

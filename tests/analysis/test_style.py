@@ -2,15 +2,8 @@
 
 import matplotlib as mpl
 import numpy as np
-import pytest
 
 from analysis import style
-
-
-@pytest.fixture(autouse=True)
-def look():
-    with style.applied():
-        yield
 
 
 def test_colours_get_darker_with_k_and_are_readable_on_white():
@@ -31,10 +24,8 @@ def test_levels_are_ordered_by_size_and_words_as_they_come():
 
 
 def test_the_look_stays_inside_its_context():
-    inside = mpl.rcParams["axes.grid"], mpl.rcParams["svg.hashsalt"]
-    assert inside == (True, style.SETTINGS["svg.hashsalt"])
     with mpl.rc_context():
         mpl.rcdefaults()
         with style.applied():
-            pass
+            assert (mpl.rcParams["axes.grid"], mpl.rcParams["svg.hashsalt"]) == (True, style.SETTINGS["svg.hashsalt"])
         assert mpl.rcParams["axes.grid"] is False

@@ -55,6 +55,7 @@ def test_a_missing_or_damaged_file_is_named_with_the_remedy(tmp_path, kind):
         path.write_bytes(content)
     with pytest.raises(data.DataError, match=message) as refused:
         data.load(DataConfig(path=str(tmp_path / "mnist")), seed=0)
+    assert refusals(Config(data=DataConfig(path=str(tmp_path / "mnist")))) == [str(refused.value)]  # before any run
     assert (LABELS_FILE in str(refused.value)) == (content is not None)
     assert "git checkout -- data/mnist" in str(refused.value)
 

@@ -3,8 +3,12 @@
 import hashlib
 import io
 import re
+import tracemalloc
+import zipfile
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from src import data
@@ -48,8 +52,12 @@ WRONG_IDX = {
     "labels": (idx_bytes(idx_files.LABELS), "magic 00 00 08 01"),
     "half a header": (idx_bytes(IMAGES)[:9], "all intact"),
     "no images": (idx_bytes(IMAGES[:0]), r"shape \[0, 6, 9\]"),
-    "half its images": (idx_bytes(IMAGES)[:4066], r"as long as .*\[150, 6, 9\] and 4050 bytes"),
-    "more than its images": (idx_bytes(IMAGES) + b"x", "8101 bytes"),
+    "half its images": (idx_bytes(IMAGES)[:4066], r"as long as .*\[150, 6, 9\], 8100 bytes, in a file with 4050"),
+    "a header beyond all memory": (
+        idx_bytes(IMAGES)[:4] + bytes([255] * 12) + bytes(99),
+        r"free memory are enough.*\[4294967295, 4294967295, 4294967295\]",
+    ),
+    "more than its images": (idx_bytes(IMAGES) + b"x", "a file with 8101"),
 }
 
 
@@ -119,6 +127,67 @@ def test_floats_are_read_in_single_precision_and_used_as_they_are(tmp_path, dtyp
     np.testing.assert_array_equal(loaded.train.reshape(TRAIN.shape), saved["x_train"].astype(np.float32))
 
 
+def test_truth_values_are_0_and_1_in_bytes(tmp_path):
+    loaded = data.load(config(write(tmp_path, x_train=TRAIN > 9, x_test=IMAGES > 9)), seed=0)
+    assert loaded.train.dtype == np.uint8
+    np.testing.assert_array_equal(loaded.train, 255 * (TRAIN > 9).reshape(300, -1))
+    np.testing.assert_array_equal(loaded.test, (IMAGES > 9).reshape(150, -1))
+
+
+def test_idx_bytes_of_0_and_1_are_refused(tmp_path):
+    write_folder(tmp_path)
+    write_idx(tmp_path, TEST, IMAGES % 2)
+    assert "test_images of type uint8 from 0 to 1" in refusal(DataConfig(name="idx", path=str(tmp_path)))
+
+
+def with_header(shape: tuple[int, ...], content: bytes) -> bytes:
+    """A .npy file of bytes whose header says this shape."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+@pytest.mark.parametrize(
+    ("shape", "written", "message"),
+    [((10**12, 6, 9), 54, "as long as its header says"), ((-1, 6, 9), 54, "as long as"), ((2**20, 2**10), 0, "free")],
+)
+def test_an_archive_that_declares_more_than_it_has_or_memory_holds_is_not_read(
+    tmp_path, monkeypatch, shape, written, message
+):
+    path, free = write(tmp_path), 2**29
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x_train.npy", "w") as file:
+        file.write(with_header(shape, bytes(written)))
+        for _ in range(0 if written else 2**10):
+            file.write(bytes(2**20))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x_test.npy", with_header((1, 6, 9), bytes(range(200, 254))))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    tracemalloc.start()
+    assert message in refusal(config(path))
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_packed_idx_file_is_unpacked_as_far_as_its_header_says(tmp_path, suffix):
+    write_folder(tmp_path, suffix)
+    longer = PACKERS[suffix](idx_bytes(IMAGES) + bytes(2**28))
+    (tmp_path / f"t10k-images-idx3-ubyte{suffix}").write_bytes(longer)
+    tracemalloc.start()
+    assert "a file with 8101" in refusal(DataConfig(name="idx", path=str(tmp_path)))
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_packed_file_may_have_several_streams(tmp_path, suffix):
+    write_folder(tmp_path, suffix)
+    content = idx_bytes(IMAGES)
+    joined = PACKERS[suffix](content[:5]) + PACKERS[suffix](content[5:])
+    (tmp_path / f"t10k-images-idx3-ubyte{suffix}").write_bytes(joined)
+    np.testing.assert_array_equal(IDX.load(IDX.find(tmp_path, TEST), TEST)[0], IMAGES)
+
+
 def with_value(value: float) -> np.ndarray:
     changed = TRAIN / 255
     changed[7, 2, 3] = value
@@ -128,16 +197,17 @@ def with_value(value: float) -> np.ndarray:
 FLAWS = {
     "no array": ({"x_train": None}, "no x_train in "),
     "integers": ({"x_train": TRAIN.astype(np.int64)}, "x_train of type int64"),
-    "truth values": ({"x_test": IMAGES > 9}, "x_test of type bool"),
+    "bytes of 0 and 1": ({"x_train": (TRAIN > 9).astype(np.uint8)}, "x_train of type uint8 from 0 to 1"),
+    "bytes of another scale than the others": ({"x_test": IMAGES // 16}, "x_test of type uint8 from 0 to 15"),
     "text": ({"x_train": TRAIN.astype(str)}, "x_train of type <U3"),
     "pickled objects": ({"x_train": TRAIN.astype(object)}, "Object arrays cannot be loaded"),
     "a list": ({"x_train": TRAIN[:, 0, 0]}, "shape [300]"),
     "nothing": ({"x_test": IMAGES[:0]}, "shape [0, 6, 9]"),
     "other shapes": ({"x_test": IMAGES[:, :5]}, "x_test of shape [150, 5, 9]"),
-    "too bright": ({"x_train": TRAIN.astype(np.float32)}, "lies in [0, 1]. "),
-    "negative": ({"x_train": with_value(-0.5)}, "x_train from -0.5 to 1"),
-    "nan": ({"x_train": with_value(np.nan)}, "x_train from nan to nan"),
-    "infinity": ({"x_train": with_value(np.inf)}, "x_train from 0 to inf"),
+    "too bright": ({"x_train": TRAIN.astype(np.float32)}, "floats in [0, 1] or truth values"),
+    "negative": ({"x_train": with_value(-0.5)}, "float64 from -0.5 to 1"),
+    "nan": ({"x_train": with_value(np.nan)}, "from nan to nan"),
+    "infinity": ({"x_train": with_value(np.inf)}, "from 0 to inf"),
     "few classes": ({"y_test": np.arange(140)}, "y_test of shape [140]"),
     "no classes": ({"y_test": np.arange(150) / 7}, "y_test of type float64"),
     "wrong classes": ({"y_test": np.arange(150) - 1}, "y_test from -1 to 148"),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -76,7 +77,7 @@ def test_a_checkpointer_restores_what_it_has_saved(tmp_path):
     variable = keras.Variable([1.0, 2.0])
     Checkpointer(tmp_path, "2", [variable]).after(2)
     variable.assign([5.0, 6.0])
-    assert Checkpointer(tmp_path, "2", [variable]).restore() == 2
+    assert Checkpointer(tmp_path, "2", [variable]).restore(2) == 2
     np.testing.assert_array_equal(np.asarray(variable), [1.0, 2.0])
 
 
@@ -99,3 +100,22 @@ def test_what_has_ended_leaves_no_checkpoint(tmp_path):
         checkpoint.save(tmp_path, Checkpoint(epoch, VALUES))
     checkpoint.discard_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_beyond_the_ledger_is_passed_over_for_the_one_before(tmp_path, caplog):
+    for epoch in (1, 2):
+        checkpoint.save(tmp_path, Checkpoint(epoch, VALUES))
+    assert [getattr(checkpoint.load(tmp_path, recorded), "epoch", None) for recorded in (2, 1, 0)] == [2, 1, None]
+    assert "is of epoch 2, the ledger ends at 1" in caplog.text
+
+
+def test_a_checkpoint_of_another_cell_is_passed_over_but_not_that_of_a_folder_that_has_moved(tmp_path, caplog):
+    one, other, moved = (tmp_path / name for name in ("runs/K1/1", "runs/K5/1", "elsewhere/K1/1"))
+    for folder in (one, other, moved):
+        folder.mkdir(parents=True)
+    checkpoint.save(one, Checkpoint(1, VALUES))
+    for folder in (other, moved):
+        shutil.copy(one / checkpoint.FILE, folder)
+    assert checkpoint.load(other) is None
+    assert "is of another run, K1/1" in caplog.text
+    assert checkpoint.load(moved).epoch == 1

@@ -16,6 +16,7 @@ from tests.idx_files import write_folder
 
 HOST, THREADS = "here", "1"
 PRODUCTS = 1e11
+NEEDED = {schema.RUN_SECONDS.key: 60.0, schema.RUN_MULTIPLY_ADDS.key: 1e9, schema.RUN_RATE.key: 1e9}
 OTHER = Config(mc_samples=10, epochs=20)
 
 
@@ -70,6 +71,7 @@ def test_an_overhead_is_never_negative():
         {"host": "elsewhere"},
         {"threads": "2"},
         {"metrics": {schema.RUN_SECONDS.key: 60.0}},
+        *({"metrics": dict(NEEDED, **{schema.RUN_RATE.key: rate})} for rate in (0, -1.0, "fast", None, float("nan"))),
     ],
 )
 def test_only_runs_count_that_finished_here_with_these_threads_and_recorded_it(change):

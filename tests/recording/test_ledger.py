@@ -1,11 +1,13 @@
 """A run's own file: what survives a crash in the middle of a line, and who may go on with it."""
 
+import errno
 import json
 import math
 import platform
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from filelock import Timeout
@@ -65,6 +67,94 @@ def test_a_damaged_line_in_the_middle_is_named(runs):
         Ledger(written.folder)
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda lines: [lines[0], lines[2]], "line 2 is event 3"),  # a line is missing
+        (lambda lines: [lines[0], lines[1].replace(b"1.0", b"7.0"), lines[2]], "line 2 does not match its checksum"),
+        (lambda lines: [lines[0], bytes(len(lines[1]) - 1) + b"\n", lines[2]], "damaged"),  # NULs
+        (lambda lines: [lines[0], b"7\n", lines[2]], "line 2 is no event"),
+        (lambda lines: lines[1:], "line 1 is event 2"),
+        (lambda lines: [b'{"event": "end", "time": 1}\n'], "line 1 is no event"),
+    ],
+)
+def test_a_ledger_that_is_not_what_was_written_is_left_out_by_name(runs, caplog, damage, reason):
+    written = begin(runs)
+    for step in (1, 2):
+        written.append(ledger.METRICS, step=step, metrics={"x": float(step)})
+    written.file.write_bytes(b"".join(damage(written.file.read_bytes().splitlines(keepends=True))))
+    assert runs.attempts(runs.home(Config(), "f" * 64)) == []
+    assert reason in caplog.text
+    assert str(written.file) in caplog.text
+
+
+def test_a_last_line_torn_at_any_byte_is_no_event(runs):
+    written = begin(runs)
+    written.append(ledger.METRICS, step=1, metrics={"x": 1.0})
+    content, last = written.file.read_bytes(), len(written.file.read_bytes().splitlines(keepends=True)[-1])
+    for kept in range(last):
+        written.file.write_bytes(content[: len(content) - last + kept])
+        assert Ledger(written.folder).events == written.events[:1]
+
+
+def test_lines_of_an_earlier_version_are_read_and_gone_on_with(runs):
+    written = begin(runs)
+    written.append(ledger.METRICS, step=1, metrics={"x": 1.0})
+    plain = [{key: value for key, value in event.items() if key != "number"} for event in written.events]
+    written.file.write_text("".join(f"{json.dumps(event)}\n" for event in plain))
+    again = Ledger(written.folder)
+    again.append(ledger.METRICS, step=2, metrics={"x": 2.0})
+    assert Ledger(written.folder).recorded() == {("x", 1), ("x", 2)}
+
+
+def test_a_disk_that_is_full_for_a_moment_damages_no_ledger(runs, monkeypatch):
+    """What the failed write has left in the file is overwritten; an event counts once it is on the disk."""
+    written = begin(runs)
+    honest = ledger.os.fsync
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ledger.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        written.append(ledger.METRICS, step=1, metrics={"lost": 1.0})
+    monkeypatch.setattr(ledger.os, "fsync", honest)
+    written.append(ledger.METRICS, step=1, metrics={"x": 1.0})
+    again = Ledger(written.folder)
+    assert again.events == written.events
+    assert again.recorded() == {("x", 1)}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"events": 1', '{"events": 9, "key": "another", "run_id": "x"}', '"text"'])
+def test_a_note_of_what_was_sent_that_says_nothing_sound_counts_as_nothing_sent(runs, text):
+    written = begin(runs)
+    (written.folder / ledger.SENT_FILE).write_text(text)
+    assert written.sent == {}
+    assert written.run_id == ""
+
+
+def test_a_mark_that_another_process_removes_meanwhile_is_passed_over(runs, monkeypatch):
+    begin(runs)
+    honest = Path.read_text
+
+    def removed(path, *arguments):
+        path.unlink()
+        return honest(path, *arguments)
+
+    monkeypatch.setattr(Path, "read_text", removed)
+    assert list(runs.unsent_ledgers()) == []
+
+
+def test_a_clock_that_is_set_back_takes_no_time_from_a_run(runs, monkeypatch):
+    clock = iter([1000.0, 1060.0, 500.0, 530.0])
+    monkeypatch.setattr(ledger.time, "time", lambda: next(clock))
+    written = begin(runs)
+    for step in (1, 2):
+        written.append(ledger.METRICS, step=step, metrics={"x": 1.0})
+    written.append(ledger.END, status=schema.FINISHED, note="")
+    assert written.seconds() == 60 + 30
+
+
 def test_attempts_come_in_the_order_of_their_numbers(runs):
     for number in (1, 2, 10):
         begin(runs, number)
@@ -72,6 +162,18 @@ def test_attempts_come_in_the_order_of_their_numbers(runs):
     assert [found.folder.name for found in runs.attempts(home)] == ["1", "2", "10"]
     assert runs.attempts(runs.home(Config(), "0" * 64)) == []
     assert home.name == "K1-B100-seed0-" + "f" * 12
+
+
+def test_what_came_later_is_told_by_attempts_and_events_not_by_clocks(runs, monkeypatch):
+    home = runs.home(Config(), "f" * 64)
+    seen = [runs.progress(home)]
+    for number, clock in ((1, 9000.0), (2, 1000.0)):
+        monkeypatch.setattr(ledger.time, "time", lambda clock=clock: clock)
+        written = begin(runs, number)
+        seen.append(runs.progress(home))
+        written.append(ledger.END, status=schema.FINISHED, note="")
+        seen.append(runs.progress(home))
+    assert seen == sorted(seen) == [[0, 0], [1, 1], [1, 2], [2, 1], [2, 2]]
 
 
 def test_a_folder_holds_one_run(runs):

@@ -31,6 +31,41 @@ def test_a_checkout_is_dirty_where_what_a_run_executes_has_changed(tmp_path, mon
     assert provenance.tags(small())["git.dirty"] == "true"
 
 
+COMMIT = ("-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--allow-empty", "-m", "text")
+
+
+def commit_and_dirty() -> tuple[str, str]:
+    tags = provenance.tags(small())
+    return tags["mlflow.source.git.commit"], tags["git.dirty"]
+
+
+def test_a_repository_around_the_checkout_or_in_the_environment_is_not_its_own(tmp_path, monkeypatch):
+    surrounding, inner = tmp_path, tmp_path / "unpacked"
+    inner.mkdir()
+    for place in (surrounding, inner):
+        monkeypatch.setattr(provenance, "ROOT", place)
+        if place is inner:
+            assert commit_and_dirty() == ("unknown", "unknown")
+            monkeypatch.setenv("GIT_DIR", str(surrounding / ".git"))
+            monkeypatch.setenv("GIT_WORK_TREE", str(surrounding))
+            assert commit_and_dirty() == ("unknown", "unknown")
+        provenance.git("init", "--quiet")
+        provenance.git(*COMMIT)
+        assert commit_and_dirty() == (provenance.git("rev-parse", "HEAD"), "false")
+    (inner / "src").mkdir()
+    (inner / "src" / "new.py").touch()
+    assert commit_and_dirty()[1] == "true"
+
+
+def test_what_git_does_not_tell_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    provenance.git("init", "--quiet")
+    (tmp_path / ".git" / "config").write_text("[core]\n\trepositoryformatversion = 99\n")
+    assert commit_and_dirty() == ("unknown", "unknown")
+    monkeypatch.setenv("PATH", "")
+    assert commit_and_dirty() == ("unknown", "unknown")
+
+
 def test_the_model_is_not_taken_from_the_line_of_the_name():
     for field in provenance.KIND.values():
         assert not provenance.cpu_info(field) or provenance.cpu_info(field).isdecimal()

@@ -1,5 +1,6 @@
 """Recording: the ledger first, then a store that may be down, slow or gone."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import pytest
 
 from src import ROOT, process, schema
 from src.config.settings import Config, TrackingConfig
-from src.process import ProcessId
 from src.recording import ledger, uploader
 from src.recording.ledger import Ledger, Runs
 from src.recording.mlflow_store import MlflowStore
@@ -190,8 +190,8 @@ def test_the_ledger_of_a_dead_process_is_closed_and_sent_and_that_of_a_live_one_
     store = MlflowStore(config)
     assert not uploader.settle(begun, runs, store)
     assert Ledger(begun.folder).status == schema.RUNNING
-    lines = begun.file.read_text().replace(f'"pid": {ProcessId.own().pid}', f'"pid": {2**22 + 1}')
-    begun.file.write_text(lines)
+    begun.events[0]["process"]["pid"] = 2**22 + 1  # of no process
+    begun.file.write_text("".join(f"{json.dumps(event)}\n" for event in begun.events))
     assert uploader.settle(begun, runs, store)
     closed = Ledger(begun.folder)
     assert closed.status == schema.KILLED

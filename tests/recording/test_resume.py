@@ -105,6 +105,24 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(killed, number):
     assert "is continued (" in said[number + 1]
 
 
+def test_a_run_whose_last_line_is_torn_has_all_rows_of_one_that_was_not(tmp_path, whole):
+    """The last checkpoint is of an epoch whose row is lost: the run goes on from the one before."""
+    place = Workplace(tmp_path)
+    assert place.train(*CELL, environment={**ONE_THREAD, **with_faults("kill saved epoch=4")}).returncode == -9
+    file = only_cell(place).file
+    file.write_bytes(file.read_bytes()[:-40])
+    done = place.train(*CELL, environment={**ONE_THREAD, **with_faults()})
+    assert done.returncode == 0, done.stderr
+    assert "is of epoch 4, the ledger ends at 3" in done.stderr
+    assert "epochs done before: 3\n" in done.stderr
+    rows = [(key, event["step"]) for event in only_cell(place).of(ledger.METRICS) for key in event["metrics"]]
+    assert len(rows) == len(set(rows))
+    # The store may have the lost row too, sent before the crash, with the same numbers at another time.
+    assert only_cell(place).recorded() == {*whole[0], *((key, step) for key, step in rows if key in CLOCKED)}
+    stored = {(key, step): value for key, step, *value in place.query("select key, step, value, is_nan from metrics")}
+    assert {at: value for at, value in stored.items() if at in whole[0]} == whole[0]
+
+
 def test_a_killed_run_stays_the_same_run_and_tells_what_happened(killed):
     place, _ = killed
     ((run_id, status),) = place.runs()

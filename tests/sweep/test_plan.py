@@ -290,7 +290,7 @@ def test_a_cell_is_named_by_what_tells_it_from_the_others_of_its_study():
         for k, rate in product((1, 5), rates)
     ]  # fmt: skip
     assert varying(cells) == ["learning_rate"]
-    study = Study("key", "name", [1.0] * 4, 0.0, varying(cells))
+    study = Study("key", "name", [1.0] * 4, 0.0, [], varying(cells))
     assert [titled(cell.config, study) for cell in cells[:2]] == [
         "K=1 B=100 seed=0 learning_rate=0.001", "K=1 B=100 seed=0 learning_rate=0.003",
     ]  # fmt: skip

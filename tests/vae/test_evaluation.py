@@ -1,5 +1,7 @@
 """The test NLL against NumPy and a known evidence; it does not depend on the run's K and seed or on the blocks."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,6 +115,7 @@ def test_active_units_are_those_whose_mean_moves():
     kernel[:, [0, 2]] *= 10
     vae.encoder.get_layer("q_mean").set_weights([kernel, bias])
     assert evaluation.Evaluator(vae, IMAGES).active_units() == 2
+    assert math.isnan(evaluation.Evaluator(vae, IMAGES[:1]).active_units())
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])

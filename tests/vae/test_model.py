@@ -180,6 +180,34 @@ def test_a_learned_variance_has_no_loss_of_the_means():
         VAE(likelihood="gaussian").compile(loss=lambda x, mean: keras.ops.sum(keras.ops.square(x - mean), axis=-1) / 2)
 
 
+BYTES = np.rint(255 * IMAGES).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ((BYTES,), "x=uint8"),
+        ((BYTES.astype(np.float32),), "x=float32"),
+        ((BYTES > 99,), "x=bool"),
+        ((IMAGES, BYTES), "y=uint8"),
+        ((tf.data.Dataset.from_tensor_slices(BYTES.astype(np.float32)).batch(3),), "x=float32"),
+        ((tf.data.Dataset.from_tensor_slices((IMAGES, BYTES)).batch(3),), "y=uint8"),
+    ],
+)
+def test_images_of_another_scale_are_refused_by_keras_fit(arguments, received):
+    vae = VAE()
+    vae.compile()
+    for method in (vae.fit, vae.evaluate):
+        with pytest.raises(ValueError, match=f"must be floats.*{received} from .*by 255"):
+            method(*arguments, verbose=0)
+    noisy = IMAGES + np.float32(0.5)
+    assert np.isfinite(vae.fit(noisy, IMAGES, verbose=0).history["loss"]).all()
+    assert np.isfinite(vae.evaluate(tf.data.Dataset.from_tensor_slices(IMAGES).batch(3), verbose=0))
+    gaussian = VAE(likelihood="gaussian")
+    gaussian.compile()
+    assert np.isfinite(gaussian.fit(3 * noisy, verbose=0).history["loss"]).all()
+
+
 def test_tiled_targets_are_refused():
     vae = VAE(mc_samples=5)
     vae.compile()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import charts
-from analysis.probe import components_by_point, findings, left_out, observations, probe_tables
+from analysis.probe import findings, left_out, observations, probe_tables
 from analysis.probe.numbers import (
     CEILING,
     INDEPENDENT,
@@ -28,17 +28,10 @@ from analysis.report.__main__ import main
 from analysis.statistics import SETTING
 from analysis.store import EPOCH, B, K
 from src import schema
-from tests.analysis.marked import marked
+from tests.analysis.marked import marked, probes, records
 from tests.stores import Store, probe, probed, study
 
 T2 = 4.3027  # Student's t, 97.5 %, two degrees of freedom
-
-
-def read(store: Store) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Marked runs with their costs, observations and points."""
-    runs, history = marked(store)
-    observed = observations(history, runs)
-    return runs, observed, components_by_point(observed, runs)
 
 
 def point(points: pd.DataFrame, k: int, epoch: int, part: str = "loss") -> pd.Series:
@@ -52,7 +45,7 @@ def store(tmp_path_factory) -> Store:
 
 
 def test_an_observation_is_a_row_per_run_epoch_and_part(store):
-    runs, observed, _ = read(store)
+    observed, _ = probes(store)
     assert len(observed) == 9 * 3 * len(schema.PROBE_PARTS)
     assert not observed.duplicated(["run_id", EPOCH, PART, NORM]).any()
     assert set(observed[EPOCH]) == {0, 1, 3}
@@ -61,11 +54,11 @@ def test_an_observation_is_a_row_per_run_epoch_and_part(store):
     assert (row["var_data"], row["var_mc"]) == (pytest.approx(90 * 1.2 * 2), pytest.approx(10 * 1.2 * 2))
     assert row[STEP_MC] == pytest.approx(24 / 5)
     assert row[SHARE] == pytest.approx(4.8 / (216 + 4.8))
-    assert set(runs["run_id"]) == set(observed["run_id"])
+    assert set(marked(store)[0]["run_id"]) == set(observed["run_id"])
 
 
 def test_points_by_hand(store):
-    _, _, points = read(store)
+    points = probes(store)[1]
     five = point(points, 5, 3)
     assert (five["n"], five["var_data_mean"], five["var_mc_mean"]) == (3, pytest.approx(90), pytest.approx(10))
     half = T2 * 18.0 / 3**0.5  # of 90, 108 and 72 the sd is 18
@@ -85,7 +78,7 @@ def test_points_by_hand(store):
 
 
 def test_the_best_k_takes_its_cost_from_the_seconds_of_the_runs(store):
-    runs, _, points = read(store)
+    runs, points = marked(store)[0], probes(store)[1]
     # Median seconds are 1.2 + 0.1 K whatever the seed: the line is exact.
     [cost] = cost_lines(runs).to_dict("records")
     assert (cost["seconds_fixed"], cost["seconds_per_draw"]) == (pytest.approx(1.2), pytest.approx(0.1))
@@ -97,8 +90,7 @@ def test_the_best_k_takes_its_cost_from_the_seconds_of_the_runs(store):
 
 @pytest.mark.parametrize("ks", [(1,), (1, 25)])
 def test_two_k_make_no_line_and_no_best_k(tmp_path, ks):
-    runs, _, points = read(probed(tmp_path, ks, 1))
-    assert cost_lines(runs).empty
+    points = probes(probed(tmp_path, ks, 1))[1]
     assert points["best_mc_samples"].isna().all()
     assert "at 3 K or more" in probe_tables(points)[0].caption
 
@@ -117,7 +109,7 @@ def test_ratios_are_of_means_and_not_means_of_ratios(tmp_path):
     for seed, var_data in enumerate((1.0, 10.0, -2.0)):
         more = probe(1, 100, seed, 1) | {("probe/loss/var_data", 1): var_data, ("probe/loss/var_mc", 1): 3.0}
         store.record(1, 100, seed, more=more)
-    _, observed, points = read(store)
+    observed, points = probes(store)
     row = point(points, 1, 1)
     assert row["var_data_mean"] == pytest.approx(3.0)  # the negative one is not clipped
     assert row[CEILING] == pytest.approx(2.0)
@@ -137,7 +129,7 @@ def test_ratios_of_means_are_consistent_where_means_of_ratios_are_biased():
 
 
 def test_of_a_set_the_variance_is_not_divided_again(tmp_path):
-    _, observed, points = read(probed(tmp_path, (2, 4, 8), independent=False))
+    observed, points = probes(probed(tmp_path, (2, 4, 8), independent=False))
     four = point(points, 4, 3)
     assert (four[SET_SIZE], bool(four[INDEPENDENT])) == (4, False)
     assert four[STEP_MC] == pytest.approx(10.0)
@@ -161,7 +153,7 @@ def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameter
     store.record(4, 30, 0, params={"noise": "sobol", "objective": "iwae"}, more=probe(4, 30, 0, 1))
     pair = {**probe(4, 10, 0, 1, independent=False), (schema.PROBE_SET_SIZE.key, 1): 2.0}
     store.record(4, 10, 0, more=pair)
-    _, observed, _ = read(store)
+    observed, _ = probes(store)
     by_batch = observed[observed[PART] == "loss"].set_index(B)
     assert by_batch[SET_SIZE].to_dict() == {100: 4, 30: 1, 10: 2}
     assert by_batch[INDEPENDENT].to_dict() == {100: False, 30: True, 10: False}
@@ -170,8 +162,8 @@ def test_what_an_observation_is_comes_from_the_record_and_not_from_the_parameter
 
 
 @pytest.mark.parametrize("key", [schema.PROBE_SET_SIZE.key, schema.PROBE_INDEPENDENT.key])
-def test_probes_without_the_record_are_left_out_and_the_report_says_so(tmp_path, key):
-    store = Store(tmp_path / "store")
+def test_probes_without_the_record_are_left_out(tmp_path, key):
+    store = Store(tmp_path)
     for seed in range(3):
         more = probe(1, 100, seed, 1)
         if seed:
@@ -182,16 +174,6 @@ def test_probes_without_the_record_are_left_out_and_the_report_says_so(tmp_path,
     assert left_out(history, runs) == 2
     assert left_out(history, runs[runs["seed"] == 0]) == 0
     assert left_out(marked(study())[1], marked(study())[0]) == 0
-    assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
-    assert "Probes of 2 runs left out" in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
-
-
-def test_the_table_names_the_unit_of_each_part(store):
-    table = probe_tables(read(store)[2])[0]
-    rows = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
-    units = {row["part"]: row["unit of V_data and V_mc"] for row in rows}
-    assert units["loss"] == "(nats/image)^2"
-    assert units["encoder's gradient"] == units["whole gradient"] == "(nats/image/weight)^2"
 
 
 def test_what_is_not_finite_shows(tmp_path):
@@ -199,47 +181,35 @@ def test_what_is_not_finite_shows(tmp_path):
     for seed, value in enumerate((math.inf, 5.0)):
         broken = {("probe/encoder/var_mc", 1): value, ("probe/decoder/var_mc", 1): math.nan if seed else 1.0}
         store.record(1, 100, seed, more=probe(1, 100, seed, 1) | broken)
-    _, _, points = read(store)
+    points = probes(store)[1]
     encoder, decoder = point(points, 1, 1, "encoder"), point(points, 1, 1, "decoder")
     assert (encoder["n"], encoder["var_mc_mean"], encoder[CEILING]) == (2, math.inf, math.inf)
     assert math.isnan(decoder["var_mc_mean"])  # not the 1 of the other seed
-    table = probe_tables(points)[0]
-    rows = {row[3]: dict(zip(table.heads, row, strict=True)) for row in table.rows}
+    rows = {row["part"]: row for row in records(probe_tables(points)[0])}
     assert rows["encoder's gradient"]["ceiling 1 + V_mc/V_data"] == "∞"
     assert rows["decoder's gradient"]["ceiling 1 + V_mc/V_data"] == "undefined"
-    assert all(charts.files(picture)["png"] for picture in pictures(points, "data") if len(picture.table))
+    assert all(charts.files(picture)["png"] for picture in pictures(points) if len(picture.table))
 
 
 def test_the_finding_is_about_the_last_probe_and_the_smallest_k(store):
-    [said] = findings(read(store)[2])
+    [said] = findings(probes(store)[1])
     assert "B=100, probe at epoch 3 of 3 runs with K=1" in said
     assert said.count("10 % (10 % to 10 %)") == 2
     assert said.count("1.11 (1.11 to 1.11)") == 2
 
 
-def test_one_seed_has_the_probes_own_standard_error(tmp_path):
-    _, _, points = read(probed(tmp_path, (1, 5), 1))
-    table = probe_tables(points)[0]
-    row = dict(zip(table.heads, table.rows[0], strict=True))
-    assert row["V_data, between images"] == "90.0 ± 9.00"
-    assert row["V_mc of one draw"] == "10.0 ± 1.00"
-    assert row["seeds n"] == "1"
-    assert len(table.rows) == 2 * len(schema.PROBE_PARTS)
-
-
 def test_runs_without_probes_have_no_points():
-    runs, observed, points = read(study())
+    observed, points = probes(study())
     assert observed.empty
     assert points.empty
     assert findings(points) == []
-    assert len(cost_lines(runs)) == 2
 
 
 LAYERS = ("encoder_0", "q_mean", "q_log_var", "decoder_0", "output")
 
 
 def test_the_errors_of_ratios_at_one_seed_are_the_delta_methods_of_its_probe(tmp_path):
-    _, _, points = read(probed(tmp_path, (1, 5, 25), 1))
+    points = probes(probed(tmp_path, (1, 5, 25), 1))[1]
     five = point(points, 5, 3)
     r, error = 10 / 90, 0.1
     share = r / 5 / (1 + r / 5)
@@ -249,8 +219,9 @@ def test_the_errors_of_ratios_at_one_seed_are_the_delta_methods_of_its_probe(tmp
     assert five["best_mc_samples_sem"] == pytest.approx(five["best_mc_samples"] * error / 2)
     assert five["snr_sem"] == pytest.approx(five["snr"] * 0.2)
     assert five[[f"{SHARE}_ci_low", f"{CEILING}_ci_high"]].isna().all()
-    table = probe_tables(points)[0]
-    row = dict(zip(table.heads, table.rows[0], strict=True))
+    row = records(probe_tables(points)[0])[0]
+    assert row["V_data, between images"] == "90.0 ± 9.00"
+    assert row["V_mc of one draw"] == "10.0 ± 1.00"
     assert row["Monte Carlo share of a step at K=1"] == "10 % ± 0.90 %"
     assert row["ceiling 1 + V_mc/V_data"] == "1.11 ± 0.0111"
 
@@ -261,7 +232,7 @@ def test_the_intervals_of_ratios_over_seeds_are_a_jackknife_of_logarithms(tmp_pa
     for seed, value in enumerate(var_mc):
         parts = {("probe/loss/var_data", 1): 10.0, ("probe/loss/var_mc", 1): value}
         store.record(1, 100, seed, more=probe(1, 100, seed, 1) | parts)
-    row = point(read(store)[2], 1, 1)
+    row = point(probes(store)[1], 1, 1)
     logs = np.log([(20.0 - value) / 3 for value in var_mc])
     error = math.sqrt(3 * logs.var())
     share = 1 / 3
@@ -273,13 +244,14 @@ def test_the_intervals_of_ratios_over_seeds_are_a_jackknife_of_logarithms(tmp_pa
 
 
 def test_both_norms_and_the_layers_have_rows_and_the_headline_is_in_the_optimizers(tmp_path):
-    _, observed, points = read(probed(tmp_path, layers=LAYERS))
+    observed, points = probes(probed(tmp_path, layers=LAYERS))
     tables = probe_tables(points[points[K] == 5])
-    rows = [dict(zip(table.heads, row, strict=True)) for table in tables for row in table.rows]
+    rows = [row for table in tables for row in records(table)]
     whole = ["encoder's gradient", "decoder's gradient", "whole gradient"]
     both = [(part, norm) for part in [*whole, *LAYERS] for norm in ("optimizer", "trace")]
     assert [(row["part"], row["norm"]) for row in rows] == [("loss", "–"), *both]
-    assert {row["unit of V_data and V_mc"] for row in rows if row["norm"] == "optimizer"} == {"1"}
+    units = {row["norm"]: row["unit of V_data and V_mc"] for row in rows}
+    assert units == {"–": "(nats/image)^2", "optimizer": "1", "trace": "(nats/image/weight)^2"}
     shown = headline(points)
     assert set(zip(shown[PART], shown[NORM], strict=True)) == {
         ("loss", TRACE), *((part, SCALED) for part in ("encoder", "decoder", "all")),
@@ -291,18 +263,19 @@ def test_both_norms_and_the_layers_have_rows_and_the_headline_is_in_the_optimize
     assert "36 % (36 % to 36 %) at the encoder" in said  # 50 of 140
 
 
-def test_runs_without_the_metric_and_the_errors_are_still_reported(tmp_path):
+def test_probes_of_earlier_versions_are_reported_or_counted_as_left_out(tmp_path):
     store = Store(tmp_path / "store")
     old = {key: value for key, value in probe(1, 100, 0, 1).items() if "log_sem" not in key[0]}
-    store.record(1, 100, 0, more=old)
-    _, _, points = read(store)
+    oldest = {key: value for key, value in old.items() if key[0] != schema.PROBE_SET_SIZE.key}
+    for seed, more in enumerate((old, oldest, oldest)):
+        store.record(1, 100, seed, more=more)
+    points = probes(store)[1]
     assert set(points[NORM]) == {TRACE}
-    table = probe_tables(points)[0]
-    row = dict(zip(table.heads, table.rows[0], strict=True))
-    assert row["ceiling 1 + V_mc/V_data"] == "1.11"
+    assert records(probe_tables(points)[0])[0]["ceiling 1 + V_mc/V_data"] == "1.11"
     [said] = findings(points)
     assert said.count("by the trace") == 1
     assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
+    assert "probes of 2 runs" in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):

@@ -237,9 +237,10 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "17 finished, 1 failed, 1 diverged, 1 killed, 1 running, 0 unknown" in page
     assert "repeat set aside: finished" in page
     assert "never started" in page
-    assert "artifact: K=25." in page
-    assert "probe_share, probe_components, made." in page  # of the grayscale setting
+    assert "reconstructions at K=25" in page
+    assert "made: no finished run recorded what it shows." in page  # the grayscale setting
     assert "1 at K=25, B=30" in page
+    assert "probe_components: no finished run recorded what it shows." in page
     assert "Path of the test NLL from epoch to epoch" in page
     assert "Path of the test BCE pseudo-NLL" in page
     assert "1 of 2 (1.3 % to 99 %)" in page  # K=25, B=30: one finished, one diverged
@@ -354,7 +355,7 @@ def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
         (["--store", "sqlite:///no/such.db"], "store must be a file of MLflow. Received: store=sqlite:///no/such.db"),
         (["--store", "{uri}", "--experiment", "typo"], "one of Default, vae-mc-samples. Received: experiment=typo"),
         (["--store", "{uri}", "--sweep", "typo"], "--sweep must be a sweep with runs"),
-        (["--store", "{uri}", "--output", "/dev/null"], "--output must be a folder"),
+        (["--store", "{uri}", "--output", "/dev/null"], "the report cannot be written"),
     ],
 )
 def test_what_cannot_be_reported_is_one_message_and_exit_code_2(arguments, message, capsys):

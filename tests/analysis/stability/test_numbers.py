@@ -23,7 +23,7 @@ from analysis.statistics import CELL_OF, SETTING
 from analysis.statistics.intervals import clopper_pearson
 from analysis.store import B, K
 from src import schema
-from tests.analysis.marked import marked
+from tests.analysis.marked import marked, records
 from tests.stores import Store, final_nll, study
 
 NLL, INF = schema.FINAL_TEST_NLL.key, math.inf
@@ -161,18 +161,9 @@ def test_the_rate_of_spikes_is_per_judged_step(counts, steps, rate):
     assert found[SPIKE_RATE.key] == pytest.approx(rate, nan_ok=True)
 
 
-def test_epochs_too_short_to_judge_are_no_epochs_without_spikes(tmp_path):
-    store = Store(tmp_path)
-    store.record(1, 100, 0, metrics={schema.TRAIN_SPIKES.key: [math.nan] * 3})
-    store.record(1, 300, 0)  # an older run
-    found = cells(store)
-    assert found[f"{SPIKES.key}_median"].isna().all()
-
-
 def test_the_table_says_what_was_counted(tmp_path):
-    runs, history = marked(spiky(tmp_path))
-    table = stability_table(stability_by_cell(runs, history), schema.PSEUDO_NLL)
-    [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    table = stability_table(stability_by_cell(*marked(spiky(tmp_path))), schema.PSEUDO_NLL)
+    [row] = records(table)
     assert row["diverged, of the runs that ended (95 % interval)"] == "2 of 4 (6.8 % to 93 %)"
     assert row["worst step between epochs [nats/image]"] == "16.00 (−5.00 to ∞)"
     assert row["spikes of the minibatch loss"] == "3 (2 to 4)"
@@ -181,14 +172,6 @@ def test_the_table_says_what_was_counted(tmp_path):
     assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "0.245"  # root of 0.06
     assert "BCE pseudo-NLL" in table.caption
     assert any("sd of the final test BCE pseudo-NLL over seeds" in head for head in table.heads)
-
-
-def test_runs_that_did_not_measure_the_monte_carlo_part_have_a_dash(tmp_path):
-    store = Store(tmp_path)
-    store.record(5, 100, 0)
-    table = stability_table(stability_by_cell(*marked(store)), schema.TRUE_NLL)
-    [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
-    assert row["its Monte Carlo part, what K removes [nats/image], last epoch"] == "–"
 
 
 def test_a_forked_run_has_the_measures_of_its_path_from_the_fork_on(tmp_path):

@@ -10,7 +10,7 @@ from src import schema
 from tests.analysis.marked import marked
 from tests.stores import Store
 
-SEEDS, DATA = (0, 1, 2), "mnist, dynamic pixels"
+SEEDS = (0, 1, 2)
 T = {3: 4.3027, 6: 2.5706}  # Student's t, 97.5 %, of n values
 
 
@@ -28,7 +28,7 @@ def picture(tmp_path_factory) -> Picture:
             metrics = {schema.TRAIN_LOSS_VARIANCE.key: total, schema.TRAIN_LOSS_VARIANCE_MC.key: removed}
             store.record(k, 100, seed, metrics=metrics)
     store.record(5, 100, 3, schema.DIVERGED, metrics={schema.TRAIN_LOSS_VARIANCE.key: [1e9] * 3})
-    [found] = pictures(*marked(store), DATA)
+    [found] = pictures(*marked(store))
     return found
 
 
@@ -62,4 +62,3 @@ def test_the_axis_is_logarithmic_and_has_its_unit(picture):
     assert (picture.log, picture.x, picture.y) == ("y", "epoch", "variance of losses [(nats/image)^2]")
     assert picture.panels == ["B=100"]
     assert list(picture.colours) == ["K=1", "K=5", ALL]
-    assert DATA in picture.title
