@@ -12,7 +12,7 @@ from src.vae.programs import Programs
 from src.vae.training import EpochTrainer
 from tests.conftest import small
 
-TRACED = ((EpochTrainer, "step"), (Probe, "measure"), (Probe, "forward"), (Evaluator, "accumulate"))
+TRACED = ((EpochTrainer, "step"), (Probe, "draws"), (Evaluator, "accumulate"))
 
 
 def cell(seed: int, **changes: object) -> Config:
@@ -49,7 +49,7 @@ def test_runs_that_differ_in_seed_rate_and_length_trace_nothing_and_have_the_num
     configs = [cell(0), cell(1, learning_rate=3e-3, epochs=3), cell(0)]
     shared = programs_for(configs[0], data.load(configs[0].data, 0))
     found = [results(shared, configs[0])]
-    assert set(traced) >= {"step", "measure", "accumulate"}
+    assert set(traced) >= {"step", "draws", "accumulate"}
     traced.clear()
     found += [results(shared, config) for config in configs[1:]]
     assert traced == []
