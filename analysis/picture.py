@@ -21,7 +21,7 @@ class Picture(NamedTuple):
     """A figure.
 
     Attributes:
-        stem: of its files' names. title, subtitle: above it in a file. caption: below it on a page.
+        stem: its name. title, subtitle: above it in a file. caption: below it on a page.
         table: a row per point, with the columns panel, hue (a label of colours), x, mean; ci_low and ci_high, the ends
             of its interval; line, the height of a line that joins points; what `switch`, `marks` and `tips` name.
             Of TILES x and mean are the columns and rows.
@@ -34,6 +34,7 @@ class Picture(NamedTuple):
         percent: whether y is a share. margin: the band around 0, in the unit of y.
         seeds: of single runs, with the columns of the table: faint points beside the means.
         tips: what hovering shows, by column.
+        setting: the number of the setting that it shows; 0 where it shows all, or the only one.
     """
 
     stem: str
@@ -54,6 +55,12 @@ class Picture(NamedTuple):
     seeds: pd.DataFrame | None = None
     tips: Mapping[str, str] = {}
     subtitle: str = ""
+    setting: int = 0
+
+    @property
+    def file(self) -> str:
+        """The name of its files, without suffix."""
+        return f"setting{self.setting}_{self.stem}" if self.setting else self.stem
 
     @property
     def panels(self) -> list[str]:

@@ -14,9 +14,10 @@ from typing import NamedTuple, cast
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from analysis.report import Findings, Question, compute, draw, read
-from analysis.report.completeness import totals
-from analysis.report.page import markdown, words
+from analysis import charts
+from analysis.report import Findings, Question, compute, read, show
+from analysis.report.page import markdown, shared
+from analysis.report.runs import totals
 from analysis.report.writing import add_store, clear, told_or_refused, write_tables
 from analysis.statistics import COUNTED
 from analysis.store import TAG_PREFIX, K, ReportError, shareable
@@ -90,17 +91,19 @@ def rebuild(name: str, question: Question, results: Path) -> Path:
     header, folder = about(ROOT / "sweeps" / f"{name}.yaml"), results / name
     # Without places: the page is that of the tables which are kept.
     findings = compute(question, shareable(read(question)))
-    shown = draw(findings, answering(findings))
-    drawings = [each for each in shown.drawings() if each[1].picture.stem in FIGURES]
+    report = show(findings, answering(findings))
+    pictures = [each for each in report.pictures if each.stem in FIGURES]
     clear(folder)
     write_tables(folder.joinpath, findings)
-    for stem, drawing in drawings:
-        (folder / "figures" / f"{stem}.png").write_bytes(drawing.files["png"])
+    for picture in pictures:
+        (folder / "figures" / f"{picture.file}.png").write_bytes(charts.files(picture)["png"])
     notes = folder / "notes.md"
-    own = {"name": name, "about": header, "drawings": drawings, "made": made(findings.runs)}
+    own = {"name": name, "about": header, "pictures": pictures, "made": made(findings.runs)}
     own["notes"] = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
-    said = {**words(findings, shown), **own, "totals": totals(findings.runs)}
-    (folder / "README.md").write_text(markdown(said, "study.md.j2"), encoding="utf-8")
+    said = {**shared(report), **own, "totals": totals(findings.runs)}
+    (folder / "README.md").write_text(
+        markdown(said, Path(__file__).parent / "report" / "study.md.j2"), encoding="utf-8"
+    )
     return folder / "README.md"
 
 

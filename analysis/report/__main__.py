@@ -13,15 +13,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import matplotlib
-
 from analysis.curves import cells_as_text
 from analysis.decision import answer_text
-from analysis.report import Question, compute, draw, read, write
-from analysis.report.completeness import totals
+from analysis.report import Question, compute, read, show, write
+from analysis.report.runs import totals
 from analysis.report.writing import add_store, slug
 from analysis.store import ReportError
 from src import schema
+from src.refusal import refusal
 
 # What is compared. What is not given is that of the study of the latest run.
 DESIGN = {
@@ -70,7 +69,6 @@ def positive(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Write the report. Returns 0 on success, 2 with one message on stderr where there is nothing to report."""
     options = parse(arguments)
-    matplotlib.use("Agg")
     folder = options.output / slug(options.name or "-".join(options.sweep) or source(options))
     given = {name: value for name in (*DESIGN, "covarying") if (value := getattr(options, name)) is not None}
     question = Question(options.store, options.experiment, options.sweep, given)
@@ -78,48 +76,47 @@ def main(arguments: list[str] | None = None) -> int:
         if options.watch:
             watch(question, folder, options.watch)
         else:
-            report(question, folder)
+            once(question, folder)
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        text = f"the report cannot be written. Expected a folder to write to. Received: {folder} ({error.strerror})."
-        print(f"error: {text} Choose another one with --output FOLDER.", file=sys.stderr)
+        received = f"{folder} ({error.strerror})"
+        print(f"error: {refusal('--output', 'a folder to write to', received, 'Name another one.')}", file=sys.stderr)
         return 2
     return 0
 
 
-def report(question: Question, folder: Path) -> None:
+def once(question: Question, folder: Path) -> None:
     """Write the report and print what it says in short."""
-    findings = compute(question)
-    shown = draw(findings, findings.by_setting())
-    written = write(findings, shown, folder)
-    for found, section in zip(findings.by_setting(), shown.sections, strict=True):
-        print(f"{section.heading}\n{cells_as_text(found.cells, section.kind)}\n")
+    report = show(compute(question))
+    written, findings = write(report, folder), report.findings
+    for found, setting in zip(findings.by_setting(), report.settings, strict=True):
+        print(f"{setting.heading}\n{cells_as_text(found.cells, setting.kind)}\n")
     print(totals(findings.runs), "\nWritten:", *(f"  {path}" for path in written), sep="\n")
     print("", answer_text(findings.decision, findings.runs), sep="\n")
 
 
 def watch(question: Question, folder: Path, seconds: float) -> None:
     """Write the report whenever the runs have changed, until Ctrl-C. An open page of it loads itself again."""
-    seen, said, last = None, "", None
+    report, seen, said = None, None, ""
     with suppress(KeyboardInterrupt):
         while True:
             try:
                 tables = read(question)
                 if seen is None or len(tables.history) != len(seen.history) or not tables.runs.equals(seen.runs):
-                    findings = compute(question, tables)
-                    seen, last = tables, (findings, draw(findings, findings.by_setting()))
-                    write(*last, folder, refresh=True)
-                    print(f"{folder / 'report.html'}: {totals(findings.runs)}", flush=True)
-                    print(answer_text(findings.decision, findings.runs), flush=True)
+                    seen, report = tables, show(compute(question, tables))
+                    write(report, folder, refresh=True)
+                    found = report.findings
+                    print(f"{folder / 'report.html'}: {totals(found.runs)}", flush=True)
+                    print(answer_text(found.decision, found.runs), flush=True)
             except ReportError as error:  # a sweep that has just begun has no store, or no run in it
                 if str(error) != said:
                     said = str(error)
                     print(f"waiting: {error}", flush=True)
             time.sleep(seconds)
-    if last:
-        write(*last, folder)
+    if report:
+        write(report, folder)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from pathlib import Path
 import matplotlib
 
 from analysis import decision
-from analysis.report.page import markdown, page, words
-from analysis.report.sections import Findings, Shown
+from analysis.report.findings import Findings
+from analysis.report.page import markdown, page, shared
+from analysis.report.sections import Report
 from analysis.statistics import SETTING, completeness
 from analysis.store import ReportError, Tables, shareable
 from src import schema
@@ -20,7 +21,7 @@ from src import schema
 STALE = ("summary*.csv", "differences*.csv", "stability*.csv", "probe*.csv", "probe.parquet", "figures/*.[ps][nv]g")
 
 
-def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False) -> list[Path]:
+def write(report: Report, folder: Path, refresh: bool = False) -> list[Path]:
     """Write every file of the report, remove those of an earlier one, and return the paths written.
 
     Raises:
@@ -33,12 +34,12 @@ def write(findings: Findings, shown: Shown, folder: Path, refresh: bool = False)
         written.append(folder / name)
         return written[-1]
 
-    write_tables(new, findings)
-    for stem, drawing in shown.drawings():
-        for suffix in ("png", "svg"):
-            new(f"figures/{stem}.{suffix}").write_bytes(drawing.files[suffix])
-    new("report.md").write_text(markdown(words(findings, shown)), encoding="utf-8")
-    new("report.html").write_text(page(findings, shown, refresh), encoding="utf-8")
+    write_tables(new, report.findings)
+    for name, files in report.files.items():
+        for suffix, content in files.items():
+            new(f"figures/{name}.{suffix}").write_bytes(content)
+    new("report.md").write_text(markdown(shared(report)), encoding="utf-8")
+    new("report.html").write_text(page(report, refresh), encoding="utf-8")
     return written
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import decision
-from analysis.report import Question, compute, draw, write
+from analysis.report import Question, compute, show, write
 from src import schema
 from tests.browser.pages import becomes, cut_off, pdf
 from tests.stores import EXPERIMENT, Store, probe
@@ -38,7 +38,7 @@ def built(tmp_path_factory):
                 status = schema.DIVERGED if lost else schema.FINISHED
                 store.record(k, b, seed, status, parent=grid, more=noise(k, seed))
     findings = compute(Question([store.uri], EXPERIMENT, [], design={"margin": 1.0}))
-    write(findings, draw(findings, findings.by_setting()), folder)
+    write(show(findings), folder)
     return findings, folder / "report.html"
 
 

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from analysis.report import Question, compute
-from analysis.report.sections import commands
+from analysis.report.runs import commands
 from src import ROOT
 from src.sweep.plugins import by
 from tests.commands import BRIEF, CLOCKED, Workplace

@@ -355,7 +355,7 @@ def test_a_setting_without_a_finished_run_is_reported_as_such(tmp_path, status):
         (["--store", "sqlite:///no/such.db"], "store must be a file of MLflow. Received: store=sqlite:///no/such.db"),
         (["--store", "{uri}", "--experiment", "typo"], "one of Default, vae-mc-samples. Received: experiment=typo"),
         (["--store", "{uri}", "--sweep", "typo"], "--sweep must be a sweep with runs"),
-        (["--store", "{uri}", "--output", "/dev/null"], "the report cannot be written"),
+        (["--store", "{uri}", "--output", "/dev/null"], "--output must be a folder"),
     ],
 )
 def test_what_cannot_be_reported_is_one_message_and_exit_code_2(arguments, message, capsys):

@@ -5,7 +5,7 @@ import pytest
 
 from analysis import store as stores
 from analysis.curves import results_by_cell
-from analysis.report.sections import lost_table
+from analysis.report.runs import lost_table
 from analysis.statistics import COUNTED, SETTING
 from analysis.statistics.completeness import count, lost, missing, select_sweeps, setting_params, varying
 from analysis.store import RUN, ReportError
