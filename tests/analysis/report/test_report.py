@@ -237,10 +237,9 @@ def test_the_page_says_what_is_lacking_and_which_run_is_behind_what(folder):
     assert "17 finished, 1 failed, 1 diverged, 1 killed, 1 running, 0 unknown" in page
     assert "repeat set aside: finished" in page
     assert "never started" in page
-    assert "reconstructions at K=25" in page
-    assert "made: no finished run recorded what it shows." in page  # the grayscale setting
+    assert "artifact: K=25." in page
+    assert "probe_share, probe_components, made." in page  # of the grayscale setting
     assert "1 at K=25, B=30" in page
-    assert "probe_components: no finished run recorded what it shows." in page
     assert "Path of the test NLL from epoch to epoch" in page
     assert "Path of the test BCE pseudo-NLL" in page
     assert "1 of 2 (1.3 % to 99 %)" in page  # K=25, B=30: one finished, one diverged
