@@ -91,9 +91,10 @@ def of_setting(found: Findings, number: int) -> Setting:
         Section("Runs and parameters", [], [run_table(runs, found.varying), parameter_table(runs)], []),
     ]  # fmt: skip
     empty = [each.stem for section in sections for each in section.pictures if each.table.empty]
-    about = {"setting": number, "subtitle": data}
     drawn = [
-        section._replace(pictures=[each._replace(**about) for each in section.pictures if len(each.table)])
+        section._replace(
+            pictures=[each._replace(setting=number, subtitle=data) for each in section.pictures if len(each.table)]
+        )
         for section in sections
     ]
     reconstructed = images[schema.RECONSTRUCTIONS_FILE]

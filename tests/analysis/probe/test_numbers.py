@@ -275,7 +275,7 @@ def test_probes_of_earlier_versions_are_reported_or_counted_as_left_out(tmp_path
     [said] = findings(points)
     assert said.count("by the trace") == 1
     assert main(["--store", store.uri, "--output", str(tmp_path), "--name", "old"]) == 0
-    assert "probes of 2 runs" in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
+    assert "Probes of 2 runs" in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_report_writes_what_was_probed_and_takes_it_away_again(store, tmp_path):
