@@ -39,7 +39,9 @@ LOOK: dict[str, Any] = {
         "labelColor": style.MUTED, "titleColor": style.INK, "titleFontWeight": "normal", "titleFontSize": 12,
         "gridColor": style.GRID, "domainColor": style.MUTED, "tickColor": style.MUTED, "labelFontSize": 11,
     },
-    "title": {"anchor": "start", "color": style.INK, "fontSize": 12, "fontWeight": "normal"},
+    "title": {
+        "anchor": "start", "color": style.INK, "fontSize": 12, "fontWeight": "normal", "subtitleColor": style.MUTED,
+    },
     "legend": {"orient": "top", "title": None, "labelFontSize": 11, "labelLimit": 0},
 }  # fmt: skip
 
@@ -128,13 +130,8 @@ def data(picture: Picture, table: pd.DataFrame) -> pd.DataFrame:
         table = table[((place / step).round() * step).round() == place]
     table = table.copy()
     for name in [name for name in table if table[name].dtype.kind == "f"]:
-        table[name] = [rounded(value) for value in table[name]]
+        table[name] = [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in table[name]]
     return table
-
-
-def rounded(value: float) -> float | None:
-    """None where there is no finite value: JSON has none."""
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def layered(picture: Picture, given: Parameters, legend: alt.Legend | None = None) -> alt.LayerChart:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from analysis.curves.numbers import ESS, NLL, VARIANCE
 from analysis.display import Row, Table, interval, labelled, number, table
-from analysis.statistics import CELL_OF, DECODER_EVALUATIONS, EPOCH_SECONDS
+from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS
 from analysis.store import STATUSES
 from src import schema
-from src.writing import render, short, significant, whole
+from src.writing import ASCII, aligned, render, significant, whole
 
 
 def cell_table(cells: pd.DataFrame, kind: str) -> Table:
@@ -43,8 +43,12 @@ def lacking(cell: Row) -> str:
 
 def cells_as_text(cells: pd.DataFrame, kind: str) -> str:
     """results_by_cell() of one setting, for a terminal."""
-    names = {key: short(key) for key in reversed(CELL_OF[1:])}
-    names |= {"n_finished": "n", f"{NLL.key}_mean": kind, f"{NLL.key}_sd": "sd", f"{NLL.key}_ci_low": "95 % low"}
-    names |= {f"{NLL.key}_ci_high": "high", f"{EPOCH_SECONDS.key}_mean": "s/epoch"}
-    shown = cells.rename(columns=names)[[*names.values()]].sort_values([*names.values()][:2])
-    return shown.to_string(index=False, na_rep="–", float_format="{:.2f}".format)
+    columns = {
+        "n": number("n_finished", str),
+        kind: number(f"{NLL.key}_mean"),
+        "sd": number(f"{NLL.key}_sd"),
+        "95 % interval": lambda cell: interval(cell, f"{NLL.key}_"),
+        "s/epoch": number(f"{EPOCH_SECONDS.key}_mean"),
+    }
+    shown = table(kind, cells, columns)
+    return "\n".join(aligned([shown.heads, *shown.rows])).translate(ASCII)

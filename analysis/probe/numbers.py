@@ -101,8 +101,9 @@ def components_by_point(observed: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFr
 
 @np.errstate(invalid="ignore")
 def seed_errors(group: pd.DataFrame) -> LogErrors:
-    """The standard errors of log(var_mc / var_data) and of log SNR of some seeds' mean components: of one seed those of
-    its probe over images and draws, of several a jackknife over seeds.
+    """The standard errors of log(var_mc / var_data) and of log SNR of the mean components of some seeds.
+
+    One seed has the errors of its probe, over images and draws; several have a jackknife over seeds.
     """
     first, values = group.iloc[0], group[list(COMPONENTS)].to_numpy(dtype=float).T
     if len(group) == 1:
@@ -112,9 +113,8 @@ def seed_errors(group: pd.DataFrame) -> LogErrors:
 
 
 def uncertainty(point: Row) -> dict[str, float]:
-    """Of UNCERTAIN, by the delta method on logarithms: at one seed NAME_sem, else the t-interval NAME_ci_low,
-    NAME_ci_high. The errors of ratios() are these of log(var_mc / var_data), but for that of the SNR; K* has that of
-    its costs too.
+    """The errors of UNCERTAIN by the delta method on logarithms: NAME_sem of one seed, else the t-interval NAME_ci_low,
+    NAME_ci_high. All but that of the SNR follow from the error of log(var_mc / var_data); K* adds that of its costs.
     """
     error, sets, n = point["mc_ratio_log_sem"], point[K] / point[SET_SIZE], point["n"]
     found, quantile = {}, t_quantile(n)

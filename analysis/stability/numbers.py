@@ -71,8 +71,8 @@ def per_run(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 
 
 def ended_worse(losses: ArrayLike, nll: ArrayLike) -> bool:
-    """Whether a run diverged although it finished: the last epoch's training loss is above the first one's, or it or
-    the last test NLL is not finite. A metric that no epoch recorded is no evidence.
+    """Whether a finished run diverged: its last training loss is above that of its first epoch, or its last training
+    loss or test NLL is not finite. A metric that no epoch recorded is ignored.
     """
     train, test = np.asarray(losses, dtype=float), np.asarray(nll, dtype=float)
     rose = not np.isnan(train).all() and not train[-1] <= min(train[0], np.finfo(float).max)
@@ -99,8 +99,10 @@ def path(nll: ArrayLike, diverged: bool) -> dict[str, float]:
 
 
 def spikes(counts: pd.Series, steps: float) -> dict[str, float]:
-    """SPIKES of a run, from those of each epoch, nan where not judged, and SPIKE_RATE per 1,000 judged steps: nan
-    where none was. steps: images of an epoch divided by B, nan where not recorded; a smaller batch is a step too.
+    """SPIKES of a run and SPIKE_RATE per 1,000 judged steps; nan where no step was judged.
+
+    counts: of each epoch, nan where no step of it was judged. steps: images of an epoch divided by B, nan where not
+    recorded; a last, smaller batch counts as a step.
     """
     total = counts.sum(min_count=1)
     judged = 0 if math.isnan(steps) else counts.count() * moments.judged_steps(math.ceil(steps))
@@ -115,8 +117,8 @@ def spread(table: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def divergence(ended: pd.DataFrame) -> pd.DataFrame:
-    """Of the runs that finished or diverged (ended_n), those that diverged, with or without being stopped for it:
-    diverged_n, diverged_rate, and its exact interval diverged_ci_low, diverged_ci_high.
+    """By cell ended_n, the runs that finished or diverged; diverged_n of them, stopped for divergence or not; the rate
+    diverged_rate with its exact interval diverged_ci_low, diverged_ci_high.
     """
     found = ended.groupby(CELL_OF)[DIVERGED].agg(ended_n="size", diverged_n="sum").reset_index()
     rate = found["diverged_n"] / found["ended_n"]
