@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.curves import results_by_cell
-from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING
+from analysis.curves import cell_table, results_by_cell
+from analysis.statistics import DECODER_EVALUATIONS, EPOCH_SECONDS, SETTING, completeness
 from analysis.store import B, K
 from src import schema
 from tests.analysis.marked import marked
-from tests.stores import IMAGES, curve, final_nll, study
+from tests.stores import IMAGES, Store, curve, final_nll, study
 
 NLL = schema.FINAL_TEST_NLL
 T2 = 4.3027  # Student's t, 97.5 %, two degrees of freedom
@@ -45,3 +45,30 @@ def test_summary_of_the_study(runs):
     assert one_seed[[f"{NLL.key}_{name}" for name in ("sd", "ci_low", "ci_high")]].isna().all()
     assert grayscale[f"{NLL.key}_n"] == 2
     assert f"{schema.RUN_SECONDS.key}_mean" in rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "exact", "head"),
+    [
+        (schema.TRUE_NLL, None, "final test NLL [nats/image]"),
+        (schema.DENSITY_NLL, None, "final test negative log-density [nats/image]"),
+        (schema.PSEUDO_NLL, 98.0, "final test BCE pseudo-NLL by quadrature [nats/image]"),
+        (schema.PSEUDO_NLL, 97.0, "final test BCE pseudo-NLL [nats/image]"),  # it stands beside the score
+    ],
+)
+def test_the_score_of_a_table_is_named_after_its_kind(tmp_path, kind, exact, head):
+    store, by_quadrature = Store(tmp_path), {(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): exact}
+    store.record(1, 100, 0, nll=98.0, more=by_quadrature if exact else {})
+    table = cell_table(results_by_cell(marked(store)[0]), kind)
+    assert dict(zip(table.heads, table.rows[0], strict=True))[head] == "98.00"
+
+
+def test_scores_by_draws_are_in_no_mean_with_scores_by_quadrature(tmp_path):
+    store = Store(tmp_path)
+    for seed, exact in enumerate((98.0, 98.5, None)):  # of the last, quadrature did not converge
+        more = {(schema.FINAL_TEST_NLL_QUADRATURE.key, 3): exact} if exact else {}
+        store.record(1, 100, seed, nll=exact or 99.0, more=more)
+    runs = marked(store)[0]
+    assert results_by_cell(runs)[f"{NLL.key}_mean"].tolist() == [98.25]
+    [why] = completeness.lost(runs)["why"]
+    assert "scored by draws" in why
