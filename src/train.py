@@ -54,7 +54,7 @@ def main() -> None:
     # Hydra's parser refuses overrides after an option that follows overrides.
     sys.argv[1:] = sorted(sys.argv[1:], key=is_override)
     try:
-        register(run)
+        register(run, sys.argv[1:])
         with (
             closed_on_exit(lambda reason: print(f"\nThe program was {reason}; open runs are KILLED.", file=sys.stderr)),
             on_signal(lambda received: leave(f"ended by {received.name}", 128 + received)),

@@ -2,17 +2,20 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
+import yaml  # type: ignore[import-untyped]
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.plugin import Plugin
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src import ROOT
-from src.config import Config, ConfigError, TrackingConfig
+from src.config import Config, ConfigError, TrackingConfig, refusal
 from src.recording import Runs
 from src.sweep.launcher import PoolLauncher
 from src.sweep.sweeper import StudySweeper
@@ -38,11 +41,30 @@ def by(value: object, table: Mapping[object, object]) -> object:
     return table[value]
 
 
-def register(task: Callable[..., object]) -> None:
+def study(file: Path) -> DictConfig:
+    """The settings of a named study. Raises ConfigError for a file that cannot be read as such."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        # Aliases of aliases, a few lines of them, make billions of nodes.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("an alias, *name")
+        node = cast(DictConfig, OmegaConf.create(text))
+        node.pop("about", None)  # the study's page says it
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException, TypeError) as error:
+        reason = " ".join(f"{error}".split())
+        expected = "a study whose file is a YAML mapping without aliases"
+        raise ConfigError(refusal("sweep", expected, f"{file} ({reason})", "Mend the file.")) from error
+    return node
+
+
+def register(task: Callable[..., object], arguments: Sequence[str] = ()) -> None:
     """Make the typed configuration, the sweeper and the launcher known to Hydra.
 
     Args:
         task: what a worker of the pool does with the settings of a cell, its number and its study.
+        arguments: of the command. Of the named studies those that they name are read, of others the name is known.
+    Raises:
+        ConfigError: a study that is named cannot be read.
     """
     PoolLauncher.task = staticmethod(task)
     register_plugins()
@@ -68,7 +90,8 @@ def register(task: Callable[..., object]) -> None:
             "recycle_gb": 2.0,
         },
     )
-    for study in sorted((ROOT / "sweeps").glob("*.yaml")):
-        node = cast(DictConfig, OmegaConf.load(study))
-        node.pop("about", None)  # the study's page says it
-        store.store(group="sweep", name=study.stem, node=node, package="_global_")
+    named = [each for each in arguments if each.lstrip("+").startswith("sweep")]
+    for file in sorted((ROOT / "sweeps").glob("*.yaml")):
+        # Not empty: used in another way than by name, it is refused as a key that there is not.
+        node = study(file) if any(file.stem in each for each in named) else {"sweep": "only by +sweep=NAME"}
+        store.store(group="sweep", name=file.stem, node=node, package="_global_")

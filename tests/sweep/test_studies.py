@@ -4,11 +4,14 @@ import re
 import shutil
 
 import pytest
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from analysis.report import Question, compute
 from analysis.report.runs import commands
 from src import ROOT
+from src.config import ConfigError
+from src.sweep import plugins
 from src.sweep.plugins import by
 from tests.commands import BRIEF, CLOCKED, Workplace
 
@@ -69,6 +72,27 @@ def test_the_command_that_a_report_gives_repeats_one_run(tmp_path, name):
 def test_a_key_given_beside_a_study_takes_the_place_of_its_axis(tmp_path):
     done = Workplace(tmp_path).train("+sweep=quick", "seed=7", "study.plan_only=true")
     assert "3 cells: 3 to run" in done.stderr
+
+
+BROKEN = {
+    "aliases of aliases": b"a: &a [x,x]\nb: [*a,*a]\n",
+    "no YAML": b"a: [b\n",
+    "a list": b"- a\n- b\n",
+    "no text": b"\xff\xfe\x00",
+    "half an interpolation": b"mc_samples: ${nope\n",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_study_is_refused_where_it_is_named_and_read_nowhere_else(tmp_path, monkeypatch, kind):
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "broken.yaml").write_bytes(BROKEN[kind])
+    (tmp_path / "sweeps" / "sound.yaml").write_text("mc_samples: 5\nabout: text\n")
+    monkeypatch.setattr(plugins, "ROOT", tmp_path)
+    plugins.register(print, ["+sweep=sound", "mc_samples=1"])
+    assert ConfigStore.instance().load("sweep/sound.yaml").node == {"mc_samples": 5}
+    with pytest.raises(ConfigError, match=r"sweep must be a study .*broken\.yaml"):
+        plugins.register(print, ["+sweep='broken'"])
 
 
 def test_epochs_of_equal_decoder_evaluations():
