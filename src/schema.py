@@ -149,6 +149,27 @@ FINAL_METRICS = (
     RUN_RATE,
 )
 
+# Of runs whose final NLL is by draws, without quadrature.
+BY_DRAWS = (FINAL_TEST_NLL_FIFTH, FINAL_IW_ESS)
+METRICS = {
+    metric.key for metric in (*EPOCH_METRICS, *FINAL_METRICS, FINAL_TEST_NLL_QUADRATURE, *BY_DRAWS, VALIDATION_NLL)
+} | {PROBE_SET_SIZE.key, PROBE_INDEPENDENT.key, PROBE_SECONDS.key}
+
+
+def is_metric(key: str) -> bool:
+    """Whether there are runs that record this metric; a layer that is probed may have any name."""
+    head, *names = key.split("/")
+    if head != "probe" or len(names) < 2:
+        return key in METRICS
+    part, quantity, scaled = names[0], names[-1], len(names) == 3
+    return quantity in probe_quantities(part, scaled) and key == probe_key(part, quantity, scaled)
+
+
+def is_probed(key: str) -> bool:
+    """Whether only runs that probe record this metric."""
+    return key.startswith("probe/") or key == TRAIN_LOSS_VARIANCE_MC.key
+
+
 # Derived parameter: what the recorded NLL is. Cross-entropy of grayscale pixels is not a likelihood; a density can
 # exceed 1, so its negative logarithm can be negative and does not compare with that of a probability.
 NLL_KIND = "nll_kind"
@@ -160,7 +181,7 @@ TRUE_NLL = "NLL"
 DATA_DIGEST = "data.digest"
 
 # Derived parameter of runs with a model.factory: the SHA-256 of the file of its module.
-FACTORY_CODE = "model.factory_code"
+FACTORY, FACTORY_CODE = "model.factory", "model.factory_code"
 
 # Tags of a run.
 FINGERPRINT = "fingerprint"

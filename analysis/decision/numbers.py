@@ -1,7 +1,7 @@
 """Runs of the tables as the comparison sees them, its design, and its contrasts, at the end and at equal cost."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -46,7 +46,7 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
     ended = runs[runs[COUNTED] & runs["status"].isin(ENDED)]
     paths = paths_of(history[history["run_id"].isin(ended["run_id"])])
     of_runs, design = as_runs(ended, paths), design_of(ended, given)
-    check(of_runs, design)
+    check(of_runs, design, given)
     design = with_comparisons(of_runs, design)
     at_epochs = replace(design, metric=schema.TEST_NLL.key)
     matched = {axis: inference.contrasts(of_runs, at_epochs, axis.key) for axis in AXES}
@@ -55,14 +55,22 @@ def decide(runs: pd.DataFrame, history: pd.DataFrame, given: Mapping[str, Any]) 
     return Decision(inference.contrasts(of_runs, design), matched, untuned, differences_along(matched, paths))
 
 
-def check(runs: Sequence[Run], design: Design) -> None:
-    """Raises ReportError where the design names what these runs do not have."""
+def check(runs: Sequence[Run], design: Design, given: Collection[str]) -> None:
+    """Raises ReportError where the design names what these runs do not have. given: the fields that the user sets."""
     known = {key for run in runs for key in run.settings}
     named = [key for key in (design.factor, design.tune, *design.covarying) if key]
     if runs and (unknown := [key for key in named if key not in known]):
         expected = f"settings of the runs: {', '.join(sorted(known))}"
         remedy = "For example --factor objective --reference elbo."
         raise ReportError(refusal("factor, tune and covarying", expected, unknown[0], remedy))
+    scores = {key for run in runs if run.status == schema.FINISHED for key in run.metrics}
+    if "metric" in given and scores and design.metric not in scores:
+        remedy = "Leave --metric out for that of the study."
+        raise ReportError(refusal("--metric", f"one of {', '.join(sorted(scores))}", design.metric, remedy))
+    levels = sorted({inference.plain(run.settings[design.factor]) for run in runs}, key=str)
+    if {"factor", "reference"} & set(given) and levels and inference.reference_level(levels, design) is None:
+        expected = f"a value of {design.factor} that runs have: {', '.join(map(str, levels))}"
+        raise ReportError(refusal("--reference", expected, design.reference, "Numbers have max and min, too."))
     if design.tune and not any(schema.VALIDATION_NLL.key in run.metrics for run in runs):
         expected = f"left out for runs without {schema.VALIDATION_NLL.key}"
         raise ReportError(refusal("--tune", expected, design.tune, "Train with data.validation_size=5000."))

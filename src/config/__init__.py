@@ -14,6 +14,7 @@ from src.config.settings import (
     StudyConfig,
     TrackingConfig,
     by_quadrature,
+    nll_kind,
     title,
 )
 from src.refusal import ConfigError, Domain, refusal

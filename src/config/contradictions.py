@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from src.config.listing import flatten
-from src.config.settings import Config, ModelConfig
+from src import schema
+from src.config.listing import flatten, identifying
+from src.config.settings import Config, ModelConfig, by_quadrature
 from src.refusal import refusal
 
 
@@ -15,6 +16,11 @@ class Contradiction(NamedTuple):
     expected: str
     remedy: str
     holds: Callable[[Config], bool]
+
+
+def comparable(config: Config) -> set[str]:
+    """The settings by which runs can be compared: those of their identity. Runs of one seed are pairs."""
+    return identifying(config).keys() - {schema.SEED.key}
 
 
 # The objectives that have importance weights.
@@ -55,6 +61,23 @@ CONTRADICTIONS = (
                   lambda c: c.fork.epochs == 0 and c.fork.batch_size is not None),
     Contradiction("fork.learning_rate", "null with fork.epochs=0, a run that is not forked", "Set fork.epochs=1.",
                   lambda c: c.fork.epochs == 0 and c.fork.learning_rate is not None),
+    Contradiction("study.metric", "another one without data.validation_size", "Set data.validation_size=5000.",
+                  lambda c: c.study.metric == schema.VALIDATION_NLL.key and not c.data.validation_size),
+    Contradiction("study.metric", "another one without probes", "Leave probe.epochs out.",
+                  lambda c: schema.is_probed(c.study.metric) and not c.probe.epochs),
+    Contradiction("study.metric", "another one without quadrature",
+                  "Use final/test_nll, or model.latent_dim=2 evaluation.quadrature=true.",
+                  lambda c: c.study.metric == schema.FINAL_TEST_NLL_QUADRATURE.key and not by_quadrature(c)),
+    Contradiction("study.metric", "another one with quadrature, without draws", "Set evaluation.quadrature=false.",
+                  lambda c: c.study.metric in {each.key for each in schema.BY_DRAWS} and by_quadrature(c)),
+    Contradiction("study.factor", "a setting of a run, such as learning_rate, and not its seed", "--help lists them.",
+                  lambda c: c.study.factor not in comparable(c)),
+    Contradiction("study.covarying", "settings of a run, such as epochs, and not its seed", "--help lists them.",
+                  lambda c: not comparable(c).issuperset(c.study.covarying)),
+    Contradiction("study.tune", "a setting of a run, such as learning_rate, but study.factor and seed, or null",
+                  "--help lists them.", lambda c: c.study.tune not in (comparable(c) | {None}) - {c.study.factor}),
+    Contradiction("data.validation_size", "positive with study.tune", "For example 5000.",
+                  lambda c: c.study.tune is not None and not c.data.validation_size),
 )  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from src import schema
 from src.config.durations import is_duration, is_interval
 from src.config.factories import REMEDY, is_spelled
 from src.refusal import Domain, at_least, is_count, one_of, or_null, positive
-from src.schema import BATCH_SIZE, EXPERIMENT, MARGIN, MC_SAMPLES, SEED
+from src.schema import BATCH_SIZE, EXPERIMENT, MARGIN, MC_SAMPLES, SEED, is_metric
 from src.writing import label
 
 SIZE = or_null(at_least(1, "null takes every image."))
@@ -169,7 +170,7 @@ class StudyConfig:
     metric: str = setting(
         "final/test_nll",
         "metric that is compared, of which less is better",
-        Domain("a metric with its group", lambda name: "/" in name, "For example final/test_nll or test/nll."),
+        Domain("a metric that runs record", is_metric, "For example final/test_nll or test/nll."),
         identity=False,
     )
     factor: str = setting("mc_samples", "setting whose values are compared; all others are equal", identity=False)
@@ -244,6 +245,13 @@ class Config:
 def by_quadrature(config: Config) -> bool:
     """Whether the final NLL is computed by quadrature, without draws."""
     return config.evaluation.quadrature and config.model.latent_dim == 2
+
+
+def nll_kind(config: Config) -> str:
+    """What the recorded NLL is: of a probability, a density, or neither."""
+    if config.likelihood != "bernoulli":
+        return schema.DENSITY_NLL
+    return schema.PSEUDO_NLL if config.data.pixels == "grayscale" else schema.TRUE_NLL
 
 
 def title(config: Config) -> str:

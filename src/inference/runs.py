@@ -84,6 +84,8 @@ def representative(statuses: Sequence[str]) -> int:
 def shared(run: Run, design: Design) -> dict[str, Any]:
     """What the runs of a group have in common: all but the factor, what varies with it, what is tuned, and the seed."""
     free = {design.factor, design.tune, *design.covarying, schema.SEED.key}
+    if schema.FACTORY in free:
+        free.add(schema.FACTORY_CODE)
     return {key: value for key, value in run.settings.items() if key not in free}
 
 

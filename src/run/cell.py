@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from src import data, recording, schema
-from src.config import Config, flatten, source_digest
+from src.config import Config, flatten, nll_kind, source_digest
 from src.recording import Checkpointer, Ledger, Recorder, RunFailed, Runs, Study, titled
 from src.run.artifacts import save_artifacts, save_history, save_settings
 from src.run.fork import digest, reach_fork
@@ -76,13 +76,6 @@ def attempt(config: Config, number: int, runs: Runs, home: Path, study: Study | 
 def code(config: Config) -> dict[str, str]:
     """The digest of the code of a factory, by which runs of different versions are different settings."""
     return {schema.FACTORY_CODE: source_digest(config.model.factory)} if config.model.factory else {}
-
-
-def nll_kind(config: Config) -> str:
-    """What the recorded NLL is: of a probability, a density, or neither."""
-    if config.likelihood != "bernoulli":
-        return schema.DENSITY_NLL
-    return schema.PSEUDO_NLL if config.data.pixels == "grayscale" else schema.TRUE_NLL
 
 
 def train_and_evaluate(config: Config, recorder: Recorder, bar: EpochBar) -> dict[str, float]:

@@ -18,6 +18,9 @@ from src.config import Config, ConfigError, contradictions, refusal
 from src.sweep import factories
 from src.sweep.help import GROUPS, explain, unknown_key, wrong_type
 
+# The sections that a grid has as a whole.
+OF_GRID = ("study.", "tracking.", "hydra.")
+
 
 def structured(cfg: DictConfig) -> DictConfig:
     """The configuration of one run with its types, without Hydra's own section.
@@ -85,13 +88,16 @@ def expand(overrides: Sequence[Override]) -> list[list[str]]:
     """The cells of a grid as overrides: every combination of the swept values. Of a repeated key the last one counts.
 
     Raises:
-        ConfigError: a sweep over an interval.
+        ConfigError: a sweep over an interval, or over what the grid has as a whole.
     """
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
         if not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif key.startswith(OF_GRID):
+            received = (override.input_line or "").partition("=")[2]
+            raise ConfigError(refusal(key, "one value, as the cells of a grid share it", received, "Start two grids."))
         elif override.is_discrete_sweep():
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:

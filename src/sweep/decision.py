@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from src import schema
-from src.config import Config, ConfigError, StudyConfig, identifying, refusal
+from src.config import Config, ConfigError, StudyConfig, identifying, nll_kind, refusal
 from src.inference import STUDY_KEYS, Contrast, Design, Run, contrasts, opponents, plain
 from src.recording import Ledger, Runs, held, write_whole
 from src.sweep.ledgers import representative
@@ -22,14 +22,6 @@ from src.writing import render
 def design_of(study: StudyConfig, cells: Sequence[Cell]) -> Design:
     """The design of a grid. Raises ConfigError where it was to decide, but compares nothing."""
     design = Design.asked({f"study.{key}": value for key, value in asdict(study).items() if value is not None})
-    known = identifying(cells[0].config)
-    named = [("factor", design.factor), ("tune", design.tune), *(("covarying", name) for name in design.covarying)]
-    for key, name in named:
-        if name is not None and name not in known:
-            expected = "a setting of a run, such as mc_samples or learning_rate"
-            raise ConfigError(refusal(f"study.{key}", expected, name, "--help lists them."))
-    if study.tune and not all(cell.config.data.validation_size for cell in cells):
-        raise ConfigError(refusal("data.validation_size", "positive with study.tune", 0, "For example 5000."))
     count = len(opponents([as_run(cell, None) for cell in cells], design))
     if not count and study.until:
         values = ",".join(sorted({str(identifying(cell.config)[design.factor]) for cell in cells}))
@@ -81,8 +73,9 @@ def seeds_of_study(configs: Sequence[Config]) -> str:
 
 
 def compared(cell: Cell) -> dict[str, Any]:
-    """The settings of a cell's identity, by which it is compared, with the digest of its data."""
-    return {**identifying(cell.config), schema.DATA_DIGEST: cell.data_digest}
+    """The settings of a cell's identity, by which it is compared, with what its run derives from them."""
+    kind = nll_kind(cell.config)
+    return {**identifying(cell.config), schema.NLL_KIND: kind, schema.DATA_DIGEST: cell.data_digest}
 
 
 def as_run(cell: Cell, ledger: Ledger | None) -> Run:

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from scipy import stats
 
 from src import schema
 from src.config import Config, ConfigError, DataConfig, StudyConfig, identifying
 from src.inference import Design, Verdict, contrasts, critical_values
 from src.recording.cost import CALIBRATED, Cost
+from src.sweep.compose import refusals, typed
 from src.sweep.decision import as_run, design_of, needed, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
 from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
@@ -246,12 +248,71 @@ def test_a_design_counts_its_comparisons_and_refuses_what_it_cannot_compare():
     assert design_of(StudyConfig(), grid()).n_max is None
     for study, message in (
         (StudyConfig(until="decided", reference="7"), r"study.reference must be a value of mc_samples .* Received"),
-        (StudyConfig(until="decided", factor="sampler"), r"study.factor must be a setting of a run, .*=sampler"),
-        (StudyConfig(until="decided", tune="learning_rate"), r"data.validation_size must be positive with study.tune"),
         (StudyConfig(until="decided", factor="objective"), r"study.reference must be a value of objective"),
     ):
         with pytest.raises(ConfigError, match=message):
             design_of(study, grid())
+    design_of(StudyConfig(reference="7"), grid())  # compares nothing, and does not decide
+
+
+def test_a_cross_entropy_is_not_compared_with_a_likelihood():
+    study = StudyConfig(until="decided", factor="data.pixels", reference="dynamic")
+    cells = [
+        cell._replace(config=replace(cell.config, data=DataConfig(pixels=pixels)))
+        for cell in grid((1,), study=study)
+        for pixels in ("grayscale", "dynamic")
+    ]
+    with pytest.raises(ConfigError, match=r"study\.reference must be"):
+        design_of(study, cells)
+    static = [cell._replace(config=replace(cell.config, data=DataConfig(pixels="static"))) for cell in cells[::2]]
+    assert design_of(study, static + cells[1::2]).comparisons == 1
+
+
+WRONG_DESIGNS = [
+    (["study.metric=final/test_nl"], "study.metric must be a metric that runs record"),
+    (["study.metric=probe/encoder/var_mcc"], "study.metric must be a metric that runs record"),
+    (["study.metric=validation/nll"], "study.metric must be another one without data.validation_size"),
+    (["study.metric=probe/all/snr", "probe.epochs=[]"], "study.metric must be another one without probes"),
+    (["study.metric=train/loss_variance_mc", "probe.epochs=[]"], "study.metric must be another one without probes"),
+    (["study.metric=final/test_nll_quadrature", "model.latent_dim=3"], "study.metric must be another one without quad"),
+    (["study.metric=final/iw_ess"], "study.metric must be another one with quadrature"),
+    (["study.factor=sampler"], "study.factor must be a setting of a run"),
+    (["study.factor=data.path"], "study.factor must be a setting of a run"),
+    (["study.factor=seed"], "study.factor must be a setting of a run"),
+    (["study.covarying=[epoch]"], "study.covarying must be settings of a run"),
+    (["study.tune=rate", "data.validation_size=9"], "study.tune must be a setting of a run"),
+    (["study.tune=mc_samples", "data.validation_size=9"], "study.tune must be a setting of a run"),
+    (["study.tune=learning_rate"], "data.validation_size must be positive"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), WRONG_DESIGNS)
+@pytest.mark.parametrize("until", ["decided", "null"])
+def test_a_design_that_runs_cannot_answer_is_refused_whether_it_decides_or_not(overrides, message, until):
+    (text,) = refusals(typed(OmegaConf.from_dotlist([f"study.until={until}", *overrides])))
+    assert text.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["-m", "mc_samples=1,5", "study.metric=final/test_nl"], "study.metric must be a metric that runs record"),
+        (["study.metric=validation/nll"], "study.metric must be another one without data.validation_size"),
+        (["-m", "mc_samples=1,5", "study.margin=0.1,0.5"], "study.margin must be one value"),
+    ],
+)
+def test_the_real_command_starts_nothing_for_such_a_design(tmp_path, overrides, message):
+    place = Workplace(tmp_path)
+    refused = place.train(*overrides)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert not place.runs_folder.exists()
+    assert not place.database.exists()
+
+
+def test_a_design_may_name_a_layer_and_what_does_not_vary():
+    study = StudyConfig(metric="probe/hidden_0/scaled/var_mc", covarying=["epochs"])
+    assert refusals(Config(study=study)) == []
 
 
 def test_a_design_is_kept_and_a_changed_one_refused(tmp_path):

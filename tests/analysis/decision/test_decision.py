@@ -52,6 +52,21 @@ def test_the_design_is_that_of_the_latest_run_unless_given(tmp_path):
     assert design_of(recorded, {}) == Design(0.75, schema.FINAL_TEST_NLL.key, 6)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"metric": "final/test_nl"}, "--metric must be one of .*final/test_nll"),
+        ({"metric": "validation/nll"}, "--metric must be one of"),
+        ({"reference": "7"}, "--reference must be a value of mc_samples that runs have: 1, 25, 5"),
+        ({"factor": "objective", "reference": "iwa"}, "--reference must be a value of objective .*: elbo"),
+        ({"factor": "objective"}, "--reference must be a value of objective .*Received: --reference=max"),
+    ],
+)
+def test_options_that_the_runs_cannot_answer_are_refused(tmp_path, given, message):
+    with pytest.raises(ReportError, match=message):
+        decide(*store(tmp_path, params={"objective": "elbo"}), given)
+
+
 def test_two_studies_together_have_no_last_look(tmp_path):
     """Else the second one's last look would be at seeds of the first, which have been looked at before."""
     runs, history = store(tmp_path, params=STUDY)
