@@ -64,24 +64,25 @@ class Picture(NamedTuple):
 
     @property
     def panels(self) -> list[str]:
-        return [str(panel) for panel in self.table[PANEL].unique()]
+        return self.values(PANEL)
 
     @property
     def choices(self) -> list[str]:
-        """The values of the switch, in the order of the table."""
-        return [str(value) for value in self.table[self.switch].unique()] if self.switch else []
+        return self.values(self.switch)
 
     @property
     def seed_count(self) -> str:
         """The number of seeds behind the points, from the column n; empty where they are single runs."""
-        found: list[Any] = list(self.table["n"]) if "n" in self.table else []
-        known = sorted({int(n) for n in found if n == n})  # a missing one does not equal itself
-        return f"n={' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))}" if known else ""
+        known = self.table.get("n", pd.Series(dtype=float)).dropna().astype(int)
+        return f"n={' to '.join(map(str, dict.fromkeys([known.min(), known.max()])))}" if len(known) else ""
 
     @property
     def mark_values(self) -> list[str]:
-        """The values of `marks`, in the order of the table."""
-        return [str(value) for value in self.table[self.marks].unique()] if self.marks else []
+        return self.values(self.marks)
+
+    def values(self, column: str) -> list[str]:
+        """The values of a column in the order of the table; none without a name."""
+        return [str(value) for value in self.table[column].unique()] if column else []
 
     def chosen(self, value: str = "", panel: str | None = None) -> pd.DataFrame:
         """The rows at a value of the switch, of one panel or of all."""
