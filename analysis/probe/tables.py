@@ -47,8 +47,7 @@ def probe_table(title: str, points: pd.DataFrame, alone: bool, caption: str) -> 
         "B_eq [images]": lambda row: of_draw(row, "b_eq"),
         "K* for least variance × time": best,
     }
-    order = {part: at for at, part in enumerate(sorted(set(points[PART]), key=place))}
-    ordered = points.assign(order=points[PART].map(order)).sort_values([EPOCH, "order", NORM])
+    ordered = points.assign(place=points[PART].map(place)).sort_values([EPOCH, "place", NORM])
     return table(title, ordered, columns, caption)
 
 

@@ -16,15 +16,7 @@ SIZES = {"epochs": 1.0, "seconds": 40.0}
 def lines(points: int = 4, **changes) -> Picture:
     """Two panels, two colours and a switch of two values whose heights differ."""
     rows = [
-        {
-            "panel": panel,
-            "hue": hue,
-            "axis": axis,
-            "x": size * x,
-            "n": 6,
-            "mean": (height := size * (h + p + x * x + 1)),
-        }
-        | {"ci_low": height - 0.5, "ci_high": height + 0.25}
+        {"panel": panel, "hue": hue, "axis": axis, "x": size * x, "n": 6, "mean": size * (h + p + x * x + 1)}
         for (p, panel), (h, hue), (axis, size) in product(enumerate(PANELS), enumerate(HUES), SIZES.items())
         for x in range(1, points + 1)
     ]

@@ -64,10 +64,7 @@ def test_its_data_are_the_tables_with_five_digits(name):
     found = sorted(tables(picture), key=lambda table: "seed" in table)
     for table, drawn in zip(expected, found, strict=True):
         columns = [column for column in table if column in drawn]
-        assert {"panel", "hue", "x", "mean"} <= set(columns)
-        assert [column for column in ("ci_low", "ci_high", "line", picture.switch) if column in table] == [
-            column for column in ("ci_low", "ci_high", "line", picture.switch) if column in drawn
-        ]
+        assert set(columns) >= {"panel", "hue", "x", "mean", "ci_low", "ci_high", "line", picture.switch} & set(table)
         order = [column for column in ("panel", "hue", "axis", "B", "seed", "x", "mean") if column in columns]
         table, drawn = (each[columns].sort_values(order, ignore_index=True) for each in (table, drawn))
         pd.testing.assert_frame_equal(table, drawn, check_dtype=False, rtol=6e-6)
@@ -89,7 +86,6 @@ def test_lines_with_many_points_are_thinned_evenly(points):
     for _, line in found.groupby(["panel", "hue", "axis"]):
         places = line["x"].to_numpy() / line["x"].min()
         assert (places[0], places[-1]) == (1, points)
-        assert len(places) <= charts.MOST
         assert len(places) == min(points, charts.MOST)
         assert np.ptp(np.diff(places)) <= 1 + 1e-9
 
