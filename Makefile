@@ -51,8 +51,8 @@ study: setup
 results: setup
 	@test -f sweeps/$(NAME).yaml || { echo "Which study? Expected NAME=one of:" $$(ls sweeps | sed 's/.yaml//') >&2; exit 2; }
 	$(RUN) -m src.train +sweep=$(NAME) tracking.experiment=$(NAME) tracking.runs=runs/results/$(NAME) $(ARGS)
-	$(RUN) -m analysis.results $(NAME) $(if $(STORES),--store $(STORES))
-	$(RUN) -m analysis.answer
+	$(RUN) -m analysis.publish $(NAME) $(if $(STORES),--store $(STORES))
+	$(RUN) -m analysis.publish
 
 train: setup
 	$(RUN) -m src.train $(ARGS)
@@ -71,7 +71,7 @@ lint: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m analysis.check
+	$(RUN) -m analysis.publish --check
 
 test: lint
 	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)

@@ -3,18 +3,15 @@
 import argparse
 import os
 import re
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-
-import matplotlib
 
 from analysis import decision
 from analysis.report.findings import Findings
 from analysis.report.page import markdown, page, shared
 from analysis.report.sections import Report
 from analysis.statistics import SETTING, completeness
-from analysis.store import ReportError, Tables, shareable
+from analysis.store import Tables, shareable
 from src import schema
 
 # What an earlier report of the same name may have written for other settings and figures.
@@ -81,14 +78,3 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     text = "MLflow stores, or folders of earlier reports; the runs of several are one study (default: %(default)s)"
     parser.add_argument("--store", nargs="+", default=[uri], metavar="PLACE", help=text)
-
-
-def told_or_refused(write_files: Callable[[], Iterable[Path]]) -> int:
-    """Print the files that are written. Returns 0 on success, 2 with one message on stderr where they cannot be."""
-    matplotlib.use("Agg")
-    try:
-        print(*write_files(), sep="\n")
-    except (ReportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
