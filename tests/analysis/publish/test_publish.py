@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from analysis.publish.__main__ import BEGIN, END, main
-from analysis.publish.answer import enough, settings
+from analysis.publish.answer import settings
 from analysis.publish.sources import computed
-from analysis.publish.study import about, drawings, hours
+from analysis.publish.study import about, hours, pictures, shown
 from analysis.report import Question, compute
 from analysis.report.writing import write_tables
 from analysis.store import ReportError
 from src import ROOT, schema
-from src.inference import Design, contrasts
+from src.inference import Design, contrasts, enough
 from tests.inference.test_contrasts import cells
 
 STUDIES = sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
@@ -69,7 +69,7 @@ def test_a_readme_without_a_place_for_the_answer_is_refused(root, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nope"], f"must be a study of sweeps/: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "no runs in")],
+    [(["nope"], f"must be a study of sweeps/: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "store must be a folder")],
 )
 def test_what_cannot_be_rebuilt_is_refused(arguments, said, tmp_path, capsys):
     assert main([*arguments, "--results", str(tmp_path)]) == 2
@@ -106,10 +106,10 @@ def test_the_time_of_a_study_is_that_of_its_attempts_not_what_lies_between_them(
 
 def test_a_page_has_figures_only_where_values_of_k_are_compared():
     store = str(ROOT / "results" / "burda_k")  # three learning rates, of which one is chosen
-    stems = [stem for stem, _ in drawings(computed(ROOT / "results" / "burda_k"))]
+    stems = [each.stem for each in pictures(shown(computed(ROOT / "results" / "burda_k")))]
     assert stems == ["difference", "difference_path", "price", "stability", "probe_share"]
     other = {"factor": "learning_rate", "reference": "max", "tune": None}
-    stems = [stem for stem, _ in drawings(compute(Question([store], "burda_k", [], design=other)))]
+    stems = [each.stem for each in pictures(shown(compute(Question([store], "burda_k", [], design=other))))]
     assert stems == ["difference", "difference_path"]
 
 

@@ -113,7 +113,7 @@ def test_filters_compare_numbers_as_numbers():
 def test_files_that_are_no_runs_are_refused(filled, results):
     (results / "broken").mkdir()
     (results / "broken" / "runs.parquet").write_text("no Parquet")
-    with pytest.raises(ReportError, match="There are no runs in"):
+    with pytest.raises(ReportError, match="store must be a folder"):
         filled("{{ number('broken/summary mc_samples=5 n_seeds') }}")
     (results / "broken" / "runs.parquet").unlink()
 
