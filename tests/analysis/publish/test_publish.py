@@ -69,7 +69,10 @@ def test_a_readme_without_a_place_for_the_answer_is_refused(root, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nope"], f"must be a study of sweeps/: {STUDIES[0]}"), (["quick", "--store", "nowhere"], "store must be a folder")],
+    [
+        (["nope"], f"must be a study of sweeps/: {STUDIES[0]}"),
+        (["quick", "--store", "nowhere"], "store must be a folder"),
+    ],
 )
 def test_what_cannot_be_rebuilt_is_refused(arguments, said, tmp_path, capsys):
     assert main([*arguments, "--results", str(tmp_path)]) == 2
