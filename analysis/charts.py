@@ -154,7 +154,7 @@ def x_axis(picture: Picture) -> alt.X:
         values = list(dict.fromkeys(picture.table[X]))
         return alt.X(f"{X}:N", title=title, sort=values, axis=alt.Axis(labelAngle=0))
     if "x" in picture.log:
-        scale, axis = alt.Scale(type="log", nice=False, padding=20), alt.Axis(format="~s", tickCount=4)
+        scale, axis = alt.Scale(type="log", nice=False, padding=20), alt.Axis(format="~s", tickCount=10)
     elif picture.sparse:
         values = sorted(picture.table[X].unique())
         scale, axis = alt.Scale(type="symlog", nice=False), alt.Axis(values=values, format="d", labelOverlap=True)

@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 from analysis import charts, curves, decision, probe, stability, store
 from analysis.display import Table
-from analysis.picture import Picture
+from analysis.picture import Picture, palette
 from analysis.report.findings import Findings
 from analysis.report.runs import commands, heading, parameter_table, run_table, status_picture
 from analysis.statistics import completeness, finished
-from analysis.store import K
 from src import schema
-from src.writing import label
 
 MADE = (schema.RECONSTRUCTIONS_FILE, schema.LATENT_FILE, schema.MANIFOLD_FILE)
 
@@ -99,5 +97,5 @@ def of_setting(found: Findings, number: int) -> Setting:
         for section in sections
     ]
     reconstructed = images[schema.RECONSTRUCTIONS_FILE]
-    without = [label(K, k) for k in sorted(set(usable[K]) - set(reconstructed[K]))] if len(reconstructed) else []
+    without = [k for k in palette(usable) if k not in palette(reconstructed)] if len(reconstructed) else []
     return Setting(data, kind, len(usable), drawn, empty, without, probe.left_out(found.history, runs))
