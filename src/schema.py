@@ -165,11 +165,6 @@ def is_metric(key: str) -> bool:
     return quantity in probe_quantities(part, scaled) and key == probe_key(part, quantity, scaled)
 
 
-def is_probed(key: str) -> bool:
-    """Whether only runs that probe record this metric."""
-    return key.startswith("probe/") or key == TRAIN_LOSS_VARIANCE_MC.key
-
-
 # Derived parameter: what the recorded NLL is. Cross-entropy of grayscale pixels is not a likelihood; a density can
 # exceed 1, so its negative logarithm can be negative and does not compare with that of a probability.
 NLL_KIND = "nll_kind"

@@ -66,7 +66,7 @@ def compare(studies: tuple[Tables, Tables], metric: str, margin: float, slower: 
     changed = differing(ended)
     # What is compared may change the state at the fork: runs of a seed are pairs all the same.
     of_runs = as_runs(ended.drop(columns=schema.FORK_DIGEST.key, errors="ignore"))
-    free = tuple(changed.keys() - {schema.NLL_KIND})  # NLLs of two kinds are never compared
+    free = tuple(changed.keys() - {schema.NLL_KIND, schema.DATA_DIGEST})  # NLLs of two kinds or data are not compared
     plan = Design(margin, metric, None, factor=STUDY, covarying=free, reference=STUDIES[0])
     cells = max(1, len(opponents(of_runs, plan)))
     plan = replace(plan, comparisons=cells if slower is None else 2 * cells)

@@ -67,9 +67,9 @@ def check(runs: Sequence[Run], design: Design, given: Collection[str]) -> None:
     if "metric" in given and scores and design.metric not in scores:
         remedy = "Leave --metric out for that of the study."
         raise ReportError(refusal("--metric", f"one of {', '.join(sorted(scores))}", design.metric, remedy))
-    levels = sorted({inference.plain(run.settings[design.factor]) for run in runs}, key=str)
-    if {"factor", "reference"} & set(given) and levels and inference.reference_level(levels, design) is None:
-        expected = f"a value of {design.factor} that runs have: {', '.join(map(str, levels))}"
+    levels = sorted({str(run.settings[design.factor]) for run in runs})
+    if {"factor", "reference"} & set(given) and len(levels) > 1 and not inference.opponents(runs, design):
+        expected = f"a value of {design.factor} that runs have beside others, all else equal: {', '.join(levels)}"
         raise ReportError(refusal("--reference", expected, design.reference, "Numbers have max and min, too."))
     if design.tune and not any(schema.VALIDATION_NLL.key in run.metrics for run in runs):
         expected = f"left out for runs without {schema.VALIDATION_NLL.key}"

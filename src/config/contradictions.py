@@ -23,6 +23,9 @@ def comparable(config: Config) -> set[str]:
     return identifying(config).keys() - {schema.SEED.key}
 
 
+# What the keys begin with of metrics that only runs with probes record.
+PROBED = ("probe/", schema.TRAIN_LOSS_VARIANCE_MC.key)
+EXACT, BY_DRAWS = {schema.FINAL_TEST_NLL_QUADRATURE.key}, {metric.key for metric in schema.BY_DRAWS}
 # The objectives that have importance weights.
 WEIGHTED = ("iwae", "vr_iwae")
 
@@ -64,12 +67,9 @@ CONTRADICTIONS = (
     Contradiction("study.metric", "another one without data.validation_size", "Set data.validation_size=5000.",
                   lambda c: c.study.metric == schema.VALIDATION_NLL.key and not c.data.validation_size),
     Contradiction("study.metric", "another one without probes", "Leave probe.epochs out.",
-                  lambda c: schema.is_probed(c.study.metric) and not c.probe.epochs),
-    Contradiction("study.metric", "another one without quadrature",
-                  "Use final/test_nll, or model.latent_dim=2 evaluation.quadrature=true.",
-                  lambda c: c.study.metric == schema.FINAL_TEST_NLL_QUADRATURE.key and not by_quadrature(c)),
-    Contradiction("study.metric", "another one with quadrature, without draws", "Set evaluation.quadrature=false.",
-                  lambda c: c.study.metric in {each.key for each in schema.BY_DRAWS} and by_quadrature(c)),
+                  lambda c: c.study.metric.startswith(PROBED) and not c.probe.epochs),
+    Contradiction("study.metric", "another one with this evaluation.quadrature and model.latent_dim", "Change them.",
+                  lambda c: c.study.metric in (BY_DRAWS if by_quadrature(c) else EXACT)),
     Contradiction("study.factor", "a setting of a run, such as learning_rate, and not its seed", "--help lists them.",
                   lambda c: c.study.factor not in comparable(c)),
     Contradiction("study.covarying", "settings of a run, such as epochs, and not its seed", "--help lists them.",

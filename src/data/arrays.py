@@ -44,24 +44,27 @@ def check_size(name: str, shape: tuple[int, ...], itemsize: int, stored: int | N
     return size
 
 
-def check_pixels(subject: str, name: str, values: np.ndarray, bounded: bool = True) -> None:
-    """Type and values of images. `bounded`: floats lie in [0, 1]. Raises Flaw.
+def pixel_flaw(values: np.ndarray, bounded: bool = True, packed: bool = True) -> tuple[str, str] | None:
+    """What images must hold, and what they do; None where they are sound.
 
     Bytes are divided by 255. Where all are below 128, they may well count to 1 or to 16, and nothing tells it.
+
+    Args:
+        values: of the images. bounded: floats have to lie in [0, 1]. packed: bytes and truth values are sound, too.
     """
-    kind, received = values.dtype.kind, f"{name} of type {values.dtype}"
-    fitting = f"{subject}bytes of 0 to 255 (uint8), floats{' in [0, 1]' if bounded else ''} or truth values (bool)"
-    require(values.dtype == np.uint8 or kind in "fb", fitting, received)
-    if kind == "b":
-        return
-    low, high = values.min(), values.max()
-    received += f" from {low:g} to {high:g}"  # from nan to nan, with one
-    if kind == "f":
-        require(math.isfinite(low) and math.isfinite(high), f"{subject}finite values", received)
-        require(not bounded or 0 <= low <= high <= 1, fitting, received)
-    else:
-        scale = f"{subject}bytes of 0 to 255; convert other ones by {name}.astype(bool) or {name} / {high or 1}"
-        require(high > 127, scale, received)
+    expected, received = "floats in [0, 1]" if bounded else "finite floats", f"type {values.dtype}"
+    if packed:
+        scale = "of 0 and 1 save x.astype(bool) or 255 * x, of others x / x.max()"
+        expected = f"bytes of 0 to 255 (uint8), truth values (bool) or {expected}: {scale}"
+    if values.dtype == bool and packed:
+        return None
+    if values.dtype.kind == "f" or (values.dtype == np.uint8 and packed):
+        low, high, largest = values.min(), values.max(), np.finfo(float).max
+        least, most = (0, 1) if bounded else (-largest, largest)
+        if high > 127 if values.dtype == np.uint8 else least <= low <= high <= most:
+            return None
+        received += f" from {low:g} to {high:g}"  # from nan to nan, with one
+    return expected, received
 
 
 def kept(images: np.ndarray) -> np.ndarray:
@@ -81,7 +84,8 @@ def check_array(name: str, part: str, values: np.ndarray) -> None:
     else:
         images = f"data whose {name} holds images, [n, pixels] or [n, rows, columns, ...], n > 0"
         require(values.ndim >= 2 and values.size, images, received)
-        check_pixels(f"data whose {name} holds ", name, values)
+        if flaw := pixel_flaw(values):
+            raise Flaw(f"data whose {name} holds {flaw[0]}", f"{name} of {flaw[1]}")
 
 
 def check_fit(headers: Mapping[str, Header]) -> None:

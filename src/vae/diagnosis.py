@@ -14,7 +14,7 @@ import tensorflow as tf
 from src import schema
 from src.config import Config, refusals
 from src.data import Dataset
-from src.data.arrays import Flaw, check_pixels, kept
+from src.data.arrays import kept, pixel_flaw
 from src.refusal import refusal
 from src.vae.epoch_order import epochs_from, untuned
 from src.vae.factories import networks_of
@@ -127,11 +127,8 @@ def diagnose(
         raise ValueError(refusal("images", "[n, pixels], with n of at least batch_size", received, remedy))
     if wrong := refusals(config):
         raise ValueError("\n".join(wrong))
-    try:
-        check_pixels("", "images", images, bounded=likelihood != "gaussian")
-    except Flaw as flaw:
-        remedy = "Divide by a pixel's largest value."
-        raise ValueError(refusal("images", flaw.expected, flaw.received, remedy)) from flaw
+    if flaw := pixel_flaw(images, bounded=likelihood != "gaussian"):
+        raise ValueError(refusal("images", *flaw, "Any number will do with likelihood=gaussian, as a float."))
     made = networks_of(encoder, decoder, images.shape[1])
     latent_dim = encoder(images[:1].astype(np.float32))[0].shape[-1]
     vae = VAE(pixels=images.shape[1], latent_dim=latent_dim, likelihood=likelihood, factory=made)

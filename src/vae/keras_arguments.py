@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from src.config import refusal
+from src.data.arrays import pixel_flaw
 from src.vae.likelihoods import Likelihood
 
 # Each of 784 additions of float32 numbers rounds by at most 6e-8 of the sum: two orders of addition agree within 1e-4.
@@ -40,22 +41,17 @@ def check_loss(loss: Any, likelihood: Likelihood, name: str, shape: tuple[int, i
 
 
 def check_images(x: Any, y: Any, bounded: bool) -> None:
-    """Refuse images that are not floats, and targets, the images where there are none, that are not in [0, 1].
+    """Refuse images and targets on which Keras fails or trains to nan: other values than floats, targets beyond [0, 1].
 
     Args:
         x: images, or a `tf.data.Dataset`, of which the first batch is looked at; other sources are not.
-        y: targets, None for none.
-        bounded: whether the targets have to be in [0, 1].
+        y: targets, None where they are the images.
+        bounded: whether targets have to be in [0, 1].
     Raises:
-        ValueError: Keras would fail on them, or train to nan.
+        ValueError: they have another type or scale.
     """
     if isinstance(x, tf.data.Dataset):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1)), None))
     for name, images, limited in (("x", x, bounded and y is None), ("y", y, bounded)):
-        if hasattr(images, "__array__"):
-            values = np.asarray(images)
-            low, high = values.min(initial=0), values.max(initial=0)
-            if not keras.backend.is_float_dtype(values.dtype.name) or (limited and not 0 <= low <= high <= 1):
-                received = f"{values.dtype} from {low} to {high}"
-                remedy = "Divide bytes by 255; of truth values take .astype('float32')."
-                raise ValueError(refusal(name, f"floats{' in [0, 1]' if limited else ''}", received, remedy))
+        if hasattr(images, "__array__") and (flaw := pixel_flaw(np.asarray(images), limited, packed=False)):
+            raise ValueError(refusal(name, *flaw, "Divide bytes by 255; of truth values take .astype('float32')."))

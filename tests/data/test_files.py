@@ -204,7 +204,7 @@ FLAWS = {
     "a list": ({"x_train": TRAIN[:, 0, 0]}, "shape [300]"),
     "nothing": ({"x_test": IMAGES[:0]}, "shape [0, 6, 9]"),
     "other shapes": ({"x_test": IMAGES[:, :5]}, "x_test of shape [150, 5, 9]"),
-    "too bright": ({"x_train": TRAIN.astype(np.float32)}, "floats in [0, 1] or truth values"),
+    "too bright": ({"x_train": TRAIN.astype(np.float32)}, "or floats in [0, 1]: "),
     "negative": ({"x_train": with_value(-0.5)}, "float64 from -0.5 to 1"),
     "nan": ({"x_train": with_value(np.nan)}, "from nan to nan"),
     "infinity": ({"x_train": with_value(np.inf)}, "from 0 to inf"),

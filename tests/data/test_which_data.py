@@ -13,8 +13,11 @@ from analysis.decision.numbers import decide
 from analysis.report.__main__ import main
 from analysis.statistics import SETTING, completeness
 from analysis.store import B, K, Tables
-from src import schema
+from src import data, schema
+from src.config import DataConfig
 from tests.commands import BRIEF, Workplace
+from tests.data import npz_files
+from tests.idx_files import TEST, write_folder, write_idx
 from tests.stores import EXPERIMENT, Store
 
 
@@ -70,6 +73,23 @@ def test_a_report_does_so_and_a_file_that_was_replaced_is_another(trained, tmp_p
     assert pairs(shared) == found
 
 
+@pytest.mark.parametrize("name", ["idx", "npz"])
+def test_a_digest_is_that_of_the_images_not_of_their_place_or_packing(tmp_path, name):
+    def digest(place: str, packed: bool, images: np.ndarray) -> str:
+        folder = tmp_path / place
+        if name == "npz":
+            path = npz_files.write(folder, np.savez_compressed if packed else np.savez, x_test=images)
+        else:
+            path = write_folder(folder, ".gz" if packed else "")
+            write_idx(folder, "test_images", images, ".gz" if packed else "")
+        return data.digest(DataConfig(name=name, path=str(path)))
+
+    first = digest("a", False, TEST)
+    assert first == digest("b", True, TEST)
+    assert first != digest("a", False, TEST[::-1])  # replaced under its name
+    assert first == digest("a", False, TEST)
+
+
 def test_compare_does_so(trained):
     place, _ = trained
     tables = stores.read(f"sqlite:///{place.database}", EXPERIMENT)
@@ -106,3 +126,39 @@ def test_old_and_new_studies_of_the_built_in_data_are_compared(tmp_path):
     found = compare(tables, schema.FINAL_TEST_NLL.key, 0.25, None)
     assert found.differs == {}
     assert [(each.group[B], each.judgement.pairs.n) for each in found.quality] == [(100, 3)]
+
+
+def test_studies_of_two_data_sets_are_not_compared(tmp_path):
+    studies = []
+    for name in ("npz-1", "npz-2"):
+        studies.append(Store(tmp_path / name))
+        for seed in range(3):
+            studies[-1].record(5, 100, seed, params={"data.name": "npz", schema.DATA_DIGEST: name})
+    tables = tuple(stores.read(each.uri, EXPERIMENT) for each in studies)
+    with pytest.raises(stores.ReportError, match=r"not the same: data\.digest"):
+        compare(tables, schema.FINAL_TEST_NLL.key, 0.25, None)
+
+
+def of_factories(store: Store, **codes: str) -> Tables:
+    """Runs of K=1 of a factory, and of K=5 with this code of it."""
+    for seed in range(4):
+        store.record(1, 100, seed, params={"model.factory": "own:build", schema.FACTORY_CODE: "old"})
+        for factory, code in codes.items():
+            store.record(5, 100, seed, params={"model.factory": f"own:{factory}", schema.FACTORY_CODE: code})
+    return stores.read(store.uri, EXPERIMENT)
+
+
+@pytest.mark.parametrize(("code", "pairs"), [("old", [4]), ("new", [])])
+def test_runs_of_a_factory_whose_code_has_changed_are_not_pairs(tmp_path, code, pairs):
+    tables = of_factories(Store(tmp_path / "store"), build=code)
+    shared = stores.shareable(tables)
+    for each in (tables, shared):
+        found = decide(completeness.mark(each), each.history, {}).contrasts
+        assert [contrast.judgement.pairs.n for contrast in found] == pairs
+
+
+def test_factories_are_compared_whatever_their_code(tmp_path):
+    tables = of_factories(Store(tmp_path), build="old", other="new")
+    design = {"factor": "model.factory", "reference": "own:build"}
+    (found,) = decide(completeness.mark(tables), tables.history, design).contrasts
+    assert (found.level, found.judgement.pairs.n) == ("own:other", 4)

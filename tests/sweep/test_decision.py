@@ -274,8 +274,11 @@ WRONG_DESIGNS = [
     (["study.metric=validation/nll"], "study.metric must be another one without data.validation_size"),
     (["study.metric=probe/all/snr", "probe.epochs=[]"], "study.metric must be another one without probes"),
     (["study.metric=train/loss_variance_mc", "probe.epochs=[]"], "study.metric must be another one without probes"),
-    (["study.metric=final/test_nll_quadrature", "model.latent_dim=3"], "study.metric must be another one without quad"),
-    (["study.metric=final/iw_ess"], "study.metric must be another one with quadrature"),
+    (
+        ["study.metric=final/test_nll_quadrature", "model.latent_dim=3"],
+        "study.metric must be another one with this eval",
+    ),
+    (["study.metric=final/iw_ess"], "study.metric must be another one with this eval"),
     (["study.factor=sampler"], "study.factor must be a setting of a run"),
     (["study.factor=data.path"], "study.factor must be a setting of a run"),
     (["study.factor=seed"], "study.factor must be a setting of a run"),
