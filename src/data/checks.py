@@ -5,6 +5,8 @@ from src.data.arrays import TEST, TRAIN
 from src.data.dataset import DataError, headers
 from src.data.sources import SOURCES
 
+LEAST_PROBED = 3  # images: without one of them there is still a variance
+
 
 def refusals(config: Config) -> list[str]:
     """Every reason why a configuration cannot be run on its data; empty where there is none."""
@@ -39,8 +41,12 @@ def size_refusals(config: Config) -> list[str]:
         ("data.validation_size", "training images beyond one batch", spare, "Lower it or raise data.train_size."),
         ("evaluation.final_images", "test images", scored, "null takes every image."),
     )
-    return [
+    wrong = [
         refusal(key, f"at most the number of {part}, {limit}", values[key], remedy)
         for key, part, limit, remedy in limits
         if (values[key] or 0) > limit
     ]
+    if config.probe.epochs and not wrong and images - config.data.validation_size < LEAST_PROBED:
+        expected = f"so large that a probe has {LEAST_PROBED} images, beside those held out"
+        wrong.append(refusal("data.train_size", expected, images, "Or set probe.epochs=[]."))
+    return wrong

@@ -15,6 +15,7 @@ from src import schema
 from src.config import Config, refusals
 from src.data import Dataset
 from src.data.arrays import kept, pixel_flaw
+from src.data.checks import LEAST_PROBED
 from src.refusal import refusal
 from src.vae.epoch_order import epochs_from, untuned
 from src.vae.factories import networks_of
@@ -121,10 +122,10 @@ def diagnose(
             that there is not, or models that do not fit.
     """
     config = Config(batch_size=batch_size, optimizer=optimizer, likelihood=likelihood)
-    if images.ndim != 2 or not 1 <= batch_size <= len(images):
+    if images.ndim != 2 or not 1 <= batch_size <= len(images) or len(images) < LEAST_PROBED:
         received = f"of shape {list(images.shape)} with {batch_size=}"
         remedy = "Images of more axes are reshaped: images.reshape(len(images), -1)."
-        raise ValueError(refusal("images", "[n, pixels], with n of at least batch_size", received, remedy))
+        raise ValueError(refusal("images", "[n, pixels], with n of at least batch_size and 3", received, remedy))
     if wrong := refusals(config):
         raise ValueError("\n".join(wrong))
     if flaw := pixel_flaw(images, bounded=likelihood != "gaussian"):

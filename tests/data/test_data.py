@@ -166,6 +166,13 @@ def test_sizes_beyond_the_data_are_refused(key, value, limit):
     assert limit in messages[0]
 
 
+def test_a_probe_without_three_images_is_refused():
+    for size, validation, epochs, count in ((2, 0, [0], 1), (5, 3, [0], 1), (2, 0, [], 0), (3, 0, [0], 0)):
+        config = Config(batch_size=1, data=DataConfig(train_size=size, validation_size=validation))
+        config.probe.epochs = epochs
+        assert [text.split()[0] for text in refusals(config)] == ["data.train_size"] * count
+
+
 def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_folder(tmp_path / "digits")

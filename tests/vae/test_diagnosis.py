@@ -74,6 +74,7 @@ def test_it_measures_what_the_probe_does_and_keeps_the_weights():
     [
         (np.zeros((9, 3, 4), np.float32), {}, r"images must be \[n, pixels\]"),
         (IMAGES, {"batch_size": 61}, r"images must be \[n, pixels\]"),
+        (IMAGES[:2], {"batch_size": 1}, r"images must be \[n, pixels\]"),
         (IMAGES, {"batch_size": 0}, r"images must be \[n, pixels\]"),
         (IMAGES, {"likelihood": "normal"}, "likelihood must be one of bernoulli, .*=normal"),
         (IMAGES, {"optimizer": "Adam"}, "optimizer must be one of rmsprop, .*=Adam"),
