@@ -14,11 +14,12 @@ BENCH_STAMPS := $(foreach name,jax torch engines,.venv-bench-$(name)/installed-$
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: setup study results train test test-all test-cluster lint ui report walkthrough graphs bench clean help
+.PHONY: setup study results train test test-more test-all test-cluster lint ui report walkthrough graphs bench clean help
 
 help:
 	@echo "make study     environment, the grid K = 1, 5, 25 on MNIST, and its report (about five minutes on two cores)"
-	@echo "make test      environment, linters, types, contracts and tests      make test-all  the slow ones too"
+	@echo "make test      environment, linters, types, contracts and the first tier of tests"
+	@echo "make test-more the second tier: faults, browser, docs, benchmarks    make test-all  every test"
 	@echo "make train     one grid: make train ARGS='-m mc_samples=1,5 seed=range(0,3)'"
 	@echo "make report    figures, tables and report.html from the store        make ui        browse the runs"
 	@echo "make results NAME=burda_k   a study of sweeps/, and its folder in results/ (hours; it continues where it stopped)"
@@ -74,7 +75,10 @@ lint: setup
 	$(RUN) -m analysis.publish --check
 
 test: lint
-	$(RUN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) -m "not second and not slow" $(ARGS)
+
+test-more: setup
+	$(RUN) -m pytest $(PARALLEL) -m "second and not slow" $(ARGS)
 
 test-all: lint
 	$(RUN) -m pytest $(PARALLEL) $(ARGS)

@@ -138,13 +138,12 @@ def postgresql() -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_server(database: str, folder: Path) -> Iterator[str]:
+def mlflow_server(database: str, folder: Path, port: int | None = None) -> Iterator[str]:
     """An MLflow server on a database, which keeps artifacts in a folder; its URI."""
-    port = str(free_port())
+    port = port or free_port()
     uri = f"http://{LOOPBACK}:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--workers", "1"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--host", LOOPBACK, "--port", port]
-
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--host", LOOPBACK, "--port", str(port)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with serving(command, folder / "mlflow.log", healthy(f"{uri}/health"), env=environment):
         yield uri

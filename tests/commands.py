@@ -1,14 +1,20 @@
 """The real command line against a real store, for tests from end to end."""
 
+import io
+import logging
 import os
+import runpy
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+from unittest import mock
 
 from src import ROOT, schema
 from src.config.settings import TrackingConfig
@@ -37,6 +43,62 @@ CLOCKED = frozenset(
     )
 )
 NOTHING: Mapping[str, str] = MappingProxyType({})
+# With one thread, sums are made in one order: a worker of the pool and a process of its own give the same bits.
+ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
+
+
+def listen_to_signals() -> None:
+    """End the inheritance of a shell's background job, which ignores SIGINT, as would all processes started here."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+def started(
+    *arguments: object, environment: Mapping[str, str] = NOTHING, new_group: bool = False
+) -> subprocess.Popen[str]:
+    """Python with these arguments under way, with variables beside this process's; in a group of its own."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=new_group,
+    )
+
+
+def ended(
+    *arguments: object, environment: Mapping[str, str] = NOTHING, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """What becomes of Python with these arguments."""
+    process = started(*arguments, environment=environment)
+    output, errors = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def in_process(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m module` without a process of its own, for what trains nothing: a plan or a refusal takes no second."""
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    own, level = logging.getLogger("src"), logging.getLogger("src").level
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch.object(sys, "argv", [module, *arguments]),
+        mock.patch.object(logging.getLogger(), "handlers", [logging.StreamHandler(errors)]),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as left:
+            code = left.code
+        finally:
+            own.setLevel(level)
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 def with_faults(*faults: str) -> dict[str, str]:
@@ -64,41 +126,27 @@ class Workplace:
         self.runs_folder = folder / "runs"
 
     def command(self, *overrides: str) -> list[str]:
-        """The command for small runs in this place; options such as -m may stand among the overrides."""
+        """The arguments for small runs in this place; options such as -m may stand among the overrides."""
         options = [item for item in overrides if item.startswith("-")]
         own = [item for item in overrides if not item.startswith("-")]
         places = (f"tracking.uri=sqlite:///{self.database}", f"tracking.runs={self.runs_folder}")
-        settings = (*SMALL, *places, *own)
-        return [sys.executable, "-m", "src.train", *options, *settings]
+        return [*options, *SMALL, *places, *own]
 
-    def start(
-        self, *overrides: str, environment: Mapping[str, str] = NOTHING, new_group: bool = False
-    ) -> subprocess.Popen[str]:
-        """The command under way, with variables of its environment beside this process's; in a group of its own."""
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-        return subprocess.Popen(
-            self.command(*overrides),
-            cwd=ROOT,
-            env={**inherited, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=new_group,
-        )
+    def start(self, *overrides: str, **how: Any) -> subprocess.Popen[str]:
+        """The command under way; how: as in `started`."""
+        return started("-m", "src.train", *self.command(*overrides), **how)
 
-    def train(
-        self, *overrides: str, timeout: float = 600, environment: Mapping[str, str] = NOTHING
-    ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*overrides, environment=environment)
-        output, errors = process.communicate(timeout=timeout)
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+    def train(self, *overrides: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        """The command in a process of its own; how: as in `ended`."""
+        return ended("-m", "src.train", *self.command(*overrides), **how)
+
+    def plan(self, *overrides: str) -> subprocess.CompletedProcess[str]:
+        """The command where it trains nothing."""
+        return in_process("src.train", *self.command(*overrides))
 
     def sync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Bring the store up to date with the ledgers."""
-        places = (f"uri=sqlite:///{self.database}", f"runs={self.runs_folder}")
-        command = [sys.executable, "-m", "src.sync", *places, *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+        return in_process("src.sync", f"uri=sqlite:///{self.database}", f"runs={self.runs_folder}", *arguments)
 
     def ledgers(self) -> list[Ledger]:
         """Of all runs, oldest first."""
@@ -108,6 +156,21 @@ class Workplace:
     def cells(self, name: str = "K") -> list[Ledger]:
         """The ledgers of the cells whose folders' names begin so."""
         return [found for found in self.ledgers() if found.folder.parent.name.startswith(name)]
+
+    def only_cell(self, name: str = "K") -> Ledger:
+        (found,) = self.cells(name)
+        return found
+
+    def outcome(self, name: str = "K") -> tuple[dict[tuple[str, int], tuple[float, int]], list[bytes]]:
+        """The numbers of the only such cell and the weights of the model that it has left, bit for bit."""
+        import keras
+
+        from src.vae import VAE
+
+        cell = self.only_cell(name)
+        vae = keras.saving.load_model(cell.folder / schema.MODEL_FILE)
+        assert isinstance(vae, VAE)
+        return self.numbers(cell.run_id), [value.tobytes() for value in vae.get_weights()]
 
     def recorded(self) -> dict[str, tuple[str, list[str]]]:
         """What the ledgers hold: by their keys, the status and the metrics as text."""
@@ -149,6 +212,13 @@ class Workplace:
         """The metrics of a run by (key, step)."""
         rows = self.query("select key, step, value from metrics where run_uuid = ?", run_id)
         return {(key, step): value for key, step, value in rows}
+
+    def numbers(self, run_id: str) -> dict[tuple[str, int], tuple[float, int]]:
+        """(value, whether it is NaN) of a run's metrics by (key, step), without what a clock has made; each once."""
+        rows = self.query("select key, step, value, is_nan from metrics where run_uuid = ?", run_id)
+        found = {(key, step): (value, is_nan) for key, step, value, is_nan in rows}
+        assert len(found) == len(rows)
+        return {at: value for at, value in found.items() if at[0] not in CLOCKED}
 
     def runs(self) -> list[tuple[str, str]]:
         """(run id, MLflow status) in the order of their start."""

@@ -1,4 +1,4 @@
-"""Small real data, and the settings of small real runs."""
+"""The tiers of the tests, small real data, and the settings of small real runs."""
 
 import os
 from pathlib import Path
@@ -14,11 +14,26 @@ import pytest
 
 from src import data
 from src.config.settings import Config, DataConfig, EvaluationConfig
+from tests.commands import listen_to_signals
 
+listen_to_signals()
 # No example is too slow.
 PATIENT = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("patient", **PATIENT)
 hypothesis.settings.load_profile("patient")
+
+# What `make test` leaves to `make test-more`: folders and files of this one.
+SECOND_TIER = ("benchmarks", "browser", "docs", "faults")
+# They run whole commands. Begun first, or one worker is left alone with them at the end.
+LONGEST = ("test_faults", "test_resume", "test_end_to_end")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / part) for part in SECOND_TIER):
+            item.add_marker("second")
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 def small(**changes: object) -> Config:
@@ -31,14 +46,6 @@ def small(**changes: object) -> Config:
     for key, value in changes.items():
         setattr(config, key, value)
     return config
-
-
-# They run whole commands. Begun first, or one worker is left alone with them at the end.
-LONGEST = ("test_faults", "test_resume", "test_studies", "test_end_to_end")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Data sets as arrays: found, verified, cut to size, binarised."""
 
-from src.data.arrays import TEST, TRAIN
-from src.data.checks import refusals
+from src.data.arrays import TEST, TRAIN, kept, pixel_flaw
+from src.data.checks import LEAST_PROBED, refusals
 from src.data.dataset import (
     DataError,
     Dataset,

@@ -13,9 +13,7 @@ import tensorflow as tf
 
 from src import schema
 from src.config import Config, refusals
-from src.data import Dataset
-from src.data.arrays import kept, pixel_flaw
-from src.data.checks import LEAST_PROBED
+from src.data import LEAST_PROBED, Dataset, kept, pixel_flaw
 from src.refusal import refusal
 from src.vae.epoch_order import epochs_from, untuned
 from src.vae.factories import networks_of

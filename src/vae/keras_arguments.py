@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from src.config import refusal
-from src.data.arrays import pixel_flaw
+from src.data import pixel_flaw
 from src.vae.likelihoods import Likelihood
 
 # Each of 784 additions of float32 numbers rounds by at most 6e-8 of the sum: two orders of addition agree within 1e-4.

@@ -1,17 +1,16 @@
 """What a user types, and what then stands in the store and in the run's folder."""
 
-import lzma
+import re
 import shutil
 import signal
-import subprocess
 
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from src import ROOT, config, schema
+from src import config, schema
 from src.config import Config
-from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
+from tests.commands import BRIEF, ONE_THREAD, Workplace, in_process, wait_until, with_faults
 
 REFUSALS = [
     (["mc_sample=5"], ["mc_sample is not a key", "Received: mc_sample=5", "Did you mean mc_samples?"]),
@@ -34,9 +33,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("overrides", "parts"), REFUSALS)
 @pytest.mark.parametrize("multirun", [False, True])
 def test_a_wrong_command_is_refused_before_anything_exists(tmp_path, overrides, parts, multirun):
-    place = Workplace(tmp_path)
-    grid = ["-m", "epochs=1,2"] if multirun else []
-    done = place.train(*grid, *overrides)
+    done = Workplace(tmp_path).plan(*(["-m", "epochs=1,2"] if multirun else []), *overrides)
     assert done.returncode == 2
     for part in parts:
         assert part in done.stderr
@@ -45,7 +42,7 @@ def test_a_wrong_command_is_refused_before_anything_exists(tmp_path, overrides, 
 
 
 def test_every_wrong_cell_of_a_grid_is_named_at_once(tmp_path):
-    done = Workplace(tmp_path).train("-m", "mc_samples=0,1,abc", "batch_size=100,251")
+    done = Workplace(tmp_path).plan("-m", "mc_samples=0,1,abc", "batch_size=100,251")
     assert done.returncode == 2
     for part in ("nothing was started", "mc_samples=0", "mc_samples=abc", "batch_size=251", "of 6 cells"):
         assert part in done.stderr
@@ -55,57 +52,84 @@ def test_every_wrong_cell_of_a_grid_is_named_at_once(tmp_path):
     "options", [["epochs=1", "-m", "seed=0,1"], ["-m", "epochs=1", "seed=0,1"], ["seed=0,1", "-m"]]
 )
 def test_options_may_stand_anywhere_among_the_overrides(tmp_path, options):
-    place = Workplace(tmp_path)
-    command = [*place.command()[:3], *options, *place.command()[3:], "study.plan_only=true"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = in_process("src.train", *options, *Workplace(tmp_path).command("study.plan_only=true"))
     assert done.returncode == 0, done.stderr
     assert "2 cells: 2 to run" in done.stderr
 
 
-def test_help_names_every_key_with_its_default(tmp_path):
-    done = Workplace(tmp_path).train("--help")
+def test_help_names_every_key_with_its_default():
+    done = in_process("src.train", "--help")
     assert done.returncode == 0
     for entry in config.entries(Config()):
         assert entry.key + "=" in done.stdout
         assert entry.meaning in done.stdout
 
 
+POOL = ("hydra/launcher=pool", "hydra.launcher.workers=2")
+GRID = ("-m", "mc_samples=1,3,1", *POOL)
+
+
+def cells(place):
+    """The ids of the runs of the cells by mc_samples, oldest first."""
+    found = {}
+    for run_id, _ in place.runs():
+        if mc_samples := place.pairs("params", run_id).get("mc_samples"):  # not the run of a grid
+            found.setdefault(int(mc_samples), []).append(run_id)
+    return found
+
+
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """A grid of two cells, one value given twice, run by the real command."""
+    """A grid of two cells, one value given twice, run by two workers with a thread each."""
     place = Workplace(tmp_path_factory.mktemp("grid"))
-    return place, place.train("-m", "mc_samples=1,3,1")
-
-
-def test_a_grid_is_a_parent_run_with_its_cells_as_children(grid):
-    place, done = grid
+    done = place.train(*GRID)
     assert done.returncode == 0, done.stderr
-    (parent, *cells) = place.runs()
-    assert [status for _, status in (parent, *cells)] == ["FINISHED"] * 3
-    cells.reverse()  # the longest was run first
-    params = place.pairs("params", parent[0])
+    return place, done.stderr
+
+
+@pytest.fixture(scope="module")
+def run_ids(grid):
+    """The run of each cell, by mc_samples."""
+    return {mc_samples: found[0] for mc_samples, found in cells(grid[0]).items()}
+
+
+def test_a_grid_is_a_parent_run_with_its_cells_as_children(grid, run_ids):
+    place, _ = grid
+    assert [status for _, status in place.runs()] == ["FINISHED"] * 3
+    parent = place.runs()[0][0]
+    params = place.pairs("params", parent)
     assert {key.partition(".")[0] for key in params} == {"design"}
     assert (params["design.margin"], params["design.n_max"], params["design.comparisons"]) == ("0.25", "None", "1")
-    assert place.pairs("tags", parent[0])[schema.STATUS] == schema.FINISHED
-    for (run_id, _), mc_samples in zip(cells, ("1", "3"), strict=True):
+    assert place.pairs("tags", parent)[schema.STATUS] == schema.FINISHED
+    assert run_ids.keys() == {1, 3}
+    for mc_samples, run_id in run_ids.items():
         tags = place.pairs("tags", run_id)
-        assert tags[schema.PARENT_RUN] == parent[0]
+        assert tags[schema.PARENT_RUN] == parent
         assert tags[schema.STATUS] == schema.FINISHED
         assert tags[schema.RUN_NAME] == f"K={mc_samples} B=100 seed=0"
-        assert place.pairs("params", run_id)["mc_samples"] == mc_samples
 
 
-def test_params_are_the_flattened_settings_and_what_the_nll_is(grid):
-    place, _ = grid
-    params = place.pairs("params", place.runs()[1][0])
-    assert set(params) == {*config.flatten(Config()), schema.NLL_KIND, schema.DATA_DIGEST}
+def test_every_cell_has_a_worker_and_a_line_at_its_end(grid, run_ids):
+    place, said = grid
+    for number, (mc_samples, run_id) in enumerate(sorted(run_ids.items(), reverse=True), start=1):  # the longest first
+        assert re.search(rf"cell {number}/2  K={mc_samples} B=100 seed=0  finished in .*test BCE pseudo-NLL", said)
+        assert f"finished  mc_samples={mc_samples}  run {run_id}" in said
+        assert place.pairs("tags", run_id)["threads.intra_op"] == "1"
+    assert len({place.pairs("tags", run_id)["process.pid"] for run_id in run_ids.values()}) == 2
+    assert "2 of 2 cells finished in" in said
+    assert "B=100: undecided against K=3" in said
+    assert "epoch/s" not in said  # a bar is for a terminal
+
+
+def test_params_are_the_flattened_settings_and_what_the_nll_is(grid, run_ids):
+    params = grid[0].pairs("params", run_ids[3])
+    assert set(params) >= {*config.flatten(Config()), schema.NLL_KIND}
     assert params[schema.NLL_KIND] == "BCE pseudo-NLL"
     assert params["data.train_size"] == "250"
 
 
-def test_metrics_are_exactly_the_designs(grid):
-    place, _ = grid
-    history = place.history(place.runs()[1][0])
+def test_metrics_are_exactly_the_designs(grid, run_ids):
+    history = grid[0].history(run_ids[3])
     per_epoch = {(metric.key, epoch) for metric in schema.EPOCH_METRICS for epoch in (1, 2)}
     final = {(metric.key, 2) for metric in (*schema.FINAL_METRICS, schema.FINAL_TEST_NLL_QUADRATURE)}
     once = (schema.PROBE_SET_SIZE, schema.PROBE_INDEPENDENT, schema.PROBE_SECONDS)
@@ -123,31 +147,14 @@ def test_metrics_are_exactly_the_designs(grid):
     assert history[schema.TEST_NLL.key, 2] < history[schema.TEST_NEG_ELBO.key, 2]
 
 
-def test_a_score_by_draws_of_a_subset_and_held_out_images(tmp_path):
-    place = Workplace(tmp_path)
-    done = place.train("data.validation_size=50", "evaluation.final_images=40", "data.pixels=dynamic", *BRIEF)
-    assert done.returncode == 0, done.stderr
-    ((run_id, _),) = place.runs()
-    history = place.history(run_id)
-    expected = {*schema.EPOCH_METRICS, schema.VALIDATION_NLL} - {schema.TRAIN_LOSS_VARIANCE_MC}  # without probes
-    per_epoch = {(metric.key, epoch) for metric in expected for epoch in (1, 2)}
-    by_draws = (schema.FINAL_TEST_NLL_FIFTH, schema.FINAL_IW_ESS)
-    assert set(history) == per_epoch | {(metric.key, 2) for metric in (*schema.FINAL_METRICS, *by_draws)}
-    assert history[schema.FINAL_TEST_NLL_FIFTH.key, 2] > history[schema.FINAL_TEST_NLL.key, 2]
-    assert 1 / 5 <= history[schema.FINAL_IW_ESS.key, 2] < 1
-    assert abs(history[schema.VALIDATION_NLL.key, 2] - history[schema.TEST_NLL.key, 2]) < 30
-    assert "(SE over a subset of 40 images)" in done.stderr
-
-
-def test_tags_tell_code_versions_machine_and_identity(grid):
-    place, _ = grid
-    tags = [place.pairs("tags", run_id) for run_id, _ in place.runs()[1:]]
-    assert tags[0][schema.FINGERPRINT] != tags[1][schema.FINGERPRINT]
+def test_tags_tell_code_versions_machine_and_identity(grid, run_ids):
+    one, other = (grid[0].pairs("tags", run_id) for run_id in run_ids.values())
+    assert one[schema.FINGERPRINT] != other[schema.FINGERPRINT]
     for key in ("mlflow.source.git.commit", "git.dirty", "version.tensorflow", "machine.cores", "threads.intra_op"):
-        assert tags[0][key] == tags[1][key] != ""
+        assert one[key] == other[key] != ""
 
 
-def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
+def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid, run_ids):
     place, _ = grid
     names = {
         schema.CONFIG_FILE,
@@ -156,7 +163,7 @@ def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
         schema.LATENT_FILE,
         schema.MANIFOLD_FILE,
     }
-    for mc_samples, (run_id, _) in zip((3, 1), place.runs()[1:], strict=True):
+    for mc_samples, run_id in run_ids.items():
         (own,) = place.runs_folder.glob(f"K{mc_samples}-B100-seed0-*/1")
         ((uri,),) = place.query("select artifact_uri from runs where run_uuid = ?", run_id)
         folder = place.folder / uri.removeprefix("file://")
@@ -169,93 +176,113 @@ def test_artifacts_lie_in_the_store_and_in_the_runs_folder(grid):
         assert OmegaConf.load(folder / schema.CONFIG_FILE).epochs == 2
 
 
-def test_a_pipe_gets_one_line_per_cell_and_no_bar(grid):
-    _, done = grid
-    lines = done.stderr.strip().splitlines()
-    assert [line for line in lines if "cell 1/2  K=3 B=100 seed=0  finished in" in line]
-    assert [line for line in lines if "test BCE pseudo-NLL" in line and "cell 2/2" in line]
-    assert "2 of 2 cells finished in" in lines[-3]
-    assert lines[-2].startswith("B=100: undecided against K=3")
-    assert "epoch/s" not in done.stderr
-
-
-def test_the_same_command_gives_the_same_numbers_bit_for_bit(grid):
+def test_the_same_grid_again_runs_nothing(grid):
     place, _ = grid
-    done = place.train("mc_samples=3", "tracking.experiment=again", environment={"TF_CPP_MIN_LOG_LEVEL": "0"})
+    before = place.runs()
+    done = place.plan(*GRID)
+    assert done.returncode == 0
+    assert "2 cells: 0 to run, 2 skipped" in done.stderr
+    assert place.runs() == before
+
+
+def test_a_lost_store_is_no_reason_to_run_again_but_lost_ledgers_are(grid, tmp_path):
+    place, again = grid[0], Workplace(tmp_path)
+    shutil.copytree(place.runs_folder, again.runs_folder)
+    command = ("-m", "mc_samples=1,3,5", *POOL, "study.plan_only=true")
+    assert "3 cells: 1 to run, 2 skipped" in (said := again.plan(*command).stderr)
+    assert re.search(r"mc_samples=5 +\d+s +\d\.\d GB +(earlier runs|calibration)", said)
+    shutil.rmtree(again.runs_folder)
+    shutil.copy(place.database, again.database)
+    assert "3 cells: 3 to run" in again.plan(*command).stderr
+
+
+def test_a_budget_leaves_whole_seeds_out_and_says_so(grid):
+    """Doubling a budget that one seed does not fit into comes to one that some of four seeds fit into, not all."""
+    for seconds in (2**power for power in range(12)):
+        budget = f"study.budget={seconds}s"
+        done = grid[0].plan("-m", *POOL, "mc_samples=7,9", "seed=0,1,2,3", budget, "study.plan_only=true")
+        if done.returncode == 0:
+            break
+        assert "must have room for one seed" in done.stderr
+    kept, dropped = re.search(r"budget +\S+ keeps seeds ([\d, ]+); dropped: ([\d, ]+)", done.stderr).groups()
+    assert f"{kept}, {dropped}" == "0, 1, 2, 3"
+    assert f"{2 * len(kept.split(', '))} to run, {2 * len(dropped.split(', '))} dropped" in done.stderr
+
+
+def test_a_cell_that_is_run_again_by_itself_has_the_workers_numbers_bit_for_bit(grid, run_ids):
+    place, _ = grid
+    environment = {**ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    done = place.train("-m", "mc_samples=3", "study.rerun=all", environment=environment)
     assert done.returncode == 0, done.stderr
-    # TensorFlow says there what it does to the process; this one halves its speed, see src.vae.epoch_order.epochs_from.
+    # TensorFlow says there what it does to the process; this one halves its speed, see the epochs' loop in src.vae.
     assert "Compiled cluster using XLA" in done.stderr
     assert "M_TRIM_THRESHOLD" not in done.stderr
-    runs = [place.runs()[1][0], place.runs()[-1][0]]
-    first, second = ({k: v for k, v in place.history(run).items() if k[0] not in CLOCKED} for run in runs)
-    assert first == second
-    tags = [place.pairs("tags", run) for run in runs]
-    assert tags[0][schema.FINGERPRINT] == tags[1][schema.FINGERPRINT]
-    assert schema.PARENT_RUN not in tags[1]
+    first, second = cells(place)[3]
+    assert first == run_ids[3]
+    assert place.numbers(first) == place.numbers(second)
+    assert place.pairs("tags", first)[schema.FINGERPRINT] == place.pairs("tags", second)[schema.FINGERPRINT]
+    assert {path.name for path in place.runs_folder.glob("K3-B100-seed0-*/[0-9]")} == {"1", "2"}
 
 
-def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(tmp_path):
-    place = Workplace(tmp_path)
-    done = place.train("-m", "optimizer=sgd", "learning_rate=1e9,0.001", "epochs=3", *BRIEF)
-    assert done.returncode == 1
-    parent = place.runs()[0][0]
+def test_a_run_that_is_killed_goes_on_and_has_the_numbers_of_one_that_was_not(grid, run_ids, tmp_path):
+    """More kills: tests/faults."""
+    place, command = Workplace(tmp_path), ("mc_samples=3", "checkpoint.every=1")
+    killed = place.train(*command, environment={**ONE_THREAD, **with_faults("kill training epoch=2")})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = place.train(*command, environment={**ONE_THREAD, **with_faults()})
+    assert again.returncode == 0, again.stderr
+    assert "epochs done before: 1\n" in again.stderr
+    ((run_id, status),) = place.runs()
+    assert status == "FINISHED"
+    assert place.numbers(run_id) == grid[0].numbers(run_ids[3])
+
+
+@pytest.fixture(scope="module")
+def diverged(tmp_path_factory):
+    """A grid of which a cell diverges; its scores are by draws of a subset, and some images are held out."""
+    place = Workplace(tmp_path_factory.mktemp("diverged"))
+    scored = ("data.validation_size=50", "evaluation.final_images=40", "data.pixels=dynamic", *BRIEF)
+    done = place.train("-m", "optimizer=sgd", "learning_rate=1e9,0.001", "epochs=3", *scored)
+    assert done.returncode == 1, done.stderr
     sql = "select run_uuid from params where key = 'learning_rate' and value = ?"
-    ((diverged,), (finished,)) = (place.query(sql, rate)[0] for rate in ("1000000000.0", "0.001"))
-    tags = place.pairs("tags", diverged)
+    return place, done.stderr, *(place.query(sql, rate)[0][0] for rate in ("1000000000.0", "0.001"))
+
+
+def test_a_cell_that_diverges_is_recorded_and_does_not_stop_the_grid(diverged):
+    place, said, lost, finished = diverged
+    tags = place.pairs("tags", lost)
     assert tags[schema.STATUS] == schema.DIVERGED
     assert "not finite in epoch" in tags[schema.NOTE]
-    assert "diverged: the loss is not finite in epoch" in done.stderr
     assert place.pairs("tags", finished)[schema.STATUS] == schema.FINISHED
-    assert place.pairs("tags", parent)[schema.STATUS] == schema.FAILED
-    assert (schema.FINAL_TEST_NLL.key, 3) not in place.history(diverged)
-    assert "1 of 2 cells finished in" in done.stderr
-    assert f"finished  learning_rate=0.001         run {finished}" in done.stderr
-    assert f"diverged  learning_rate=1000000000.0  run {diverged}  Diverged: the loss is not finite" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert place.pairs("tags", place.runs()[0][0])[schema.STATUS] == schema.FAILED
+    assert (schema.FINAL_TEST_NLL.key, 3) not in place.history(lost)
+    assert "1 of 2 cells finished in" in said
+    assert f"finished  learning_rate=0.001         run {finished}" in said
+    assert f"diverged  learning_rate=1000000000.0  run {lost}  Diverged: the loss is not finite" in said
+    assert "Traceback" not in said
 
 
-def test_a_run_that_raises_is_failed_with_its_traceback(tmp_path):
-    """A test file whose header is sound and whose content is not passes the check and fails in the run."""
-    folder = tmp_path / "damaged"
-    shutil.copytree(ROOT / "data" / "mnist", folder)
-    path = folder / "t10k-labels-idx1-ubyte.xz"
-    content = bytearray(lzma.decompress(path.read_bytes()))
-    content[500] ^= 1
-    path.write_bytes(lzma.compress(bytes(content)))
-    place = Workplace(tmp_path / "store")
-    done = place.train(f"data.path={folder}", *BRIEF)
-    assert done.returncode == 1
-    ((run_id, status),) = place.runs()
-    assert status == "FAILED"
-    assert place.pairs("tags", run_id)[schema.STATUS] == schema.FAILED
-    assert "undamaged" in place.pairs("tags", run_id)[schema.NOTE]
-    ((uri,),) = place.query("select artifact_uri from runs")
-    text = (place.folder / uri.removeprefix("file://") / schema.TRACEBACK_FILE).read_text()
-    assert text.startswith("Traceback")
-    assert "DataError" in text
+def test_a_score_by_draws_of_a_subset_and_held_out_images(diverged):
+    place, said, _, finished = diverged
+    history = place.history(finished)
+    expected = {*schema.EPOCH_METRICS, schema.VALIDATION_NLL} - {schema.TRAIN_LOSS_VARIANCE_MC}  # without probes
+    per_epoch = {(metric.key, epoch) for metric in expected for epoch in (1, 2, 3)}
+    by_draws = (schema.FINAL_TEST_NLL_FIFTH, schema.FINAL_IW_ESS)
+    assert set(history) == per_epoch | {(metric.key, 3) for metric in (*schema.FINAL_METRICS, *by_draws)}
+    assert history[schema.FINAL_TEST_NLL_FIFTH.key, 3] > history[schema.FINAL_TEST_NLL.key, 3]
+    assert 1 / 5 <= history[schema.FINAL_IW_ESS.key, 3] < 1
+    assert abs(history[schema.VALIDATION_NLL.key, 3] - history[schema.TEST_NLL.key, 3]) < 30
+    assert "(SE over a subset of 40 images)" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path, number):
+def test_a_signal_ends_the_run_and_its_study_as_killed(tmp_path):
     place = Workplace(tmp_path)
     process = place.start("-m", "mc_samples=1,3", "epochs=100000", *BRIEF)
-    made, filled = "select 1 from sqlite_master where name = 'metrics'", "select 1 from metrics"
-    wait_until(lambda: place.query(made) and place.query(filled), process)
-    process.send_signal(number)
+    wait_until(lambda: list(place.runs_folder.glob("K3-*/1/ledger.jsonl")), process)
+    process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert f"The program was ended by {number.name}; open runs are KILLED." in errors
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "The program was ended by SIGTERM" in errors
     place.sync()  # a killed process gives its store two seconds, which a slow machine may need more of
     assert [status for _, status in place.runs()] == ["KILLED", "KILLED"]
-    for run_id, _ in place.runs():
-        assert place.pairs("tags", run_id)[schema.STATUS] == schema.KILLED
-
-
-def test_a_signal_ends_a_run_whose_output_nobody_reads_any_more(tmp_path):
-    place = Workplace(tmp_path)
-    process = place.start("epochs=100000", *BRIEF)
-    wait_until(lambda: list(place.runs_folder.glob("K1-*/1/ledger.jsonl")), process)
-    process.stdout.close()
-    process.stderr.close()
-    process.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert {place.pairs("tags", run_id)[schema.STATUS] for run_id, _ in place.runs()} == {schema.KILLED}

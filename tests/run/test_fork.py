@@ -1,6 +1,5 @@
 """Forked runs: one trunk for all cells of a seed, bit for bit, whoever trains it and whatever happens meanwhile."""
 
-import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -16,12 +15,11 @@ from src.config.settings import EvaluationConfig, ForkConfig
 from src.recording import Checkpointer, Ledger, Runs, checkpoint, cost, fingerprint, held
 from src.run import cell, fork
 from src.vae import VAE, gradients, make_trainer, training
-from tests.commands import BRIEF, CLOCKED, Workplace, wait_until, with_faults
+from tests.commands import CLOCKED, wait_until
 from tests.conftest import small
 
 pytestmark = pytest.mark.timeout(900)
 MODEL = ModelConfig(hidden_dims=[16], latent_dim=3)
-WATCHED = with_faults()
 Numbers = dict[tuple[str, int], str]  # as text, in which NaN equals itself
 
 
@@ -271,59 +269,3 @@ def test_a_fork_before_the_last_epoch_is_no_contradiction():
 def test_a_trunks_batch_is_at_most_the_images():
     (found,) = data.refusals(small(fork=ForkConfig(epochs=1, batch_size=251)))
     assert "fork.batch_size must be at most the number of training images, 250. Received: fork.batch_size=251" in found
-
-
-CELL = ("optimizer=adam", "learning_rate_schedule=burda", "data.pixels=dynamic", "mc_samples=3", "epochs=5", *BRIEF)
-FORKED = (*CELL, "fork.epochs=3", "model.hidden_dims=[16]", "model.latent_dim=3")
-
-
-def killed(place: Workplace, *faults: str, every: int = 1) -> list[str]:
-    """Run the cell until it ends, killed by one fault after the other; what every start has said."""
-    said = []
-    for fault in (*faults, ""):
-        done = place.train(*FORKED, f"checkpoint.every={every}", environment=with_faults(fault) if fault else WATCHED)
-        assert done.returncode == (-9 if fault else 0), done.stderr
-        assert ("is continued (" in done.stderr) == bool(said)
-        said.append(done.stderr)
-    return said
-
-
-def numbers(place: Workplace) -> tuple[Numbers, list[np.ndarray]]:
-    """All that the store has of the run but for times and memory, and its weights."""
-    ((run_id, _),), (ledger,) = place.runs(), place.cells()
-    recorded = {at: str(value) for at, value in place.history(run_id).items() if at[0] not in CLOCKED}
-    return recorded, keras.saving.load_model(ledger.folder / schema.MODEL_FILE).get_weights()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The numbers of the run that nothing interrupts."""
-    place = Workplace(tmp_path_factory.mktemp("whole"))
-    (said,) = killed(place)
-    assert begun(said) == [0, 3]
-    return numbers(place)
-
-
-def begun(said: str) -> list[int]:
-    """The epochs that were done whenever training began."""
-    return [int(done) for done in re.findall(r"epochs done before: (\d)\n", said)]
-
-
-def test_a_run_that_is_killed_in_its_trunk_at_its_end_and_after_it_has_the_numbers_of_one_that_was_not(tmp_path, whole):
-    place = Workplace(tmp_path)
-    said = killed(place, "kill training epoch=2", "kill saved epoch=3", "kill training epoch=5")
-    # After the second death, the trunk is done but its digest is not recorded: its training begins with nothing to do.
-    assert list(map(begun, said)) == [[0], [1], [3, 3], [4]]
-    found, weights = numbers(place)
-    assert found == whole[0]
-    assert not differ(weights, whole[1])
-
-
-def test_a_run_that_is_killed_after_the_fork_without_a_checkpoint_goes_on_from_the_kept_trunk(tmp_path, whole):
-    place = Workplace(tmp_path)
-    said = killed(place, "kill training epoch=4", every=1000)
-    assert list(map(begun, said)) == [[0, 3], [3]]
-    assert "takes its trunk from" in said[1]
-    found, weights = numbers(place)
-    assert found == whole[0]
-    assert not differ(weights, whole[1])

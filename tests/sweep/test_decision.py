@@ -2,7 +2,6 @@
 
 import json
 import math
-import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,7 +17,7 @@ from src.recording.cost import CALIBRATED, Cost
 from src.sweep.compose import refusals, typed
 from src.sweep.decision import as_run, design_of, needed, next_wave, price, record_design, seeds_of_study
 from src.sweep.plan import Cell, Plan, Planned
-from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
+from tests.commands import Workplace
 from tests.statistics import Z
 
 NLL = schema.FINAL_TEST_NLL.key
@@ -306,7 +305,7 @@ def test_a_design_that_runs_cannot_answer_is_refused_whether_it_decides_or_not(o
 )
 def test_the_real_command_starts_nothing_for_such_a_design(tmp_path, overrides, message):
     place = Workplace(tmp_path)
-    refused = place.train(*overrides)
+    refused = place.plan(*overrides)
     assert refused.returncode == 2
     assert message in refused.stderr
     assert not place.runs_folder.exists()
@@ -349,64 +348,3 @@ def test_seeds_are_the_studys_own():
     assert seeds_of_study([Config(seed=3, study=STUDY)] * 2) == "range(3,13)"
     with pytest.raises(ConfigError, match=r"seed must be one number .* Received: seed=0,1. Leave seed out"):
         seeds_of_study([Config(seed=0, study=STUDY), Config(seed=1, study=STUDY)])
-
-
-DECIDED = ("-m", "mc_samples=1,5", "study.until=decided", "study.margin=60", "study.seeds=5", *BRIEF)
-
-
-def answer_of(text):
-    return [line.partition("seconds per epoch")[0] for line in text.rstrip().splitlines()[-3:]]
-
-
-def final_values(place):
-    return sorted(
-        sorted((key, value) for key, value in place.history(run_id).items() if key[0] not in CLOCKED)
-        for run_id, _ in place.runs()
-        if place.pairs("params", run_id).get("mc_samples")
-    )
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """A study that was killed when two of its cells had finished, and started again."""
-    place = Workplace(tmp_path_factory.mktemp("killed"))
-    first = place.start(*DECIDED, new_group=True)
-    wait_until(lambda: len(list(place.runs_folder.glob("K*/1/model.keras"))) >= 2, first)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    done = place.train(*DECIDED)
-    assert done.returncode == 0, done.stderr
-    return place, done.stderr
-
-
-def test_a_study_that_was_killed_goes_on_and_ends_with_its_answer(killed):
-    place, text = killed
-    answer, contrast, seconds = text.rstrip().splitlines()[-3:]
-    assert answer.startswith("B=100: K=1 is the smallest")
-    assert contrast.startswith("  K=1 - K=5 = ")
-    assert contrast.endswith("equivalent")
-    assert "seconds per epoch" in seconds
-    assert "8 of 20" not in text
-    assert len(final_values(place)) == 8
-
-
-def test_a_decided_study_decides_the_same_again_and_runs_nothing(killed):
-    place, text = killed
-    runs = place.runs()
-    again = place.train(*DECIDED)
-    assert again.returncode == 0, again.stderr
-    assert answer_of(again.stderr) == answer_of(text)
-    assert place.runs() == runs
-    changed = place.train(*DECIDED, "study.margin=50")
-    assert changed.returncode == 2
-    assert "study.margin must be 60" in changed.stderr
-
-
-@pytest.mark.slow
-def test_a_study_that_was_killed_decides_as_an_undisturbed_one(killed, tmp_path):
-    place, text = killed
-    undisturbed = Workplace(tmp_path)
-    done = undisturbed.train(*DECIDED)
-    assert done.returncode == 0, done.stderr
-    assert answer_of(done.stderr) == answer_of(text)
-    assert final_values(undisturbed) == final_values(place)

@@ -15,7 +15,7 @@ from tests.commands import BRIEF, CLOCKED, Workplace, wait_until
 GRID = ("-m", "mc_samples=1,3", "seed=0,1,2", "epochs=500", "checkpoint.every=1s", *BRIEF)
 POOL = ("hydra/launcher=pool", "hydra.launcher.workers=2")
 TRIALS, LATEST = 10, 40
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 
 def numbers(place: Workplace) -> dict[str, list[str]]:
@@ -58,6 +58,7 @@ def disturb(place: Workplace, chance: random.Random) -> str:
     return what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_signal_comes_when_the_grid_ends_with_the_numbers_of_one_left_alone(undisturbed, tmp_path, seed):
     place, chance = Workplace(tmp_path), random.Random(seed)
@@ -74,3 +75,15 @@ def test_whatever_signal_comes_when_the_grid_ends_with_the_numbers_of_one_left_a
         "select value from tags join runs using (run_uuid) where status = 'FINISHED' and key = ?", schema.FINGERPRINT
     )
     assert len(finished) == len(set(finished)) == 6
+
+
+def test_ctrl_c_ends_a_study_whose_output_nobody_reads_any_more(tmp_path):
+    place = Workplace(tmp_path)
+    process = place.start("-m", "mc_samples=1,3", "epochs=100000", *BRIEF)
+    wait_until(lambda: list(place.runs_folder.glob("K3-*/1/ledger.jsonl")), process)
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 128 + signal.SIGINT
+    place.sync()
+    assert [status for _, status in place.runs()] == ["KILLED", "KILLED"]

@@ -1,18 +1,14 @@
 """What goes wrong in a sweep: the other cells finish, nothing is lost or run twice, the message says what happened."""
 
-import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +16,7 @@ import pytest
 from src import schema
 from src.recording import ledger
 from src.recording.ledger import Ledger
+from tests.cluster import free_port, mlflow_server
 from tests.commands import BRIEF, Workplace, wait_until, with_faults
 
 KEPT = (*BRIEF, "checkpoint.every=1")
@@ -275,49 +272,23 @@ def test_a_lost_database_is_made_again_from_the_ledgers(faulty, tmp_path):
 
 
 class Server:
-    """MLflow's server on a port of its own, with its store and its artifacts in a folder."""
+    """MLflow's server on a port of its own, with its store and its artifacts in a folder; it can be ended and back."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen | None = None
+        self.folder, self.port, self.running = folder, free_port(), ExitStack()
+        self.start()
 
     def start(self) -> None:
         store = f"sqlite:///{self.folder / 'mlflow.db'}"
-        places = ("--backend-store-uri", store, "--artifacts-destination", str(self.folder / "artifacts"))
-        address = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self.folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *places, *address],
-                cwd=self.folder,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait_until(self.answers)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+        self.uri = self.running.enter_context(mlflow_server(store, self.folder, self.port))
 
     def stop(self) -> None:
-        """End the server and its worker, as a crash does."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        wait_until(lambda: not self.answers())
+        self.running.close()
 
 
 @pytest.fixture
 def server(tmp_path) -> Iterator[Server]:
     started = Server(tmp_path)
-    started.start()
     yield started
     started.stop()
 
