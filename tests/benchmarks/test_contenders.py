@@ -11,7 +11,7 @@ from benchmarks.contenders.arrays import epoch_order, initial_weights, mean_loss
 from benchmarks.trial import Measurement, Trial
 from src import data
 from src.config import DataConfig, ModelConfig
-from tests import equal_weights
+from tests.benchmarks import equal_weights
 
 UNTRAINED = 784 * math.log(2)
 
@@ -81,7 +81,7 @@ def test_other_implementations_have_this_projects_losses_at_equal_weights_and_dr
     case, expected = trained
     np.savez(tmp_path / "case.npz", **case)
     environment = CONTENDERS[name].environment
-    found = np.array(processes.call(environment, "tests.equal_weights", name, str(tmp_path / "case.npz")))
+    found = np.array(processes.call(environment, "tests.benchmarks.equal_weights", name, str(tmp_path / "case.npz")))
     steps, columns = found.shape
     # PyTorch's RMSprop has its epsilon elsewhere, so only the first step is compared.
     assert steps == (1 if environment == "torch" else 3)
