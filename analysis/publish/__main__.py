@@ -68,9 +68,10 @@ def write(root: Path, results: Path) -> Iterator[Path]:
 
 
 def changes(root: Path, results: Path) -> Iterator[str]:
-    """The pages that are not as rendered, with the first line that differs."""
+    """The pages that are not as rendered, or missing, with the first line that differs."""
     for page, text in pages(root, results):
-        lines = zip_longest(page.read_text(encoding="utf-8").splitlines(), text.splitlines())
+        committed = page.read_text(encoding="utf-8") if page.is_file() else ""
+        lines = zip_longest(committed.splitlines(), text.splitlines())
         for number, (found, expected) in enumerate(lines, start=1):
             if found != expected:
                 yield f"{page}:{number}: found {found!r}, rendered {expected!r}"
