@@ -1,4 +1,4 @@
-"""The losses of other implementations at given weights and draws: `python -m tests.benchmarks.equal_weights CONTENDER FILE.npz`.
+"""The losses of other implementations at given weights: `python -m tests.benchmarks.equal_weights CONTENDER FILE.npz`.
 
 It runs in the contender's environment. The file holds pixels [n, 784], order [T, B], eps [T, B, K, D],
 and weights 0, 1, ... in the order of `initial_weights`. It prints a row per step, the loss first.

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from src.config import Config, DataConfig, ForkConfig, ModelConfig, contradictions, entries
+from src.config import Config, DataConfig, ForkConfig, ModelConfig, ProbeConfig, StudyConfig, contradictions, entries
 from src.config.contradictions import CONTRADICTIONS
 from src.vae import draws, gradients
 from src.vae.draws import SAMPLERS
@@ -116,6 +116,13 @@ REFUSED = [
     (Config(fork=ForkConfig(learning_rate=0.1)), "fork.learning_rate", "Received: fork.learning_rate=0.1"),
     (Config(model=ModelConfig(factory=OWN, hidden_dims=[9])), "model.hidden_dims", "left out with model.factory"),
     (Config(model=ModelConfig(factory=OWN, activation="tanh")), "model.activation", "left out with model.factory"),
+    (Config(study=StudyConfig(metric="validation/nll")), "study.metric", "without data.validation_size"),
+    (Config(study=StudyConfig(metric="probe/all/snr"), probe=ProbeConfig(epochs=[])), "study.metric", "without probes"),
+    (Config(study=StudyConfig(metric="final/iw_ess")), "study.metric", "another one with this evaluation.quadrature"),
+    (Config(study=StudyConfig(factor="seed")), "study.factor", "Received: study.factor=seed"),
+    (Config(study=StudyConfig(covarying=["epoch"])), "study.covarying", "settings of a run"),
+    (Config(study=StudyConfig(tune="rate"), data=DataConfig(validation_size=9)), "study.tune", "a setting of a run"),
+    (Config(study=StudyConfig(tune="learning_rate")), "data.validation_size", "positive with study.tune"),
 ]
 
 
