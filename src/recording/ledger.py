@@ -62,7 +62,7 @@ class Ledger:
         self.size = sum(map(len, whole))
         try:
             self.events: list[Event] = [read_event(line, number) for number, line in enumerate(whole)]
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.file} is damaged ({error}). Expected one event a line, the first one a start. Restore the "
                 f"file, or move the folder {folder} away to run its cell anew."
@@ -83,6 +83,11 @@ class Ledger:
             os.fsync(out.fileno())
         self.size += len(line)
         self.events.append(event)
+
+    @property
+    def progress(self) -> list[int]:
+        """The number of the attempt, and of its events: for the attempts of a cell both only grow."""
+        return [int(self.folder.name), len(self.events)]
 
     def of(self, *kinds: str) -> list[Event]:
         return [event for event in self.events if event["event"] in kinds]
@@ -190,9 +195,9 @@ class Runs:
         return list(filter(None, (read_ledger(home / str(number)) for number in attempt_numbers(home))))
 
     def progress(self, home: Path) -> list[int]:
-        """The number of a cell's last attempt and of that one's events: both only grow."""
+        """The progress of a cell's last attempt."""
         last = next(reversed(self.attempts(home)), None)
-        return [int(last.folder.name), len(last.events)] if last else [0, 0]
+        return last.progress if last else [0, 0]
 
     def begin(
         self, folder: Path, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str]
@@ -242,7 +247,7 @@ def read_event(line: bytes, number: int) -> Event:
     """The event of a line, which is the `number`-th. Lines of an earlier version have neither number nor checksum.
 
     Raises:
-        ValueError, KeyError: it is not the event that was written there.
+        ValueError, KeyError, TypeError: it is not the event that was written there.
     """
     sealed = SEALED.fullmatch(line)
     if sealed and zlib.crc32(sealed["event"]) != int(sealed["crc"]):

@@ -64,7 +64,7 @@ def attempt(config: Config, number: int, runs: Runs, home: Path, study: Study | 
     if latest is not None and latest.status in (schema.RUNNING, schema.KILLED):
         log.info("%s is continued (%s)", titled(config, study), latest.folder)
         return recording.resume(latest, runs)
-    if study and latest and latest.status == schema.FINISHED and runs.progress(home) > study.before[number]:
+    if study and latest and latest.status == schema.FINISHED and latest.progress > study.before[number]:
         return None
     folder = home / str(1 + max(recording.attempt_numbers(home), default=0))
     params = {**flatten(config), **code(config), schema.NLL_KIND: nll_kind(config)}

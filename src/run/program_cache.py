@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 import psutil
 
-from src.recording import cpu_info, held, package_version, rounding
+from src.recording import cpu_info, held, package_version, rounding, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,7 @@ def seal_entries(place: Path) -> None:
         seal = seal_of(entry)
         try:
             if not seal.exists():
-                unfinished = seal.with_suffix(f".{os.getpid()}")
-                unfinished.write_text(checksum(entry))
-                unfinished.replace(seal)
+                write_whole(seal, checksum(entry))
         except OSError as error:
             log.info("A compiled program is not sealed (%s).", error)
 

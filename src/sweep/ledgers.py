@@ -32,7 +32,7 @@ def outcome(cell: Cell, runs: Runs, before: list[int], lost: CellLost | None) ->
             if lost and left.status in (schema.RUNNING, schema.KILLED):
                 recording.close_as_killed(left, runs, f"{lost}")
     for ledger in runs.attempts(home)[-1:]:
-        if runs.progress(home) > before:
+        if ledger.progress > before:
             if ledger.status != schema.RUNNING:
                 return Outcome(cell, ledger.status, ledger.run_id, ledger.note)
             note = f"{lost or 'it had not ended when its launcher had'}"

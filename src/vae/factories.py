@@ -89,7 +89,7 @@ def called(factory: str, pixels: int, latent_dim: int, seed: int) -> tuple[keras
 
 @cache
 def checked(factory: str, pixels: int, latent_dim: int) -> bool:
-    """`Networks.draw_axis` of what a factory returns. Raises Unfit where that cannot be trained."""
+    """Whether the decoder of a factory takes an axis of draws. Raises Unfit where its models cannot be trained."""
     made, again = (called(factory, pixels, latent_dim, seed=0) for _ in range(2))
     draw_axis = check(*made, pixels, latent_dim)
     one, two = ([weight for model in models for weight in model.get_weights()] for models in (made, again))
@@ -98,7 +98,7 @@ def checked(factory: str, pixels: int, latent_dim: int) -> bool:
 
 
 def check(encoder: keras.Model, decoder: keras.Model, pixels: int, latent_dim: int) -> bool:
-    """`Networks.draw_axis` of two models. Raises Unfit where they cannot be trained."""
+    """Whether the decoder takes an axis of draws. Raises Unfit where the two models cannot be trained."""
     rng = np.random.default_rng(0)
     x, z = rng.random((3, pixels), np.float32), rng.normal(size=(3, 2, latent_dim)).astype(np.float32)
     check_outputs("encoder", encoder, x, [(3, latent_dim)] * 2)

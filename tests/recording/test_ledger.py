@@ -74,6 +74,7 @@ def test_a_damaged_line_in_the_middle_is_named(runs):
         (lambda lines: [lines[0], lines[1].replace(b"1.0", b"7.0"), lines[2]], "line 2 does not match its checksum"),
         (lambda lines: [lines[0], bytes(len(lines[1]) - 1) + b"\n", lines[2]], "damaged"),  # NULs
         (lambda lines: [lines[0], b"7\n", lines[2]], "line 2 is no event"),
+        (lambda lines: [lines[0], b'{"event": "metrics", "time": "noon"}\n', lines[2]], "damaged"),
         (lambda lines: lines[1:], "line 1 is event 2"),
         (lambda lines: [b'{"event": "end", "time": 1}\n'], "line 1 is no event"),
     ],
